@@ -1,0 +1,1 @@
+"""fedrec: federated recommendation, simulated under differential privacy."""

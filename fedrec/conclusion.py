@@ -1,0 +1,180 @@
+"""The end of a run: the chosen adapter is scored on the test users, once, beside its controls; the result is written."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from numpy.typing import NDArray
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from fedrec.config import canonical_json
+from fedrec.evaluation.controls import check_canary
+from fedrec.evaluation.groups import compare_groups
+from fedrec.evaluation.judge import RANKED, Judge
+from fedrec.evaluation.ranking import Evaluation
+from fedrec.evaluation.significance import bootstrap_interval, compare
+from fedrec.evaluation.trained_controls import CONTROLS, Control
+from fedrec.files import write_whole
+from fedrec.models.adapters import is_private
+from fedrec.privacy.statement import statement
+from fedrec.progress import Progress
+from fedrec.reporting.environment import environment
+from fedrec.reporting.report import render_report
+from fedrec.reporting.rundir import Checkpoint, RunDirectory
+
+SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
+"""Metrics that get an interval and a paired test."""
+
+
+def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progress) -> dict[str, Any]:
+    """Score, compare, check the canary, and write adapter, ledger, summary and report; returns the summary.
+
+    Raises:
+        CanaryError: If a client that never federated beats EASE: some held-out data leaked.
+    """
+    began = time.monotonic()
+    chosen, chosen_round = _choose(run, last)
+    write_whole(run.path / "adapter.safetensors", tensors_to_bytes({n: v.contiguous() for n, v in chosen.items()}))
+    write_whole(run.path / "ledger.json", last.ledger.to_json())
+    test = judge.test(judge.scorer(chosen))
+    controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
+    _canary(controls)
+    rounds = run.rounds()
+    seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
+    summary = {
+        **_identity(run, chosen, chosen_round),
+        "metrics": {
+            "validation": next(line["validation"] for line in reversed(rounds) if "validation" in line),
+            "test": {target: evaluation.to_json() for target, evaluation in test.items()},
+        },
+        "intervals": _intervals(test),
+        "groups": {
+            target: compare_groups(
+                {name: evaluation.per_user[name] for name in SHOWN if name in evaluation.per_user},
+                judge.test_cases(target),
+                run.job.prepared.users,
+                run.experiment.evaluation.groups,
+            ).to_json()
+            for target, evaluation in test.items()
+        },
+        "controls": _beside(test, controls),
+        "privacy": statement(run.job.plan, last.ledger).summary,
+        "communication": _communication(rounds, chosen),
+        "faults": _faults(rounds),
+        "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
+        "environment": environment(),
+    }
+    write_whole(run.path / "summary.json", json.dumps(json.loads(canonical_json(summary)), indent=1) + "\n")
+    render_report(run.path)
+    return run.summary()
+
+
+def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
+    """Return the hash of an adapter: names, shapes and bits, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(parameters):
+        digest.update(f"{name}{list(parameters[name].shape)}".encode())
+        digest.update(parameters[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _choose(run: RunDirectory, last: Checkpoint) -> tuple[dict[str, Tensor], int]:
+    if run.experiment.evaluation.select == "best":
+        return last.best, last.best_round
+    return last.parameters, last.round
+
+
+def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int) -> dict[str, Any]:
+    facts, experiment = run.job.prepared.facts, run.experiment
+    trained = run.job.workbench.start
+    return {
+        "fedrec": version("fedrec"),
+        "name": run.name,
+        "fingerprint": experiment.fingerprint,
+        "parameters_sha256": parameters_sha256(chosen),
+        "rounds": experiment.rounds,
+        "chosen_round": chosen_round,
+        "dataset": facts["dataset"],
+        "split": facts["split"],
+        "federation": {**facts["federation"], "partition": experiment.federation.partition},
+        "model": {
+            "name": experiment.model.name,
+            "parameters": facts["model_parameters"],
+            "base": experiment.model.base,
+            "encoder": experiment.text.encoder,
+            "encoder_sha256": facts["encoder_sha256"],
+        },
+        "adapter": {
+            "name": experiment.adapter.name,
+            "parameters": sum(value.numel() for value in chosen.values()),
+            "bytes": sum(value.nbytes for value in chosen.values()),
+            "private_parameters": sum(v.numel() for n, v in trained.items() if is_private(n, experiment.adapter)),
+        },
+        "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
+    }
+
+
+def _canary(controls: Mapping[str, Control]) -> None:
+    """Check the canary if both of its controls were asked for."""
+    if {"local_only", "ease"} <= controls.keys():
+        metric = f"ndcg@{RANKED}"
+        local, ease = (controls[name].test["last20"].means[metric] for name in ("local_only", "ease"))
+        check_canary(local, ease)
+
+
+def _intervals(test: Mapping[str, Evaluation]) -> dict[str, dict[str, list[float]]]:
+    return {
+        target: {name: _interval(values) for name, values in evaluation.per_user.items() if name in SHOWN}
+        for target, evaluation in test.items()
+    }
+
+
+def _interval(values: NDArray[Any]) -> list[float]:
+    found = bootstrap_interval(values)
+    return [found.low, found.high]
+
+
+def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> dict[str, Any]:
+    """Return each control's metrics, intervals and Holm-corrected paired test against the federated model."""
+    metric = f"ndcg@{RANKED}"
+    tests = {
+        target: compare(
+            test[target].per_user[metric],
+            {name: control.test[target].per_user[metric] for name, control in controls.items()},
+        )
+        for target in test
+    }
+    return {
+        name: {
+            "test": {target: evaluation.to_json() for target, evaluation in control.test.items()},
+            "intervals": _intervals(control.test),
+            "p_value": {target: tests[target][name].p_holm for target in test},
+            "note": control.note,
+        }
+        for name, control in controls.items()
+    }
+
+
+def _communication(rounds: list[dict[str, Any]], chosen: dict[str, Tensor]) -> dict[str, int]:
+    payload = sum(value.nbytes for value in chosen.values())
+    asked = sum(line.get("cohort", 0) for line in rounds)
+    return {
+        "upload_bytes_per_client_round": payload,
+        "download_bytes_per_client_round": payload,
+        "upload_bytes_total": sum(line.get("upload_bytes", 0) for line in rounds),
+        "download_bytes_total": payload * asked,
+    }
+
+
+def _faults(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    rejections = [rejection for line in rounds for rejection in line.get("rejections", [])]
+    return {
+        "rejected": dict(Counter(rejection["reason"] for rejection in rejections)),
+        "clients": dict(Counter(str(rejection["client"]) for rejection in rejections)),
+    }
+

@@ -1,0 +1,259 @@
+"""An experiment is a value: what is computed, apart from how it is run.
+
+Every key has a default and a description; unknown keys, wrong types and values out of range are reported
+all at once. `fingerprint` hashes the whole experiment, and nothing else.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class TableConfig(Section):
+    """Columns of the user's own table (`data.name = "table"`)."""
+
+    user: str = "user"
+    """Column with the user's identifier."""
+    item: str = "item"
+    """Column with the item's identifier."""
+    time: str | None = None
+    """Column with the time (number or ISO date); without it, file order is time order."""
+    value: str | None = None
+    """Column with a rating or weight."""
+    items_path: Path | None = None
+    """Second file with one row per item; without it, item columns are read from the main file."""
+    text: tuple[str, ...] = ()
+    """Columns whose words describe an item, joined in this order; without any, the identifier is the text."""
+    title: str | None = None
+    """Column with an item's name for people; the first text column if not given."""
+    users_path: Path | None = None
+    """Optional file with one row per user; its further columns become user attributes."""
+    separator: str | None = None
+    """Field separator; guessed from the suffix (.csv comma, .tsv tab) if not given."""
+    encoding: str = "utf-8"
+    """Encoding of the files."""
+
+
+class DataConfig(Section):
+    """Which interactions."""
+
+    name: str = "movielens-100k"
+    """Registered data set, or "table" for the user's own files."""
+    path: Path | None = None
+    """Folder or file to read instead of downloading."""
+    min_value: float | None = None
+    """Keep only interactions with at least this value; all by default."""
+    min_interactions: Positive = 2
+    """Users with fewer interactions are left out (counted and reported): they have no history to rank from."""
+    table: TableConfig = TableConfig()
+
+
+class SplitConfig(Section):
+    """Who is held out."""
+
+    validation: Share = 0.1
+    """Share of users who pick hyper-parameters and show progress."""
+    test: Share = 0.2
+    """Share of users scored once, at the end."""
+    public: Share = 0.0
+    """Share of the training users who declared consent to central, non-private pretraining."""
+
+
+class FederationConfig(Section):
+    """Who trains together."""
+
+    partition: Literal["users", "shards", "dirichlet", "attribute"] = "shards"
+    """One user a client, random shards of users, shards skewed by taste, or one client per attribute value."""
+    clients: Positive = 20
+    """Number of clients for `shards` and `dirichlet`; `users` and `attribute` follow from the data."""
+    alpha: Annotated[float, Field(gt=0)] = 0.5
+    """Concentration of the Dirichlet skew; small means clients of one taste."""
+    attribute: str = "occupation"
+    """User attribute whose values are the clients of `attribute`."""
+    participation: Rate = 1.0
+    """Expected share of the clients in a round's cohort."""
+    sampling: Literal["fixed", "poisson"] = "fixed"
+    """Cohorts of a fixed size, or each client by its own coin (the only kind that amplifies privacy)."""
+    min_replies: Annotated[int, Field(ge=0)] = 1
+    """Fewer valid replies than this fail the run; a Poisson cohort that was drawn empty does not."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds to wait for a round's replies."""
+    max_update_norm: Annotated[float, Field(gt=0)] = 1000.0
+    """A reply whose change is longer than this (L2) is rejected and counted."""
+
+
+class TextConfig(Section):
+    """How item text becomes item vectors."""
+
+    encoder: str = "all-MiniLM-L6-v2"
+    """Known name, Hugging Face name or local folder of a transformers encoder."""
+    layers: Positive | None = None
+    """Keep only the first layers of the encoder; all by default."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How token vectors become one item vector."""
+    max_tokens: Positive = 64
+    """Item text is cut after this many tokens."""
+    dimensions: Positive = 256
+    """Width after whitening (principal components of the catalogue); at most the encoder's width."""
+
+
+class ModelConfig(Section):
+    """The recommender."""
+
+    name: str = "text_transformer"
+    """Registered model."""
+    width: Positive = 64
+    """Width of the hidden state."""
+    layers: Positive = 2
+    """Transformer blocks."""
+    heads: Positive = 2
+    """Attention heads."""
+    window: Positive = 50
+    """Longest history the model reads."""
+    softmax_items: Positive = 20_000
+    """Catalogues above this size train on a softmax over sampled items instead of all."""
+    base: Literal["random", "public_users"] = "random"
+    """Where the base comes from: random weights, or central pretraining on the consenting public users."""
+    base_epochs: Positive = 100
+    """Most epochs of central pretraining for `public_users`; validation users pick the best."""
+    base_lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate of that pretraining (Adam)."""
+
+
+class AdapterConfig(Section):
+    """What is trained and travels."""
+
+    name: str = "lora"
+    """Registered adapter."""
+    rank: Positive = 8
+    """LoRA rank, or the bottleneck's width."""
+    targets: tuple[str, ...] = ("query", "key", "value", "output", "expand", "contract")
+    """Modules that get a LoRA."""
+    adaptor: bool = True
+    """Also train the adaptor from item vectors to the model's width."""
+    item_bias: bool = True
+    """Also train one popularity bias per item (clients must share the catalogue)."""
+    item_delta: bool = False
+    """Also train a free vector per item beside its text (clients must share the catalogue)."""
+    private: tuple[str, ...] = ()
+    """Parameter name patterns that are trained but never leave the client."""
+
+
+class TrainingConfig(Section):
+    """Work of one client in one round."""
+
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Local optimiser; its state starts anew each round."""
+    lr: Annotated[float, Field(gt=0)] = 0.5
+    """Local learning rate."""
+    steps: Positive = 1
+    """Local steps a round."""
+    example: Literal["sequence", "prefix"] = "sequence"
+    """One training example: a user's whole sequence, or one (prefix, next item) pair."""
+    sampling_rate: Rate = 1.0
+    """Chance of each example to be in a step's batch (Poisson)."""
+
+
+class StrategyConfig(Section):
+    """How updates become one model."""
+
+    name: str = "fedavg"
+    """Registered strategy, or package.module:Class of any Flower Strategy."""
+    options: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Arguments of the strategy, by name."""
+
+
+class PrivacyConfig(Section):
+    """What is promised to whom."""
+
+    epsilon: Annotated[float, Field(gt=0)] = math.inf
+    """Target epsilon of the whole run; inf trains without privacy."""
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Target delta; 1 / n^1.1 of the n units by default."""
+    unit: Literal["user", "example"] = "user"
+    """What one neighbour adds or removes."""
+    trust: Literal["local", "central"] = "local"
+    """Who adds the noise: each client (nobody is trusted), or the server (it is)."""
+    clip_norm: Annotated[float, Field(gt=0)] = 0.5
+    """L2 bound of one unit's contribution."""
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    """Noise in units of `clip_norm`; calibrated from `epsilon` if not given."""
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is clipped and noised."""
+        return math.isfinite(self.epsilon) or self.noise_multiplier is not None
+
+
+class EvaluationConfig(Section):
+    """How the global recommender is scored."""
+
+    cutoffs: tuple[Positive, ...] = (5, 10, 20)
+    """Cut-offs of the ranking metrics."""
+    every: Positive = 5
+    """Rounds between two rankings of the validation users (their loss is taken every round)."""
+    select: Literal["best", "last"] = "best"
+    """Which round's adapter is the result: the one of the lowest validation loss, or the last."""
+    central_epochs: Positive = 60
+    """Most epochs of the central control; validation users pick the best."""
+    central_lr: Annotated[float, Field(gt=0)] = 5e-3
+    """Learning rate of the central control (Adam)."""
+    controls: tuple[str, ...] = ("random", "popularity", "ease", "base", "local_only", "central")
+    """What the result is put beside."""
+    groups: tuple[str, ...] = ("activity", "gender", "age")
+    """User attributes whose groups are compared; `activity` is the length of the history."""
+
+
+class Experiment(Section):
+    """Everything that determines a result."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every draw but the split's."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of who is held out; apart, so that several seeds share one split."""
+    rounds: Positive = 30
+    """Rounds of training."""
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    federation: FederationConfig = FederationConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    training: TrainingConfig = TrainingConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the experiment in canonical JSON."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys and no white space; infinity as the string "inf"."""
+    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

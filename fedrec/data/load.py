@@ -1,0 +1,52 @@
+"""One call from configuration to a clean data set."""
+
+import pkgutil
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from fedrec.config import DataConfig
+from fedrec.data import sources
+from fedrec.data.acquire import Notify, acquire, origin_of
+from fedrec.data.clean import clean
+from fedrec.data.interactions import Dataset
+from fedrec.data.sources.base import DATASETS, Source
+from fedrec.data.ways import Progress
+from fedrec.errors import DataError
+
+for _module in pkgutil.iter_modules(sources.__path__):
+    import_module(f"{sources.__name__}.{_module.name}")
+
+
+def known_sources() -> list[Source]:
+    """Return every registered source by name, those of entry points (`fedrec.datasets`) included."""
+    return [DATASETS.get(name) for name in DATASETS.names()]
+
+
+def load_dataset(
+    config: DataConfig, cache: Path, *, notify: Notify = print, progress: Progress | None = None
+) -> Dataset:
+    """Return the configured data set, downloaded if need be and cleaned (see `fedrec.data.clean`).
+
+    Args:
+        config: Which data; `config.path`, if given, is read instead of anything downloaded.
+        cache: Root of the cache of downloads.
+        notify: Told the terms and of failed ways at a first download.
+        progress: Bar for the download.
+
+    Raises:
+        ConfigError: If the name is not known, or a source without download has no path.
+        DataError: If a file is missing or broken, or nothing is left after cleaning.
+        AcquireError: If the data could not be downloaded.
+    """
+    source = DATASETS.get(config.name)
+    if config.path is None:
+        place = acquire(source, cache, notify=notify, progress=progress)
+        origin = origin_of(place)
+    elif config.path.exists():
+        place, origin = config.path, str(config.path)
+    else:
+        message = f"data.path is {config.path}, which does not exist; give an existing file or folder"
+        raise DataError(message)
+    loaded = replace(source.load(place, config), terms=source.terms, source=origin)
+    return clean(loaded, config.min_value, config.min_interactions)

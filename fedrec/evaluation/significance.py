@@ -1,0 +1,137 @@
+"""How sure we are: intervals over users and over seeds, and paired tests between recommenders.
+
+Users are the unit of the tests and of the bootstrap (one trained model, many users); seeds are the unit
+of `seeds_interval` (many trained models). They answer different questions and are never mixed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats  # type: ignore[import-untyped]
+
+from fedrec.evaluation.metrics import mean_over_users
+from fedrec.seeding import rng_for
+
+FloatArray = NDArray[np.float64]
+
+_BATCH_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval; `low` and `high` are nan where one value cannot give any."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One recommender against the reference.
+
+    Attributes:
+        difference: Mean over users of its metric less the reference's.
+        p_value: Of the two-sided paired test.
+        p_holm: The same, corrected for all comparisons made together.
+    """
+
+    difference: float
+    p_value: float
+    p_holm: float
+
+
+def bootstrap_interval(values: FloatArray, *, seed: int = 0, level: float = 0.95, resamples: int = 2_000) -> Interval:
+    """Return the mean over users with its percentile bootstrap interval (Efron and Tibshirani, 1993, ch. 13).
+
+    Args:
+        values: One value per user; nan (a user without relevant items) is left out.
+        seed: Seed of the draw called "bootstrap"; the same seed gives the same interval.
+        level: Confidence level, in (0, 1).
+        resamples: Number of bootstrap samples.
+
+    Returns:
+        The interval; without bounds for one user, and all nan for none.
+    """
+    defined = values[~np.isnan(values)]
+    if len(defined) < 2:
+        return Interval(mean_over_users(defined), math.nan, math.nan)
+    bounds = stats.bootstrap(
+        (defined,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, _BATCH_CELLS // len(defined)),
+        vectorized=True,
+        confidence_level=level,
+        method="percentile",
+        rng=rng_for(seed, "bootstrap"),
+    ).confidence_interval
+    return Interval(float(defined.mean()), float(bounds.low), float(bounds.high))
+
+
+def seeds_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+    """Return the mean over seeds with its Student t interval, `mean ± t(n - 1) * s / sqrt(n)`.
+
+    Args:
+        values: The same metric of runs that differ in their seed only.
+        level: Confidence level, in (0, 1).
+
+    Returns:
+        The interval; without bounds for one seed, and all nan for none.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) < 2:
+        return Interval(mean_over_users(array), math.nan, math.nan)
+    half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
+    return Interval(float(array.mean()), float(array.mean()) - half, float(array.mean()) + half)
+
+
+def paired_test(first: FloatArray, second: FloatArray) -> float:
+    """Return the two-sided p-value of the Wilcoxon signed-rank test (1945) between two recommenders.
+
+    Args:
+        first: One value per user.
+        second: One value per user, for the same users in the same order.
+
+    Returns:
+        The p-value; 1 if no user differs. Users without a difference are dropped, as in Wilcoxon's test,
+        and so are users with nan in either.
+
+    Raises:
+        ValueError: If the two are not of the same users (different lengths).
+    """
+    if first.shape != second.shape:
+        message = f"a paired test needs the same users in both, got {len(first)} and {len(second)} values"
+        raise ValueError(message)
+    differences = first - second
+    differences = differences[~np.isnan(differences) & (differences != 0)]
+    return float(stats.wilcoxon(differences).pvalue) if len(differences) else 1.0
+
+
+def compare(reference: FloatArray, others: Mapping[str, FloatArray]) -> dict[str, Comparison]:
+    """Return each of `others` against the reference, user by user, Holm-corrected over all of them.
+
+    Args:
+        reference: One value per user.
+        others: Name -> one value per user, for the same users in the same order.
+    """
+    p_values = [paired_test(values, reference) for values in others.values()]
+    return {
+        name: Comparison(mean_over_users(values - reference), p_value, p_holm)
+        for (name, values), p_value, p_holm in zip(others.items(), p_values, holm(p_values), strict=True)
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for multiple testing (Holm, 1979), in the order given; none for none.
+
+    The i-th smallest of `m` is multiplied by `m - i + 1`; none may fall below a smaller one's, nor exceed 1.
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    corrected = np.empty_like(raw)
+    corrected[order] = np.minimum(np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1)), 1.0)
+    return [float(value) for value in corrected]

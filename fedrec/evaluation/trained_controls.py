@@ -1,0 +1,120 @@
+"""Controls that train, or come from, the run's own model: the base, each client alone, all data in one place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from fedrec.data.examples import examples_of
+from fedrec.evaluation.controls import ease_scorer, popularity_scorer, random_scorer
+from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.ranking import Evaluation
+from fedrec.evaluation.scoring import model_scorer
+from fedrec.job import Job
+from fedrec.models.adapters import load_parameters_
+from fedrec.progress import Progress
+from fedrec.registry import Registry
+from fedrec.seeding import rng_for
+from fedrec.training.central import CentralSettings, train_centrally_
+from fedrec.training.client import train_client
+from fedrec.training.task import ClientTask
+
+LOCAL_CLIENTS = 5
+"""Clients that `local_only` trains: their mean tells what federation brings, and all of them would take too long."""
+CENTRAL_PATIENCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """How a control did on the test users.
+
+    Attributes:
+        test: Target -> evaluation.
+        note: How it was made, in words.
+    """
+
+    test: dict[str, Evaluation]
+    note: str
+
+
+ControlMaker = Callable[[Job, Judge, Progress], Control]
+
+CONTROLS: Registry[ControlMaker] = Registry("control", group="fedrec.controls")
+
+
+@CONTROLS.register("random")
+def random_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """Scores drawn by name."""
+    del progress
+    return Control(judge.test(random_scorer(job.experiment.seed, job.prepared.train.num_items)), "scores at random")
+
+
+@CONTROLS.register("popularity")
+def popularity_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """How often training users touched each item."""
+    del progress
+    return Control(judge.test(popularity_scorer(job.prepared.train)), "training counts, central, no privacy")
+
+
+@CONTROLS.register("ease")
+def ease_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """EASE on the training users' interactions."""
+    progress("control ease", 0, 1)
+    control = Control(judge.test(ease_scorer(job.prepared.train)), "lambda 300, central, no privacy, item ids only")
+    progress("control ease", 1, 1)
+    return control
+
+
+@CONTROLS.register("base")
+def base_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """The model before the first round."""
+    del progress
+    note = {"random": "random weights", "public_users": "pretrained on public users"}[job.experiment.model.base]
+    return Control(judge.test(judge.scorer(judge.bench.shared_start)), f"before federation: {note}")
+
+
+@CONTROLS.register("local_only")
+def local_only_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """Federation and privacy switched off: the mean of clients that train by themselves, the same work as in the run."""
+    clients = len(job.prepared.federation)
+    chosen = rng_for(job.experiment.seed, "local only").permutation(clients)[:LOCAL_CLIENTS]
+    results = []
+    for number, client in enumerate(sorted(chosen.tolist())):
+        results.append(judge.test(judge.scorer(_alone(job, judge, client))))
+        progress("control local_only", number + 1, len(chosen))
+    means = {target: _mean([result[target] for result in results]) for target in results[0]}
+    return Control(means, f"mean of {len(chosen)} of {clients} clients alone, no privacy")
+
+
+@CONTROLS.register("central")
+def central_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """The same model, adapter and base, trained on the private users' pooled data without privacy."""
+    experiment, bench, split = job.experiment, judge.bench, job.prepared.split
+    load_parameters_(bench.model, bench.start)
+    settings = CentralSettings(
+        experiment.evaluation.central_epochs, experiment.evaluation.central_lr, CENTRAL_PATIENCE, "control central"
+    )
+    pooled = examples_of(split.train, split.private, experiment.training, experiment.model.window)
+    epoch = train_centrally_(bench.model, pooled, settings, experiment.seed, judge.loss_now, progress)
+    return Control(judge.test(model_scorer(bench.model)), f"pooled data, no privacy, Adam, epoch {epoch} by validation")
+
+
+def _alone(job: Job, judge: Judge, client: int) -> dict[str, Tensor]:
+    """Return the adapter of a client after all rounds without hearing of the others."""
+    bench = replace(judge.bench, plan=replace(job.plan, placement="none"))
+    parameters, private = dict(bench.shared_start), {}
+    for number in range(1, job.experiment.rounds + 1):
+        update = train_client(bench, ClientTask(client, number, parameters, private))
+        parameters, private = update.parameters, update.private
+    return parameters
+
+
+def _mean(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Return the mean over models, user by user; the lists shown are the first model's."""
+    first = evaluations[0]
+    per_user = {
+        name: np.mean([evaluation.per_user[name] for evaluation in evaluations], axis=0) for name in first.per_user
+    }
+    lists = {name: float(np.mean([evaluation.lists[name] for evaluation in evaluations])) for name in first.lists}
+    return replace(first, per_user=per_user, lists=lists)

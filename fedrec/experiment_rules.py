@@ -1,0 +1,39 @@
+"""Rules of an experiment that need more than one key; what one key may be is said in `fedrec.config`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fedrec.config import Experiment
+from fedrec.experiment_layers import Keys
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on several keys; `broken` returns why it fails, or "" where it holds."""
+
+    about: tuple[Keys, ...]
+    broken: Callable[[Experiment], str]
+
+
+def _heads(experiment: Experiment) -> str:
+    width, heads = experiment.model.width, experiment.model.heads
+    return f"model.width = {width}: should be a multiple of model.heads = {heads}" if width % heads else ""
+
+
+def _training_users(experiment: Experiment) -> str:
+    validation, test = experiment.split.validation, experiment.split.test
+    if validation + test < 1:
+        return ""
+    return f"split.test = {test}: with split.validation = {validation} nobody is left to train on; sum to less than 1"
+
+
+def _own_table(experiment: Experiment) -> str:
+    data = experiment.data
+    return "data.name = 'table': needs data.path, your file" if data.name == "table" and data.path is None else ""
+
+
+RULES = (
+    Rule((("model", "width"), ("model", "heads")), _heads),
+    Rule((("split", "test"), ("split", "validation")), _training_users),
+    Rule((("data", "name"), ("data", "path")), _own_table),
+)

@@ -1,0 +1,85 @@
+"""A run's folder as its workers see it: the experiment, what was prepared, and the tools made from both."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fedrec.config import Experiment
+from fedrec.data.examples import examples_of
+from fedrec.experiment_file import load_experiment
+from fedrec.models.adapters import attach_
+from fedrec.models.base import build_model
+from fedrec.prepared import Prepared
+from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
+from fedrec.seeding import rng_for
+from fedrec.training.workbench import Workbench
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The folder of a prepared run."""
+
+    folder: Path
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """What is computed."""
+        return load_experiment(self.folder / "experiment.toml", [])
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """Data, split, federation, item vectors, base."""
+        return Prepared(self.folder / "prepared")
+
+    @cached_property
+    def plan(self) -> PrivacyPlan:
+        """Who clips and noises how much."""
+        federation, training = self.prepared.federation, self.experiment.training
+        users = np.concatenate(federation.users)
+        examples = len(examples_of(self.prepared.train, users, training, self.experiment.model.window))
+        return plan(self.experiment, UnitCounts(len(users), examples, len(federation)), self.participations)
+
+    @cached_property
+    def participations(self) -> int:
+        """Most rounds that any client takes part in, at least 1; the drawn cohorts decide it, never the data.
+
+        A stranger's strategy draws its own cohorts, so it is budgeted for every client in every round.
+        """
+        if ":" in self.experiment.strategy.name:
+            return self.experiment.rounds
+        counts = np.zeros(len(self.prepared.federation), dtype=np.int64)
+        for round_number in range(1, self.experiment.rounds + 1):
+            counts[self.cohort(round_number)] += 1
+        return max(1, int(counts.max()))
+
+    def cohort(self, round: int) -> list[int]:  # noqa: A002
+        """Return the clients of a round, ascending: a named draw. A Poisson cohort may be empty."""
+        federation = self.experiment.federation
+        clients = len(self.prepared.federation)
+        rng = rng_for(self.experiment.seed, "cohort", round)
+        if federation.sampling == "poisson":
+            return [int(client) for client in (rng.random(clients) < federation.participation).nonzero()[0]]
+        return sorted(int(client) for client in rng.choice(clients, size=self.fixed_cohort, replace=False))
+
+    @property
+    def fixed_cohort(self) -> int:
+        """Size of a fixed cohort: the expected share of the clients, at least one."""
+        return max(1, int(self.experiment.federation.participation * len(self.prepared.federation) + 0.5))
+
+    @property
+    def expected_cohort(self) -> float:
+        """Expected number of clients a round: the denominator that no data decides."""
+        if self.experiment.federation.sampling == "poisson":
+            return self.experiment.federation.participation * len(self.prepared.federation)
+        return float(self.fixed_cohort)
+
+    @cached_property
+    def workbench(self) -> Workbench:
+        """The model with its adapter, and what all tasks share."""
+        model = build_model(self.experiment, self.prepared.item_vectors)
+        model.load_state_dict(self.prepared.base)
+        attach_(model, self.experiment.adapter, self.experiment.seed)
+        return Workbench(self.experiment, model, self.prepared.train, self.prepared.federation, self.plan)
+

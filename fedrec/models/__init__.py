@@ -1,0 +1,1 @@
+"""Recommender models and the adapters that travel."""

@@ -1,0 +1,129 @@
+"""What is trained and travels: everything else of the model is frozen.
+
+An adapter opens a few parameters of a frozen base. LoRA is PEFT's (Hu et al. 2022), the bottleneck is that of
+Houlsby et al. 2019, bias-only is BitFit (Ben Zaken et al. 2022). The adaptor, the item bias and the item
+delta are opened beside any of them, as configured.
+"""
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
+from typing import cast
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedrec.config import AdapterConfig
+from fedrec.errors import ConfigError
+from fedrec.registry import Registry
+from fedrec.seeding import torch_generator_for
+
+Attach = Callable[[nn.Module, AdapterConfig, torch.Generator], None]
+
+ADAPTERS: Registry[Attach] = Registry("adapter", group="fedrec.adapters")
+
+
+def attach_(model: nn.Module, config: AdapterConfig, seed: int) -> None:
+    """Freeze the model and open the configured adapter; new weights are drawn by name from `seed`.
+
+    Raises:
+        ConfigError: If nothing would be trained, or no parameter would travel.
+    """
+    model.requires_grad_(requires_grad=False)
+    ADAPTERS.get(config.name)(model, config, torch_generator_for(seed, "adapter"))
+    for part in ("adaptor", "item_bias", "item_delta"):
+        if getattr(config, part):
+            cast("nn.Module", getattr(model, part)).requires_grad_(requires_grad=True)
+    if not shared_parameters(model, config):
+        message = f"adapter {config.name!r} trains no parameter that travels; open adapter.adaptor or another adapter"
+        raise ConfigError(message)
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the open parameters by name, in the model's order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def shared_parameters(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Parameter]:
+    """Return the open parameters that travel: all but those matching a pattern of `config.private`."""
+    return {name: p for name, p in trained_parameters(model).items() if not is_private(name, config)}
+
+
+def is_private(name: str, config: AdapterConfig) -> bool:
+    """Return whether a parameter stays with its client."""
+    return any(fnmatch(name, pattern) for pattern in config.private)
+
+
+def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Copy `values` into the model's parameters of the same names."""
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in values.items():
+            own[name].copy_(value)
+
+
+@ADAPTERS.register("lora")
+def lora_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+    """Low-rank updates of the target modules; A is normal 1/rank, B is 0: the model starts as its base."""
+    known = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    if unknown := sorted(set(config.targets) - known):
+        message = f"adapter.targets names {', '.join(unknown)}; this model's linear modules are {', '.join(sorted(known))}"
+        raise ConfigError(message)
+    settings = LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=list(config.targets), bias="none")
+    inject_adapter_in_model(settings, model)
+    for name, parameter in model.named_parameters():
+        if "lora_A" in name:
+            nn.init.normal_(parameter, std=1 / config.rank, generator=generator)
+
+
+@ADAPTERS.register("bottleneck")
+def bottleneck_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+    """A narrow residual layer behind the attention's and the feed-forward's output of each block."""
+    for module in list(model.modules()):
+        for target in ("output", "contract"):
+            layer = getattr(module, target, None)
+            if isinstance(layer, nn.Linear):
+                setattr(module, target, Bottleneck(layer, config.rank, generator))
+
+
+@ADAPTERS.register("bias")
+def bias_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+    """Every bias vector of the blocks and norms, and no matrix."""
+    del config, generator
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(requires_grad=name.endswith(".bias") and not name.startswith("adaptor"))
+
+
+@ADAPTERS.register("none")
+def none_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+    """Nothing of the transformer: only the parts that are opened beside (adaptor, item bias, item delta)."""
+    del model, config, generator
+
+
+@ADAPTERS.register("full")
+def full_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+    """The whole transformer: the reference that adapters are measured against."""
+    del generator, config
+    model.requires_grad_(requires_grad=True)
+    for part in ("item_bias", "item_delta", "adaptor"):
+        cast("nn.Module", getattr(model, part)).requires_grad_(requires_grad=False)
+
+
+class Bottleneck(nn.Module):
+    """`layer(x) + up(gelu(down(layer(x))))`; `up` starts at 0, so the model starts as its base."""
+
+    def __init__(self, layer: nn.Linear, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.layer = layer
+        self.down = nn.Linear(layer.out_features, rank)
+        self.up = nn.Linear(rank, layer.out_features)
+        nn.init.normal_(self.down.weight, std=layer.out_features**-0.5, generator=generator)
+        for start in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(start)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return the wrapped layer's output with its correction."""
+        out: Tensor = self.layer(hidden)
+        corrected: Tensor = out + self.up(functional.gelu(self.down(out)))
+        return corrected

@@ -1,0 +1,146 @@
+"""The default recommender: frozen item vectors, an adaptor, a small causal transformer over the history.
+
+Kang & McAuley 2018 (SASRec) with text item vectors (UniSRec, Hou et al. 2022) and a full softmax (Klenitskiy &
+Vasilev 2023). Attention is written as two matmuls and a softmax of plain Linear layers, so that Opacus' hooks,
+PEFT and `torch.func` all see it.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fedrec.config import ModelConfig
+
+
+class TextTransformer(nn.Module):
+    """Scores the whole catalogue after every position of a history.
+
+    Args:
+        item_vectors: Frozen vectors, `[num_items, dimensions]`.
+        config: Sizes.
+    """
+
+    item_vectors: Tensor
+
+    def __init__(self, item_vectors: Float[Tensor, "items dimensions"], config: ModelConfig) -> None:
+        super().__init__()
+        num_items, dimensions = item_vectors.shape
+        self.window = config.window
+        self.register_buffer("item_vectors", item_vectors, persistent=False)
+        self.adaptor = nn.Linear(dimensions, config.width)
+        self.item_delta = nn.Embedding(num_items, config.width)
+        self.item_bias = nn.Embedding(num_items, 1)
+        self.position = nn.Embedding(config.window, config.width)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.window) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.per_example = False
+        """Set under Opacus' hooks, which take the first axis as the example axis: what is trained then sees a copy of
+        the catalogue for every example."""
+
+    def reset_parameters_(self, generator: torch.Generator) -> None:
+        """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0."""
+        for name, parameter in self.named_parameters():
+            owner = name.rsplit(".", 2)[-2]
+            if "norm" in owner and name.endswith("weight"):
+                nn.init.ones_(parameter)
+            elif name.endswith("bias") or owner in {"item_delta", "item_bias"}:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, std=0.02, generator=generator)
+
+    def forward(
+        self,
+        history: Int[Tensor, "batch length"],
+        candidates: Int[Tensor, "batch candidates"] | None = None,
+    ) -> Float[Tensor, "batch length scores"]:
+        """Return scores after each position: of all items, or of each row's `candidates`.
+
+        Args:
+            history: Item indices, right-padded with any item (causal attention never looks ahead).
+            candidates: Items to score; all when None.
+        """
+        length = history.shape[1]
+        if candidates is not None:
+            both = self._embed(torch.cat((history, candidates), dim=1))
+            hidden, items = self._encode(both[:, :length]), both[:, length:]
+            return hidden @ items.mT + self._bias(candidates)[:, None, :]
+        everything = torch.arange(len(self.item_vectors), device=history.device)
+        copies = everything.expand(len(history), -1) if self.per_example else everything
+        items = self._embed(copies if self._embedding_is_trained() else everything)
+        hidden = self._encode(_rows(items, history))
+        return hidden @ items.mT + self._bias(copies).unsqueeze(-2)
+
+    def last_hidden(self, history: Int[Tensor, "batch length"], lengths: Int[Tensor, "batch"]) -> Tensor:
+        """Return the hidden state after each history's last item, `[batch, width]`."""
+        hidden = self._encode(self._embed(history))
+        return hidden[torch.arange(len(hidden)), lengths - 1]
+
+    def score_all(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch items"]:
+        """Return the scores of the whole catalogue for each hidden state."""
+        everything = torch.arange(len(self.item_vectors), device=hidden.device)
+        return hidden @ self._embed(everything).T + self._bias(everything)
+
+    def _embedding_is_trained(self) -> bool:
+        return any(parameter.requires_grad for part in (self.adaptor, self.item_delta) for parameter in part.parameters())
+
+    def _embed(self, items: Tensor) -> Tensor:
+        embedded: Tensor = self.adaptor(self.item_vectors[items]) + self.item_delta(items)
+        return embedded
+
+    def _bias(self, items: Tensor) -> Tensor:
+        bias: Tensor = self.item_bias(items).squeeze(-1)
+        return bias
+
+    def _encode(self, embedded: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+        places = torch.arange(embedded.shape[1], device=embedded.device)
+        hidden = embedded + self.position(places.expand(embedded.shape[0], -1))
+        for block in self.blocks:
+            hidden = block(hidden)
+        normed: Tensor = self.norm(hidden)
+        return normed
+
+
+class Block(nn.Module):
+    """Pre-norm causal self-attention and a feed-forward layer, each with a residual."""
+
+    causal: Tensor
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+        self.feed_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+        self.register_buffer("causal", torch.ones(window, window, dtype=torch.bool).tril(), persistent=False)
+
+    def forward(self, hidden: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
+        """Return the block's output; position `t` sees positions up to `t`."""
+        hidden = hidden + self._attend(self.attention_norm(hidden))
+        fed: Tensor = self.contract(functional.gelu(self.expand(self.feed_norm(hidden))))
+        return hidden + fed
+
+    def _attend(self, hidden: Tensor) -> Tensor:
+        batch, length, width = hidden.shape
+        query, key, value = (
+            project(hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
+        scores = query @ key.mT / math.sqrt(width // self.heads)
+        scores = scores.masked_fill(~self.causal[:length, :length], -math.inf)
+        mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(batch, length, width)
+        attended: Tensor = self.output(mixed)
+        return attended
+
+
+def _rows(items: Tensor, history: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length width"]:
+    """Return the history's rows of `items`, which is `[items, width]` or one copy per example."""
+    if items.dim() == 2:
+        return items[history]
+    return items.gather(1, history[:, :, None].expand(-1, -1, items.shape[2]))

@@ -1,0 +1,184 @@
+"""What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
+
+`prepare` writes a folder; clients and server read it. What clients read (`train.npz`, `federation.npz`, item
+vectors, base) holds no held-out interaction: those lie in `held_out.npz`, for the server's evaluation alone.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from fedrec.config import Experiment
+from fedrec.data.federation import Federation, federate
+from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
+from fedrec.data.load import load_dataset
+from fedrec.data.split import Split, split_users
+from fedrec.files import replacing, write_whole
+from fedrec.models.base import build_model, new_base, pretrained_base
+from fedrec.progress import DownloadBar, Progress
+from fedrec.text.encoder import encode_items, weights_sha256
+from fedrec.text.locate import locate_encoder
+from fedrec.text.whitening import whiten
+
+READY = "ready.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A prepared folder, opened. Each part is read when it is first asked for."""
+
+    folder: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the run says of its data, encoder and base."""
+        facts: dict[str, Any] = json.loads((self.folder / READY).read_text(encoding="utf-8"))
+        return facts
+
+    @cached_property
+    def train(self) -> Interactions:
+        """Rows of the training users."""
+        return _read_interactions(self.folder / "train.npz")
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The clients."""
+        with np.load(self.folder / "federation.npz") as arrays:
+            return Federation(np.split(arrays["users"], arrays["ends"][:-1]), list(arrays["names"]))
+
+    @cached_property
+    def item_vectors(self) -> Tensor:
+        """Frozen item vectors, `[items, dimensions]`."""
+        return torch.from_numpy(np.load(self.folder / "item_vectors.npy"))
+
+    @cached_property
+    def base(self) -> dict[str, Tensor]:
+        """The model's weights before any adapter."""
+        return load_file(self.folder / "base.safetensors")
+
+    @cached_property
+    def split(self) -> Split:
+        """The split, held-out rows included: for the server only."""
+        with np.load(self.folder / "groups.npz") as groups:
+            return Split(
+                train=self.train, held_out=_read_interactions(self.folder / "held_out.npz"), **{k: groups[k] for k in groups}
+            )
+
+    @cached_property
+    def users(self) -> Users:
+        """All users with their attributes."""
+        return Users(**json.loads((self.folder / "users.json").read_text(encoding="utf-8")))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All items."""
+        return Catalogue(**json.loads((self.folder / "items.json").read_text(encoding="utf-8")))
+
+
+def is_prepared(folder: Path) -> bool:
+    """Return whether `prepare` finished here."""
+    return (folder / READY).is_file()
+
+
+def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
+    """Fill `folder` with all that the rounds need; the last file written says that the others are whole.
+
+    Raises:
+        FedrecError: As the loaders, the split, the federation and the encoder do.
+    """
+
+    began = time.monotonic()
+
+    def notify(line: str) -> None:
+        progress("note", 0, 0, line)
+
+    dataset = load_dataset(experiment.data, cache, notify=notify, progress=DownloadBar("downloading data", progress))
+    split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
+    federation = federate(dataset, split, experiment.federation, experiment.seed)
+    encoder = locate_encoder(experiment.text.encoder, cache, notify)
+    raw = encode_items(dataset.catalogue.texts, experiment.text, encoder, cache, progress)
+    vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
+    model = build_model(experiment, vectors)
+    make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
+    base = make_base(model, experiment, split, progress)
+    _write(folder, dataset, split, federation, vectors.numpy(), base)
+    facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
+    facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
+    write_whole(folder / READY, json.dumps(facts, indent=1))
+    return Prepared(folder)
+
+
+def _facts(
+    dataset: Dataset, split: Split, federation: Federation, encoder_sha256: str, base: dict[str, Tensor]
+) -> dict[str, Any]:
+    sizes = [len(users) for users in federation.users]
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "users": len(dataset.users),
+            "items": len(dataset.catalogue),
+            "interactions": len(dataset.interactions),
+            "cleaning": dataset.cleaning,
+            "terms": dataset.terms,
+            "source": dataset.source,
+        },
+        "split": {
+            "private": len(split.private),
+            "public": len(split.public),
+            "validation": len(split.validation),
+            "test": len(split.test),
+            "excluded": split.cases(np.concatenate((split.validation, split.test)), "last").excluded,
+        },
+        "federation": {"clients": len(federation), "users_per_client": [min(sizes), int(np.median(sizes)), max(sizes)]},
+        "encoder_sha256": encoder_sha256,
+        "model_parameters": sum(value.numel() for value in base.values()),
+    }
+
+
+def _write(
+    folder: Path,
+    dataset: Dataset,
+    split: Split,
+    federation: Federation,
+    vectors: NDArray[np.float32],
+    base: dict[str, Tensor],
+) -> None:
+    _write_interactions(folder / "train.npz", split.train)
+    _write_interactions(folder / "held_out.npz", split.held_out)
+    groups: dict[str, IntArray] = {name: getattr(split, name) for name in ("private", "public", "validation", "test")}
+    _write_arrays(folder / "groups.npz", **groups)
+    ends = np.cumsum([len(users) for users in federation.users])
+    _write_arrays(
+        folder / "federation.npz", users=np.concatenate(federation.users), ends=ends, names=np.array(federation.names)
+    )
+    with replacing(folder / "item_vectors.npy") as file:
+        np.save(file, vectors)
+    write_whole(folder / "base.safetensors", tensors_to_bytes(base))
+    write_whole(folder / "users.json", json.dumps(asdict(replace(dataset.users, ids=list(dataset.users.ids)))))
+    write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
+
+
+def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    with replacing(path) as file:
+        np.savez(file, **arrays)
+
+
+def _write_interactions(path: Path, rows: Interactions) -> None:
+    shape = np.array([rows.num_users, rows.num_items])
+    _write_arrays(path, user=rows.user, item=rows.item, time=rows.time, value=rows.value, shape=shape)
+
+
+def _read_interactions(path: Path) -> Interactions:
+    with np.load(path) as arrays:
+        num_users, num_items = (int(size) for size in arrays["shape"])
+        return Interactions(arrays["user"], arrays["item"], arrays["time"], arrays["value"], num_users, num_items)

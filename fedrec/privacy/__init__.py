@@ -1,0 +1,1 @@
+"""Mechanisms, their price, and what may be claimed."""

@@ -1,0 +1,163 @@
+"""What may be claimed, in words for people and in numbers for `summary.json`."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fedrec.privacy.groups import group_epsilon
+from fedrec.privacy.ledger import Ledger, Spent
+from fedrec.privacy.plan import PrivacyPlan
+
+UNPROTECTED = (
+    "Nothing is protected: this run trained without differential privacy. Every update leaves its client as it is, and "
+    "whoever sees an update or a model may learn about the users whose data trained it."
+)
+
+_BOUNDARY = (
+    "Nothing else leaves a client: no loss, no number of examples, only its parameters and the constant weight 1.",
+    "Outside the ledger are the validation and test users and the public users, who consented; the catalogue with its "
+    "text and the pretrained text encoder, which are public; and the controls, which are computed without privacy for "
+    "comparison only.",
+    "Choosing hyper-parameters on the private data costs more than this one run, and that cost is not included.",
+    "The seed behind cohorts, batches and noise has to stay secret wherever the data are real.",
+)
+_MEANINGLESS = 100.0
+"""Group epsilon from which the words stop pretending: odds may change by a factor of e^100."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A claim: `text` in plain sentences, `summary` for `summary.json` (epsilon is inf where nothing is promised)."""
+
+    text: str
+    summary: dict[str, Any]
+
+
+def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
+    """Return what the run may claim for what it has released so far.
+
+    Args:
+        plan: The mechanism that ran.
+        ledger: Its charges; an empty ledger claims epsilon 0, because nothing was released.
+    """
+    if plan.placement == "none":
+        return Statement(
+            UNPROTECTED, {**_settings(plan), **_spent(math.inf, math.inf, math.inf), "statement": UNPROTECTED}
+        )
+    spent = ledger.epsilon(plan.delta, plan.clients)
+    numbers = _settings(plan) | _spent(spent.worst.pld, spent.worst.rdp, spent.median.pld)
+    numbers["releases_per_unit"] = sum(release.count for release in spent.releases)
+    sentences = [_claim(plan, spent), _adjacency(plan), _adversary(plan), _sampling(plan), _composition(plan, numbers)]
+    if plan.unit == "example":
+        groups = _groups(plan, spent)
+        numbers |= groups
+        sentences.append(_multiplicity(groups))
+    text = " ".join([*sentences, *_BOUNDARY])
+    return Statement(text, {**numbers, "statement": text})
+
+
+def _settings(plan: PrivacyPlan) -> dict[str, Any]:
+    on = plan.placement != "none"
+    return {
+        "unit": plan.unit if on else "none",
+        "trust": {"client": "local", "server": "central", "none": "none"}[plan.placement],
+        "adjacency": "add/remove" if on else "none",
+        "delta": plan.delta,
+        "noise_multiplier": plan.noise_multiplier,
+        "clip_norm": plan.clip_norm if on else None,
+        "sampling": {"cohorts": plan.cohorts, "rate": plan.sampling_rate, "amplifies": on and plan.sampling_rate < 1},
+        "releases_per_unit": plan.count,
+    }
+
+
+def _spent(worst: float, rdp: float, median: float) -> dict[str, float]:
+    return {
+        "epsilon": worst,
+        "epsilon_rdp": rdp,
+        "epsilon_worst_client": worst,
+        "epsilon_median_client": median,
+    }
+
+
+def _claim(plan: PrivacyPlan, spent: Spent) -> str:
+    return (
+        f"{plan.unit.capitalize()}-level differential privacy with epsilon {words(spent.worst.pld)} at delta "
+        f"{plan.delta:.4g} (PLD accountant; RDP gives {words(spent.worst.rdp)} as a check) for the units of the most "
+        f"exposed client, {words(spent.median.pld)} for those of the median client."
+    )
+
+
+def _adjacency(plan: PrivacyPlan) -> str:
+    one = "user" if plan.unit == "user" else "training example"
+    shown = (
+        "which users exist is not hidden, who takes part in a round stays with the server"
+        if plan.whole_population
+        else f"which clients exist, how many {one}s each holds and who takes part in a round are not hidden"
+    )
+    return f"Adjacency is add/remove: a neighbour has the data of one {one} more or less; {shown}."
+
+
+def _adversary(plan: PrivacyPlan) -> str:
+    if plan.placement == "server":
+        return (
+            "The server is trusted: it sees every user's update, clips each whole update to L2 norm "
+            f"{plan.clip_norm:g}, adds Gaussian noise of {plan.noise_multiplier:.4g} times that to the sum and divides "
+            "by a number fixed beforehand; the claim holds against other clients and whoever sees the models."
+        )
+    own = " Each client is one user, so this is local differential privacy." if plan.own_client else ""
+    return (
+        f"Nobody else is trusted: each client clips every example's gradient to L2 norm {plan.clip_norm:g} and adds "
+        f"Gaussian noise of {plan.noise_multiplier:.4g} times that to each step's sum (DP-SGD), so the claim holds "
+        f"against the server, the other clients and whoever sees the models; a unit's own client sees its data.{own}"
+    )
+
+
+def _sampling(plan: PrivacyPlan) -> str:
+    rate = f"by its own secret coin (Poisson sampling, rate {plan.sampling_rate:g}), which amplifies privacy"
+    amplifies = plan.sampling_rate < 1
+    if plan.placement == "client":
+        batches = f"joins a step's batch {rate}" if amplifies else "is in every batch, without amplification"
+        return f"Each example {batches}; sampling clients (cohorts: {plan.cohorts}) does not, as every reply is seen."
+    if amplifies:
+        return f"Each user joins a round {rate}."
+    if plan.cohorts == "all":
+        return "Every user is in every round, without amplification."
+    return "Cohorts have a fixed size, for which no amplification is claimed."
+
+
+def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
+    releases = numbers["releases_per_unit"]
+    return (
+        f"Composed are {releases} releases of the most exposed unit's data ({releases // plan.steps} rounds x "
+        f"{plan.steps} a round), charged when the work was sent, lost replies included."
+    )
+
+
+def _groups(plan: PrivacyPlan, spent: Spent) -> dict[str, Any]:
+    # Without one interaction, its own example is gone and the others that held it are replaced (one out, one in).
+    size = plan.multiplicity
+    return {
+        "multiplicity": size,
+        "epsilon_group": group_epsilon(spent.releases, size, plan.delta),
+        "epsilon_interaction": group_epsilon(spent.releases, 2 * size - 1, plan.delta) if size > 1 else spent.worst.pld,
+    }
+
+
+def _multiplicity(groups: dict[str, Any]) -> str:
+    size = groups["multiplicity"]
+    if size == 1:
+        return "An example is one user's whole sequence, so the claim holds at user level too."
+    return (
+        f"One interaction sits in up to {size} examples, so this is not interaction-level privacy: for all {size} as a "
+        f"group there is {_guarantee(groups['epsilon_group'])}, for an interaction deleted and its examples rebuilt "
+        f"(up to {2 * size - 1} changes) {_guarantee(groups['epsilon_interaction'])}, at the same delta."
+    )
+
+
+def _guarantee(value: float) -> str:
+    return f"epsilon {words(value)}" if value < _MEANINGLESS else "no meaningful guarantee"
+
+
+def words(value: float) -> str:
+    """Return an epsilon for people, rounded up to three decimals so that it never promises too much."""
+    return "infinity" if math.isinf(value) else f"{math.ceil(value * 1000) / 1000:.3f}"

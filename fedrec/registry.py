@@ -1,0 +1,73 @@
+"""Named plug-ins: registered by decorator, found by entry point, or named as `package.module:Class`."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from fedrec.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Registry(Generic[T]):
+    """Plug-ins of one kind by name.
+
+    Args:
+        kind: What one entry is, in words ("strategy").
+        group: Entry-point group that other distributions may fill, if any.
+    """
+
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        self.kind = kind
+        self._group = group
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that files its argument under `name`; a name is taken once."""
+
+        def file(entry: T) -> T:
+            if name in self._entries:
+                message = f"{self.kind} {name!r} is registered twice"
+                raise ValueError(message)
+            self._entries[name] = entry
+            return entry
+
+        return file
+
+    def names(self) -> list[str]:
+        """Return every known name, sorted, entry points included."""
+        return sorted({*self._entries, *self._found()})
+
+    def get(self, name: str) -> T:
+        """Return the entry called `name`, or the object at a `package.module:Class` path.
+
+        Raises:
+            ConfigError: If there is no such entry; the message lists what there is.
+        """
+        if name in self._entries:
+            return self._entries[name]
+        if name in (found := self._found()):
+            return found[name].load()  # type: ignore[no-any-return]
+        if ":" in name:
+            return self._import(name)
+        message = f"unknown {self.kind} {name!r}{suggest(name, self.names())} Known: {', '.join(self.names())}"
+        raise ConfigError(message)
+
+    def _found(self) -> dict[str, Any]:
+        return {point.name: point for point in entry_points(group=self._group)} if self._group else {}
+
+    def _import(self, path: str) -> T:
+        module, _, attribute = path.partition(":")
+        try:
+            return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        except (ImportError, AttributeError) as error:
+            message = f"{self.kind} {path!r} cannot be imported ({error}); write package.module:Class, importable from here"
+            raise ConfigError(message) from error

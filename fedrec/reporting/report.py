@@ -1,0 +1,169 @@
+"""The report of a run: one HTML file that reads anywhere, offline, for as long as there are browsers.
+
+Everything is inlined, plotly.js too, and the page forbids itself to load anything (Content-Security-Policy). The
+template escapes whatever comes from data.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from fedrec.errors import RunError
+from fedrec.files import write_whole
+from fedrec.reporting.figures import controls_chart, curves, group_charts
+from fedrec.reporting.rundir import RunDirectory
+from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, metric_rows
+from fedrec.reporting.wording import DASH, bytes_text, epsilon_text, look, metric_label, number, p_text, score_text
+
+BYTES_PER_PARAMETER = 4
+"""Parameters travel as 32-bit floats."""
+
+Pairs = list[tuple[str, str]]
+
+
+def render_report(folder: Path) -> Path:
+    """Write `report.html` from the files of a finished run, wholly or not at all.
+
+    Args:
+        folder: A run directory with its `summary.json`.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        RunError: If there is no run, it is not finished, or its files were damaged.
+    """
+    run = RunDirectory(folder)
+    try:
+        summary, lines = run.summary(), run.rounds()
+    except ValueError as error:
+        message = f"summary.json or metrics.jsonl in {folder} is not JSON ({error}); `fedrec run` the experiment anew"
+        raise RunError(message) from error
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"score": score_text, "p": p_text, "bytes": bytes_text, "metric": metric_label}
+    page = templates.get_template("report.html.jinja").render(
+        _content(summary, lines),
+        experiment=(folder / "experiment.toml").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+    report = folder / "report.html"
+    write_whole(report, page)
+    return report
+
+
+def pairs(value: Mapping[str, Any], inside: str = "") -> Pairs:
+    """Return nested JSON as rows of name and text: `{"a_b": {"c": 1}}` is `[("a b: c", "1")]`.
+
+    An empty mapping has no rows, within another it is "none"; so is an empty list.
+    """
+    rows: Pairs = []
+    for key, entry in value.items():
+        name = f"{inside}{key.replace('_', ' ')}"
+        if isinstance(entry, Mapping) and entry:
+            rows += pairs(entry, f"{name}: ")
+        else:
+            rows.append((name, _text(entry)))
+    return rows
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(entry) for entry in value) or "none"
+    if value is None or value is True or value is False:
+        return {None: DASH, True: "yes", False: "no"}[value]
+    if isinstance(value, int | float):
+        return DASH if math.isnan(value) else f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    return str(value) if value != {} else "none"
+
+
+def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
+    metric = main_metric(summary)
+    rows = control_rows(summary)
+    fairness = look(summary, "groups", "last20")
+    privacy = look(summary, "privacy")
+    return {
+        "summary": summary,
+        "headline": headline(summary),
+        "tiles": _tiles(summary, metric),
+        "metric": metric,
+        "cases": CASES,
+        "rows": rows,
+        "controls_chart": controls_chart(rows, metric),
+        "all_metrics": {words: metric_rows(summary, case) for case, words in CASES.items()},
+        "privacy": pairs({key: value for key, value in privacy.items() if key != "statement"}),
+        "curves": curves(lines, metric),
+        "rounds": [_round(line, metric) for line in lines],
+        "group_charts": group_charts(fairness, metric),
+        "groups": [
+            (name, number(look(of, "gaps", metric)), of.get("unknown", 0))
+            for name, of in look(fairness, "groups").items()
+        ],
+        "worst_decile": number(look(fairness, "worst_decile", metric)),
+        "missing_groups": list(look(fairness, "missing")),
+        "traffic": _traffic(summary),
+        "data": _data(summary),
+        "faults": pairs(look(summary, "faults")),
+        "environment": [(name, _text(value)) for name, value in look(summary, "environment").items()],
+        "timing": [(name, f"{number(seconds):,.1f} s") for name, seconds in look(summary, "timing").items()],
+    }
+
+
+def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
+    own = control_rows(summary)[0]
+    scores = [
+        (f"{metric_label(metric)} on {words}", score_text(own.cells[case].value)) for case, words in CASES.items()
+    ]
+    upload = bytes_text(look(summary, "communication", "upload_bytes_per_client_round"))
+    epsilon = epsilon_text(look(summary, "privacy", "epsilon"))
+    return [*scores, ("epsilon promised", epsilon), ("sent by a client per round", upload)]
+
+
+def _round(line: Mapping[str, Any], metric: str) -> list[str]:
+    epsilon = number(line.get("epsilon"))
+    rejected = sum(look(line, "rejected").values())
+    scores = [score_text(number(look(line, "validation", case, metric))) for case in CASES]
+    counts = [_text(line.get(key)) for key in ("cohort", "replies")]
+    return [
+        str(line["round"]),
+        score_text(number(line.get("loss"))),
+        *scores,
+        score_text(epsilon),
+        *counts,
+        str(rejected),
+        bytes_text(line.get("upload_bytes")),
+    ]
+
+
+def _traffic(summary: Mapping[str, Any]) -> Pairs:
+    sent, adapter = look(summary, "communication"), look(summary, "adapter")
+    whole = number(look(summary, "model", "parameters")) * BYTES_PER_PARAMETER
+    return [
+        ("Sent by a client in a round", bytes_text(sent.get("upload_bytes_per_client_round"))),
+        ("Received by a client in a round", bytes_text(sent.get("download_bytes_per_client_round"))),
+        ("Sent by all clients in the whole run", bytes_text(sent.get("upload_bytes_total"))),
+        ("The adapter itself", f"{bytes_text(adapter.get('bytes'))} ({_text(adapter.get('parameters'))} parameters)"),
+        ("The whole model, for comparison", bytes_text(whole)),
+    ]
+
+
+def _data(summary: Mapping[str, Any]) -> Pairs:
+    dataset = dict(look(summary, "dataset"))
+    cleaning = dataset.pop("cleaning", None)
+    federation = dict(look(summary, "federation"))
+    spread = federation.pop("users_per_client", None)
+    return [
+        *pairs(dataset),
+        *pairs({"cleaning": cleaning or {}}),
+        *pairs({"split": look(summary, "split")}),
+        *pairs({**federation, "users per client (least, median, most)": spread}),
+    ]

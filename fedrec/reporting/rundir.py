@@ -1,0 +1,213 @@
+"""A run is a directory: append-only, atomic, resumable.
+
+```
+experiment.toml  fingerprint  environment.json  run.json     what was asked, and where
+prepared/                                                    data, split, item vectors, base
+clients/<n>/                                                 each client's own state
+checkpoints/round-000012.safetensors                         adapter, best adapter, strategy state, ledger
+metrics.jsonl                                                a line a round
+adapter.safetensors  ledger.json  summary.json  report.html  the result
+```
+A line of `metrics.jsonl` is written before its round's checkpoint; lines beyond the newest checkpoint are dropped on
+resume, so a round counts when its checkpoint is whole.
+"""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from fedrec.config import Experiment, canonical_json
+from fedrec.errors import RunError
+from fedrec.experiment_file import dump_experiment
+from fedrec.files import write_whole
+from fedrec.job import Job
+from fedrec.privacy.ledger import Ledger
+from fedrec.reporting.environment import environment
+
+KEPT_CHECKPOINTS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """All that the next round needs.
+
+    Attributes:
+        round: The last finished round; 0 before the first.
+        parameters: The global adapter.
+        best: The adapter of the best validation score so far.
+        best_round: Its round.
+        best_score: Its score; lower is better (validation loss).
+        strategy: The strategy's own state.
+        ledger: What was spent.
+    """
+
+    round: int
+    parameters: dict[str, Tensor]
+    best: dict[str, Tensor]
+    best_round: int
+    best_score: float
+    strategy: dict[str, Tensor]
+    ledger: Ledger
+
+    def to_bytes(self) -> bytes:
+        """Return one safetensors file."""
+        groups = {"parameters": self.parameters, "best": self.best, "strategy": self.strategy}
+        tensors = {
+            f"{group}/{n}": v.clone().contiguous() for group, values in groups.items() for n, v in values.items()
+        }
+        facts = {"round": self.round, "best_round": self.best_round, "best_score": repr(self.best_score)}
+        return bytes(tensors_to_bytes(tensors, {"facts": json.dumps(facts), "ledger": self.ledger.to_json()}))
+
+    @classmethod
+    def read(cls, path: Path) -> "Checkpoint":
+        """Read a file that `to_bytes` made."""
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            metadata = file.metadata()
+        facts = json.loads(metadata["facts"])
+
+        def group(name: str) -> dict[str, Tensor]:
+            return {n.removeprefix(f"{name}/"): v for n, v in tensors.items() if n.startswith(f"{name}/")}
+
+        return cls(
+            round=facts["round"],
+            parameters=group("parameters"),
+            best=group("best"),
+            best_round=facts["best_round"],
+            best_score=float(facts["best_score"]),
+            strategy=group("strategy"),
+            ledger=Ledger.from_json(metadata["ledger"]),
+        )
+
+
+class RunDirectory:
+    """An existing run directory (see the module's docstring).
+
+    Args:
+        path: The directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        if not (self.path / "experiment.toml").is_file():
+            message = f"{path} is no run directory: it has no experiment.toml; `fedrec run --out DIR` makes one"
+            raise RunError(message)
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment, name: str) -> "RunDirectory":
+        """Make a new run directory.
+
+        Raises:
+            RunError: If the path holds something already, or cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            message = f"{path} exists and is not empty; choose another --out, or `fedrec resume {path}`"
+            raise RunError(message)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_whole(path / "fingerprint", experiment.fingerprint + "\n")
+        except OSError as error:
+            message = f"{path} cannot be written ({error.strerror}); choose another --out"
+            raise RunError(message) from error
+        write_whole(path / "environment.json", json.dumps(environment(), indent=1))
+        write_whole(path / "run.json", json.dumps({"name": name}))
+        write_whole(path / "experiment.toml", dump_experiment(experiment))
+        return cls(path)
+
+    @cached_property
+    def job(self) -> Job:
+        """The run as its workers see it."""
+        return Job(self.path)
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is computed."""
+        return self.job.experiment
+
+    @property
+    def name(self) -> str:
+        """Name of the scenario or file that the run was made from."""
+        return str(json.loads((self.path / "run.json").read_text(encoding="utf-8"))["name"])
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working on this run.
+
+        Raises:
+            RunError: If one does.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"another process is working on {self.path}; wait for it, or end it"
+                raise RunError(message) from error
+            yield
+
+    def rounds(self) -> list[dict[str, Any]]:
+        """Return the whole lines of `metrics.jsonl`; a torn last line is left out."""
+        lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True) if self._metrics.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def append_round(self, line: dict[str, Any]) -> None:
+        """Append a round's line."""
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(canonical_json(line) + "\n")
+
+    def rewind(self, last_round: int) -> None:
+        """Drop the lines of rounds after `last_round`: they will be run again."""
+        kept = [line for line in self.rounds() if line["round"] <= last_round]
+        write_whole(self._metrics, "".join(canonical_json(line) + "\n" for line in kept))
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint and drop those before its predecessor."""
+        write_whole(self._checkpoints / f"round-{checkpoint.round:06}.safetensors", checkpoint.to_bytes())
+        for old in self._checkpoint_files()[:-KEPT_CHECKPOINTS]:
+            old.unlink()
+
+    def latest_checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint that can be read; None before the first.
+
+        Raises:
+            RunError: If there are checkpoints and none can be read.
+        """
+        for path in reversed(self._checkpoint_files()):
+            with contextlib.suppress(SafetensorError):
+                return Checkpoint.read(path)
+        if self._checkpoint_files():
+            message = f"no checkpoint in {self._checkpoints} can be read; the disk damaged them, start a new run"
+            raise RunError(message)
+        return None
+
+    def summary(self) -> dict[str, Any]:
+        """Return `summary.json`.
+
+        Raises:
+            RunError: If the run is not finished.
+        """
+        path = self.path / "summary.json"
+        if not path.is_file():
+            message = f"{self.path} is not finished; `fedrec resume {self.path}` goes on with it"
+            raise RunError(message)
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return summary
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def _checkpoint_files(self) -> list[Path]:
+        return sorted(self._checkpoints.glob("round-*.safetensors"))

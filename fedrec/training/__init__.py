@@ -1,0 +1,1 @@
+"""Client work as pure functions."""

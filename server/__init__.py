@@ -1,0 +1,1 @@
+"""The Flower ServerApp, the base strategy and the strategies."""

@@ -1,0 +1,193 @@
+"""The one base strategy: five Flower hooks, of which a new strategy overrides one method.
+
+Simple way: subclass `Strategy` and write `aggregate(updates) -> update`. A round is: seeded cohort, replies
+checked, privacy bracket (clip, sum, noise) where the server is trusted, `aggregate`, `step`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy as FlowerStrategy
+
+from fedrec.errors import ConfigError, FederationError
+from fedrec.privacy.plan import PrivacyPlan
+from fedrec.registry import Registry
+from server.privacy import noisy_mean
+from server.replies import Rejection, check_replies
+from server.update import Arrays, Update, norm_of
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every strategy is told of the run.
+
+    Attributes:
+        seed: Seed of the named draws.
+        cohort: Round -> clients to ask, ascending.
+        expected_cohort: Expected number of clients a round: the fixed denominator under central privacy.
+        min_replies: Fewer usable replies fail the run.
+        max_update_norm: Longer updates are rejected.
+        plan: Who clips and noises.
+    """
+
+    seed: int
+    cohort: Callable[[int], Sequence[int]]
+    expected_cohort: float
+    min_replies: int
+    max_update_norm: float
+    plan: PrivacyPlan
+
+
+@dataclass
+class RoundReport:
+    """What happened in the last round, for metrics, ledger and statement."""
+
+    cohort: list[int] = field(default_factory=list)
+    accepted: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    update_norm: float = 0.0
+
+
+class Strategy(FlowerStrategy):
+    """Average of the clients' changes, applied as it is: FedAvg. Subclasses change `aggregate` or `step`.
+
+    Args:
+        setting: What the runner tells of the run.
+    """
+
+    linear: ClassVar[bool] = True
+    """Whether `aggregate` is a mean, so that noise on the sum brackets it (trust = central)."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.report = RoundReport()
+        self.current: Arrays = {}
+
+    # What a new strategy overrides ------------------------------------------------------------------------------
+
+    def aggregate(self, updates: Sequence[Update]) -> Arrays:
+        """Return one change from the clients' changes: their mean, weighted by examples (McMahan et al. 2017).
+
+        Args:
+            updates: At least one, in the order of the clients' numbers.
+        """
+        return weighted_mean(updates)
+
+    def step(self, update: Arrays) -> Arrays:
+        """Return the change of the global adapter for the aggregated `update`: the update itself."""
+        return update
+
+    def client_config(self) -> dict[str, float]:
+        """Return what clients are told beside the parameters."""
+        return {}
+
+    def state(self) -> Arrays:
+        """Return what must survive a restart, by name (server momenta)."""
+        return {}
+
+    def restore(self, state: Arrays) -> None:
+        """Take back what `state` returned."""
+
+    # Flower's hooks ---------------------------------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the messages to this round's cohort."""
+        del grid
+        self.current = {name: array.numpy() for name, array in arrays.items()}
+        cohort = list(self.setting.cohort(server_round))
+        told = ConfigRecord({**config, "server-round": server_round, **self.client_config()})
+        content = RecordDict({"arrays": arrays, "config": told})
+        return [
+            Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
+            for client in cohort
+        ]
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Check the replies and return the new global adapter.
+
+        Raises:
+            FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others.
+        """
+        updates = self.accept(server_round, replies)
+        if self.setting.plan.placement == "server":
+            aggregated = noisy_mean(updates, self.current, self.setting, server_round)
+        elif any(update.weight > 0 for update in updates):
+            aggregated = self.aggregate([update for update in updates if update.weight > 0])
+        else:
+            return None, None
+        self.report.update_norm = norm_of(aggregated)
+        change = self.step(aggregated)
+        after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
+        return ArrayRecord({name: Array(np.ascontiguousarray(value)) for name, value in after.items()}), None
+
+    def asked(self, server_round: int) -> list[int]:
+        """Return the clients that were asked in this round."""
+        return list(self.setting.cohort(server_round))
+
+    def accept(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
+        """Return the usable updates and note the others; fails the round if there are too few."""
+        updates, rejections = check_replies(replies, self.current, self.setting.max_update_norm)
+        asked = self.asked(server_round)
+        answered = {update.client for update in updates} | {rejection.client for rejection in rejections}
+        silent = [Rejection(client, "no reply", "nothing came within federation.timeout") for client in asked]
+        rejections += [rejection for rejection in silent if rejection.client not in answered]
+        self.report = RoundReport(asked, len(updates), rejections)
+        if asked and len(updates) < self.setting.min_replies:
+            message = (
+                f"round {server_round}: {len(updates)} usable replies of {len(asked)}, "
+                f"federation.min_replies={self.setting.min_replies}; {_reasons(rejections)}"
+            )
+            raise FederationError(message)
+        return updates
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return no message: the recommender is judged on held-out users, by the server."""
+        del server_round, arrays, config, grid
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Return nothing: clients do not evaluate."""
+        del server_round, replies
+        return None
+
+    def summary(self) -> None:
+        """Log nothing: the run's own summary tells."""
+
+
+STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
+
+
+def weighted_mean(updates: Sequence[Update]) -> Arrays:
+    """Return the mean change weighted by `weight`, summed in float64 in the clients' order.
+
+    Raises:
+        ConfigError: If there is no update.
+    """
+    if not updates:
+        message = "a mean needs at least one update"
+        raise ConfigError(message)
+    total = sum(update.weight for update in updates)
+    return {
+        name: sum(np.multiply(update.delta[name], update.weight / total, dtype=np.float64) for update in updates).astype(
+            np.float32
+        )
+        for name in updates[0].delta
+    }
+
+
+def _reasons(rejections: Sequence[Rejection]) -> str:
+    if not rejections:
+        return "nobody else was asked"
+    shown = [f"client {rejection.client}: {rejection.reason} ({rejection.detail})" for rejection in rejections[:3]]
+    more = f"; and {len(rejections) - len(shown)} more" if len(rejections) > len(shown) else ""
+    return "; ".join(shown) + more

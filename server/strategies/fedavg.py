@@ -1,0 +1,22 @@
+"""FedAvg: the mean of the clients' changes, weighted by their examples (McMahan et al. 2017, algorithm 1)."""
+
+from server.base import STRATEGIES, Setting, Strategy
+from server.update import Arrays
+
+
+@STRATEGIES.register("fedavg")
+class FedAvg(Strategy):
+    """The base strategy, with a server learning rate.
+
+    Args:
+        setting: What the runner tells of the run.
+        server_lr: Factor on the mean change; 1 replaces the global adapter by the mean.
+    """
+
+    def __init__(self, setting: Setting, server_lr: float = 1.0) -> None:
+        super().__init__(setting)
+        self.server_lr = server_lr
+
+    def step(self, update: Arrays) -> Arrays:
+        """Return `server_lr` times the mean change."""
+        return {name: array * self.server_lr for name, array in update.items()}

@@ -1,0 +1,30 @@
+"""FedProx: FedAvg whose clients are pulled towards the global adapter (Li et al. 2020, equation 2).
+
+The server's half is here; the client's half is the gradient `mu * (w - w_global)` in `fedrec.training.client`.
+"""
+
+from fedrec.errors import ConfigError
+from server.base import STRATEGIES, Setting
+from server.strategies.fedavg import FedAvg
+
+
+@STRATEGIES.register("fedprox")
+class FedProx(FedAvg):
+    """FedAvg that sends `mu`; with mu 0 it is FedAvg.
+
+    Args:
+        setting: What the runner tells of the run.
+        mu: Strength of the pull, at least 0.
+        server_lr: Factor on the mean change.
+    """
+
+    def __init__(self, setting: Setting, mu: float = 0.01, server_lr: float = 1.0) -> None:
+        super().__init__(setting, server_lr)
+        if mu < 0:
+            message = f"FedProx needs mu of at least 0, got {mu}; set strategy.options.mu"
+            raise ConfigError(message)
+        self.mu = mu
+
+    def client_config(self) -> dict[str, float]:
+        """Tell the clients how strongly they are pulled."""
+        return {"proximal-mu": self.mu}

@@ -1,0 +1,39 @@
+"""Coordinate-wise trimmed mean of the clients' changes (Yin et al. 2018, definition 2)."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from scipy.stats import trim_mean
+
+from fedrec.errors import ConfigError
+from server.base import STRATEGIES, Setting, Strategy
+from server.update import Arrays, Update
+
+
+@STRATEGIES.register("trimmed_mean")
+class TrimmedMean(Strategy):
+    """Leaves out the lowest and highest values of each coordinate, then averages; ignores weights.
+
+    Args:
+        setting: What the runner tells of the run.
+        trim: Share cut from each end, in [0, 0.5); `floor(trim * cohort)` values are cut, so none may be.
+    """
+
+    linear: ClassVar[bool] = False
+
+    def __init__(self, setting: Setting, trim: float = 0.1) -> None:
+        super().__init__(setting)
+        if not 0 <= trim < 0.5:
+            message = f"trimmed_mean needs trim in [0, 0.5), got {trim}; set strategy.options.trim"
+            raise ConfigError(message)
+        self.trim = trim
+
+    def aggregate(self, updates: Sequence[Update]) -> Arrays:
+        """Return the trimmed mean of each coordinate."""
+        return {
+            name: trim_mean(
+                np.stack([update.delta[name] for update in updates]).astype(np.float64), self.trim, axis=0
+            ).astype(np.float32)
+            for name in updates[0].delta
+        }

@@ -1,0 +1,149 @@
+"""`fedrec data`: which data sets there are, getting one, and looking at one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulations.cli_options import Json, Quiet, Settings
+
+if TYPE_CHECKING:
+    from fedrec.config import DataConfig
+    from fedrec.data.interactions import Dataset
+
+Result = dict[str, Any]
+
+app = typer.Typer(
+    help="Data sets: which there are, getting one, looking at one.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command(name="list")
+def list_sources(*, json: Json = False) -> Result:
+    """List the data sets, and which of them are already on this machine."""
+    from fedrec.data.acquire import cached
+    from fedrec.data.load import known_sources
+    from simulations.options import default_cache
+    from simulations.show import show_table
+
+    folder = default_cache() / "data"
+    places = {source.name: cached(source.downloads, folder / source.name) for source in known_sources()}
+    if not json:
+        rows = [(source.name, source.summary, "yes" if places[source.name] else "") for source in known_sources()]
+        show_table("", ["data set", "", "here"], rows)
+    return {
+        "datasets": {
+            source.name: {"summary": source.summary, "terms": source.terms, "folder": _text(places[source.name])}
+            for source in known_sources()
+        }
+    }
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    *,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> Result:
+    r"""Download a data set into the cache, checked by hash, and print its folder; its terms are shown once.
+
+    \b
+    Example:
+      fedrec data get movielens-100k
+    """
+    from fedrec.data.acquire import acquire
+    from fedrec.progress import DownloadBar
+    from simulations.console import RichProgress
+    from simulations.options import default_cache
+    from simulations.plugins import PLUGINS
+
+    with RichProgress(quiet=quiet) as progress:
+        bar = DownloadBar("downloading data", progress)
+        folder = acquire(PLUGINS["datasets"]().get(name), default_cache(), notify=progress.notify, progress=bar)
+    if not json:
+        typer.echo(folder)
+    return {"name": name, "folder": str(folder)}
+
+
+@app.command()
+def describe(
+    subject: Annotated[str, typer.Argument(metavar="NAME_OR_FILE", hidden=True)],
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    *,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> Result:
+    r"""Load a data set as an experiment would, and tell what is in it and what was cleaned away.
+
+    \b
+    Examples:
+      fedrec data describe movielens-100k --set data.min_value=4
+      fedrec data describe my-experiment.toml
+      fedrec data describe sales.csv --set data.table.user=customer --set data.table.item=sku
+    """
+    from fedrec.data.load import load_dataset
+    from fedrec.progress import DownloadBar
+    from simulations.console import RichProgress
+    from simulations.options import default_cache
+    from simulations.show import show_facts
+
+    config = _config_of(subject, settings)
+    with RichProgress(quiet=quiet) as progress:
+        bar = DownloadBar("downloading data", progress)
+        facts = _facts(load_dataset(config, default_cache(), notify=progress.notify, progress=bar))
+    if not json:
+        show_facts({name.replace("_", " "): _words(value) for name, value in facts.items()})
+    return facts
+
+
+def _config_of(subject: str, settings: list[str]) -> "DataConfig":
+    """Return the data section of an experiment file, of a data set's name, or of a table's path."""
+    from fedrec.experiment_file import load_experiment
+    from simulations.plugins import SCENARIOS, registries_of
+
+    registries = registries_of("data.name")
+    if subject.endswith(".toml"):
+        return load_experiment(subject, settings, SCENARIOS, registries).data
+    if Path(subject).is_file():
+        settings = ["data.name=table", f"data.path='{subject}'", *settings]
+    else:
+        settings = [f"data.name='{subject}'", *settings]
+    return load_experiment(None, settings, SCENARIOS, registries).data
+
+
+def _facts(dataset: "Dataset") -> Result:
+    import numpy as np
+
+    rows, users, items = dataset.interactions, dataset.users, dataset.catalogue
+    lengths = np.diff(rows.bounds)
+    return {
+        "name": dataset.name,
+        "users": len(users),
+        "items": len(items),
+        "interactions": len(rows),
+        "density": len(rows) / (len(users) * len(items)),
+        "interactions_per_user": {
+            "least": int(lengths.min()),
+            "median": float(np.median(lengths)),
+            "most": int(lengths.max()),
+        },
+        "user_attributes": {name: len(set(values) - {""}) for name, values in users.attributes.items()},
+        "item_attributes": {name: len(set(values) - {""}) for name, values in items.attributes.items()},
+        "texts": list(items.texts[:3]),
+        "cleaning": dataset.cleaning,
+        "terms": dataset.terms,
+        "source": dataset.source,
+    }
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_words(entry)}" for name, entry in value.items()) or "none"
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,33 @@
+"""How a run is carried out: nothing here changes a result, and none of it is in the fingerprint."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pooch
+
+
+def default_cache() -> Path:
+    """Return the cache of downloads and item vectors: FEDREC_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("FEDREC_CACHE") or pooch.os_cache("fedrec"))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Engine, places and observers of a run.
+
+    Attributes:
+        engine: Registered engine.
+        out: Run directory; `runs/<name>-<fingerprint>` with a free number if not given.
+        cache: Cache of downloads and item vectors.
+        workers: Parallel client workers of engines that have them; the number of cores if not given.
+        tensorboard: Write TensorBoard events into the run directory.
+        name: Name of the scenario or file.
+    """
+
+    engine: str = "inprocess"
+    out: Path | None = None
+    cache: Path = field(default_factory=default_cache)
+    workers: int | None = None
+    tensorboard: bool = False
+    name: str = "movielens"

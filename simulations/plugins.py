@@ -1,0 +1,83 @@
+"""What an experiment can name: every registry, found when it is asked for, since some take seconds to import."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedrec.experiment_layers import scenario_files
+from fedrec.registry import Registry
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+def _strategies() -> Registry[Any]:
+    from server.strategies import STRATEGIES
+
+    return STRATEGIES
+
+
+def _models() -> Registry[Any]:
+    from fedrec.models.base import MODELS
+
+    return MODELS
+
+
+def _adapters() -> Registry[Any]:
+    from fedrec.models.adapters import ADAPTERS
+
+    return ADAPTERS
+
+
+def _datasets() -> Registry[Any]:
+    import fedrec.data.load  # noqa: F401 - registers the sources
+    from fedrec.data.sources.base import DATASETS
+
+    return DATASETS
+
+
+def _partitions() -> Registry[Any]:
+    from fedrec.data.federation import PARTITIONS
+
+    return PARTITIONS
+
+
+PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
+    "strategies": _strategies,
+    "models": _models,
+    "adapters": _adapters,
+    "datasets": _datasets,
+    "partitions": _partitions,
+}
+
+
+NAMED: Mapping[str, str] = {
+    "data.name": "datasets",
+    "model.name": "models",
+    "adapter.name": "adapters",
+    "strategy.name": "strategies",
+}
+"""Keys of an experiment that name a plug-in, and its kind."""
+
+
+def registries_of(*keys: str) -> dict[str, Registry[Any]]:
+    """Return the registry of each key of `NAMED`; of all, if none is given."""
+    return {key: PLUGINS[NAMED[key]]() for key in keys or NAMED}
+
+
+def described(kind: str) -> dict[str, str]:
+    """Return the names of one kind of `PLUGINS`, or of the scenarios, each with one line about it."""
+    if kind == "scenarios":
+        return {name: _first_comment(path) for name, path in scenario_files(SCENARIOS).items()}
+    registry = PLUGINS[kind]()
+    return {name: _line_about(registry.get(name)) for name in registry.names()}
+
+
+def _line_about(entry: Any) -> str:
+    """Return the summary that an entry has, or the first line of its docstring."""
+    return str(getattr(entry, "summary", None) or (inspect.getdoc(entry) or "").partition("\n")[0])
+
+
+def _first_comment(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((line.lstrip("# ") for line in lines if line.startswith("#")), "")

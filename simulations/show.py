@@ -1,0 +1,66 @@
+"""What the terminal shows of a result, on standard output."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+
+def show_summary(summary: Mapping[str, Any], path: Path) -> None:
+    """Print a finished run: its answer, its scores beside the controls, its promise, and where the report is.
+
+    Args:
+        summary: The run's `summary.json`; what it lacks is a dash.
+        path: The run's directory.
+    """
+    from fedrec.reporting.tables import CASES, control_rows, headline, main_metric
+    from fedrec.reporting.wording import bytes_text, look, metric_label, score_text
+
+    metric = metric_label(main_metric(summary))
+    rows = [
+        [row.label, *(f"{score_text(cell.value)} {cell.interval}".strip() for cell in row.cells.values()), row.note]
+        for row in control_rows(summary)
+    ]
+    notes = any(row[-1] for row in rows)
+    columns = ["", *(f"{metric} on {case}" for case in CASES.values()), *(["Note"] if notes else [])]
+    show_text(headline(summary))
+    show_table("Test users, full ranking", columns, [row if notes else row[:-1] for row in rows])
+    upload = bytes_text(look(summary, "communication").get("upload_bytes_per_client_round"))
+    show_facts(
+        {
+            "Privacy": look(summary, "privacy").get("statement", "no statement"),
+            "Sent": f"{upload} by a client in a round",
+            "Parameters": f"sha256 {summary.get('parameters_sha256', 'not recorded')}",
+            "Run": path,
+            "Report": path / "report.html",
+        }
+    )
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; texts are shown as they are, whatever brackets they hold."""
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Print names and values, one a line; long values wrap beside their name."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts.items():
+        grid.add_row(Text(name, style="bold"), Text(str(value)))
+    Console().print(grid)
+
+
+def show_text(text: str) -> None:
+    """Print a paragraph with a blank line around it."""
+    Console().print(Padding(Text(text), (1, 0)))

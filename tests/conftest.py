@@ -1,0 +1,34 @@
+"""Real data for tests: downloaded once into the user's cache, or read from the folder beside the checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fedrec.config import DataConfig
+from fedrec.data.interactions import Dataset
+from fedrec.data.load import load_dataset
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
+    """The cache of downloads: FEDREC_CACHE, or the user's own."""
+    return Path(os.environ.get("FEDREC_CACHE") or Path.home() / ".cache" / "fedrec")
+
+
+@pytest.fixture(scope="session")
+def ml100k(cache: Path) -> Dataset:
+    """MovieLens-100K as a default experiment loads it."""
+    return load_dataset(DataConfig(), cache)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real data sets beside the checkout; tests are skipped without it, but never in CI."""
+    if not SHARED.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("the folder with shared data is missing beside the checkout")
+        pytest.skip("no shared data beside the checkout")
+    return SHARED

@@ -1,0 +1,128 @@
+"""Which combinations have a true claim, and what they release."""
+
+import math
+
+import pytest
+
+from fedrec.config import Experiment
+from fedrec.errors import PrivacyError
+from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.plan import UnitCounts, check, plan
+
+UNITS = UnitCounts(users=660, examples=60_000, clients=20)
+
+
+def experiment(**changes):
+    """Build an experiment from `section__key=value`, with epsilon 8 unless given."""
+    tree = {"privacy": {"epsilon": 8.0}}
+    for path, value in changes.items():
+        section, _, key = path.rpartition("__")
+        (tree.setdefault(section, {}) if section else tree)[key] = value
+    return Experiment.model_validate(tree)
+
+
+CENTRAL = {"privacy__trust": "central", "federation__partition": "users"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        (CENTRAL | {"federation__partition": "shards"}, r"set federation\.partition=users"),
+        (CENTRAL | {"federation__partition": "attribute"}, r"set federation\.partition=users"),
+        (CENTRAL | {"privacy__unit": "example"}, r"set privacy\.unit=user"),
+        ({"training__example": "prefix"}, r"set training\.example=sequence, or privacy\.unit=example"),
+        ({"privacy__noise_multiplier": 1.0}, r"keep privacy\.epsilon alone"),
+    ],
+)
+def test_false_claims_are_refused_with_advice(changes, advice):
+    with pytest.raises(PrivacyError, match=advice):
+        check(experiment(**changes), linear_strategy=True)
+
+
+def test_a_median_of_raw_updates_has_no_central_claim():
+    with pytest.raises(PrivacyError, match=r"strategy\.name=median is not an average"):
+        check(experiment(**CENTRAL, strategy__name="median"), linear_strategy=False)
+
+
+def test_all_reasons_are_given_at_once():
+    wrong = CENTRAL | {"federation__partition": "shards", "privacy__unit": "example", "privacy__noise_multiplier": 1.0}
+    with pytest.raises(PrivacyError) as caught:
+        check(experiment(**wrong), linear_strategy=False)
+    assert str(caught.value).count("\n- ") == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"federation__sampling": "poisson", "federation__participation": 0.5},
+        {"federation__partition": "users"},
+        {"training__example": "prefix", "privacy__unit": "example"},
+        {"training__optimizer": "adam"},
+        CENTRAL | {"training__optimizer": "adam", "training__example": "prefix"},
+        {"privacy__epsilon": math.inf, "privacy__noise_multiplier": 1.0},
+    ],
+)
+def test_true_claims_pass(changes):
+    check(experiment(**changes), linear_strategy=True)
+
+
+def test_any_strategy_may_follow_local_noise():
+    check(experiment(), linear_strategy=False)
+
+
+def test_without_privacy_nothing_is_refused_or_noised():
+    free = experiment(**CENTRAL | {"federation__partition": "shards"}, privacy__epsilon=math.inf)
+    check(free, linear_strategy=False)
+    planned = plan(free, UNITS, participations=30)
+    assert (planned.placement, planned.noise_multiplier, planned.delta) == ("none", 0.0, 0.0)
+
+
+def test_local_releases_are_rounds_times_steps_at_the_batch_rate():
+    local = experiment(training__steps=3, training__sampling_rate=0.2, federation__participation=0.5)
+    planned = plan(local, UNITS, participations=17)
+    assert planned.placement == "client"
+    assert planned.count == 17 * 3
+    assert planned.release == Release(planned.noise_multiplier, 0.2, 3)
+    assert planned.delta == pytest.approx(660**-1.1)
+    assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 0.2, 51)], planned.delta).pld <= 8
+    assert planned.charged([4, 7]) == [4, 7]
+
+
+def test_local_trust_never_claims_amplification_from_cohorts():
+    poisson = experiment(federation__sampling="poisson", federation__participation=0.1)
+    assert plan(poisson, UNITS, participations=9).sampling_rate == 1
+
+
+def test_central_poisson_cohorts_amplify_and_charge_everyone_every_round():
+    planned = plan(
+        experiment(**CENTRAL, federation__sampling="poisson", federation__participation=0.25, training__steps=5),
+        UNITS,
+        participations=12,
+    )
+    assert planned.placement == "server"
+    assert (planned.sampling_rate, planned.steps, planned.rounds) == (0.25, 1, 30)
+    assert planned.charged([]) == [None]
+
+
+def test_central_fixed_cohorts_charge_those_who_took_part_in_full():
+    planned = plan(experiment(**CENTRAL, federation__participation=0.25), UNITS, participations=12)
+    assert (planned.sampling_rate, planned.count, planned.charged([1])) == (1.0, 12, [1])
+
+
+def test_given_noise_is_kept():
+    planned = plan(experiment(privacy__epsilon=math.inf, privacy__noise_multiplier=1.5), UNITS, participations=30)
+    assert (planned.placement, planned.noise_multiplier) == ("client", 1.5)
+
+
+def test_prefixes_hold_an_interaction_window_plus_one_times():
+    prefix = experiment(training__example="prefix", privacy__unit="example", model__window=10)
+    planned = plan(prefix, UNITS, participations=1)
+    assert planned.multiplicity == 11
+    assert planned.delta == pytest.approx(60_000**-1.1)
+
+
+@pytest.mark.parametrize(("delta", "users"), [(1 / 660, 660), (0.01, 660), (None, 1), (None, 0)])
+def test_delta_must_be_below_one_in_n(delta, users):
+    with pytest.raises(PrivacyError, match=f"n={users}"):
+        plan(experiment(privacy__delta=delta), UnitCounts(users, users, 1), participations=1)

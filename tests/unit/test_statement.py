@@ -1,0 +1,125 @@
+"""What may be claimed, sentence by sentence."""
+
+import math
+
+import pytest
+
+from fedrec.config import Experiment
+from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import UnitCounts, plan
+from fedrec.privacy.statement import statement, words
+
+UNITS = UnitCounts(users=660, examples=60_000, clients=20)
+
+
+def claimed(tree, charges=((0, range(20)), (1, range(5))), units=UNITS):
+    planned = plan(Experiment.model_validate(tree), units, participations=2)
+    ledger = Ledger()
+    for round_, cohort in charges:
+        ledger = ledger.charge(round_, planned.charged(cohort), planned.release)
+    return planned, statement(planned, ledger)
+
+
+def test_local_claim_names_everything():
+    planned, said = claimed({"privacy": {"epsilon": 4.0}, "training": {"steps": 3, "sampling_rate": 0.5}})
+    spent = epsilon([Release(planned.noise_multiplier, 0.5, 6)], planned.delta)
+    assert said.summary["epsilon"] == said.summary["epsilon_worst_client"] == spent.pld <= 4
+    assert said.summary["epsilon_rdp"] == spent.rdp
+    assert said.summary["epsilon_median_client"] < spent.pld
+    assert said.summary["releases_per_unit"] == 6
+    assert (said.summary["unit"], said.summary["trust"], said.summary["adjacency"]) == ("user", "local", "add/remove")
+    assert said.summary["sampling"] == {"cohorts": "all", "rate": 0.5, "amplifies": True}
+    assert said.summary["statement"] == said.text
+    for part in (
+        f"User-level differential privacy with epsilon {words(spent.pld)} at delta",
+        "PLD accountant; RDP gives",
+        "Adjacency is add/remove",
+        "holds against the server, the other clients",
+        "rate 0.5), which amplifies",
+        "6 releases of the most exposed unit's data (2 rounds x 3 a round)",
+        "no loss, no number of examples, only its parameters and the constant weight 1",
+        "validation and test users and the public users, who consented",
+        "Choosing hyper-parameters on the private data costs more",
+    ):
+        assert part in said.text
+
+
+def test_full_batches_claim_no_amplification():
+    _, said = claimed({"privacy": {"epsilon": 4.0}})
+    assert "is in every batch, without amplification" in said.text
+    assert not said.summary["sampling"]["amplifies"]
+
+
+def test_one_user_a_client_is_called_local_differential_privacy():
+    assert (
+        "local differential privacy"
+        in claimed({"privacy": {"epsilon": 4.0}, "federation": {"partition": "users"}})[1].text
+    )
+
+
+def test_central_claim_says_who_is_trusted_and_what_amplifies():
+    tree = {
+        "rounds": 2,
+        "privacy": {"epsilon": 4.0, "trust": "central"},
+        "federation": {"partition": "users", "sampling": "poisson", "participation": 0.1},
+    }
+    planned, said = claimed(tree)
+    assert "The server is trusted" in said.text
+    assert "rate 0.1), which amplifies" in said.text
+    assert "who takes part in a round stays with the server" in said.text
+    assert said.summary["epsilon"] == said.summary["epsilon_median_client"] == pytest.approx(4.0, rel=2e-3)
+    assert said.summary["releases_per_unit"] == planned.count == 2
+
+
+@pytest.mark.parametrize(
+    ("participation", "words_"),
+    [(0.5, "Cohorts have a fixed size, for which no amplification"), (1.0, "Every user is in every round, without")],
+)
+def test_central_fixed_cohorts_claim_no_amplification(participation, words_):
+    federation = {"partition": "users", "participation": participation}
+    assert words_ in claimed({"privacy": {"epsilon": 4.0, "trust": "central"}, "federation": federation})[1].text
+
+
+def test_example_claims_come_with_their_multiplicity():
+    tree = {
+        "privacy": {"epsilon": math.inf, "noise_multiplier": 20.0, "unit": "example"},
+        "training": {"example": "prefix"},
+        "model": {"window": 3},
+    }
+    _, said = claimed(tree)
+    assert said.summary["multiplicity"] == 4
+    assert said.summary["epsilon"] < said.summary["epsilon_group"] < said.summary["epsilon_interaction"]
+    assert "up to 4 examples, so this is not interaction-level privacy" in said.text
+    assert "up to 7 changes" in said.text
+
+
+def test_a_hopeless_group_is_called_that():
+    tree = {"privacy": {"epsilon": 8.0, "unit": "example"}, "training": {"example": "prefix"}}
+    _, said = claimed(tree)
+    assert said.summary["epsilon_group"] == math.inf
+    assert "no meaningful guarantee" in said.text
+
+
+def test_a_sequence_as_example_is_a_user():
+    _, said = claimed({"privacy": {"epsilon": 8.0, "unit": "example"}})
+    assert said.summary["multiplicity"] == 1
+    assert "holds at user level too" in said.text
+
+
+def test_nothing_released_is_epsilon_zero():
+    assert claimed({"privacy": {"epsilon": 8.0}}, charges=())[1].summary["epsilon"] == 0
+
+
+def test_without_privacy_it_says_so_plainly():
+    _, said = claimed({}, charges=())
+    assert said.text.startswith("Nothing is protected")
+    assert said.summary["epsilon"] == math.inf
+    assert (said.summary["unit"], said.summary["trust"], said.summary["clip_norm"]) == ("none", "none", None)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(3.0001, "3.001"), (8.0, "8.000"), (0.0, "0.000"), (math.inf, "infinity")]
+)
+def test_epsilon_is_rounded_up(value, shown):
+    assert words(value) == shown
