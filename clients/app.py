@@ -64,7 +64,9 @@ def _charge(bench: Workbench, ledger: Ledger, client: int, round_number: int) ->
     charged = ledger.charge(round_number, [client], bench.plan.release)
     spent = sum(release.count for release in charged.releases(client))
     if spent > bench.plan.count:
-        message = f"client {client} was asked for {spent} releases, its budget is {bench.plan.count}; it does not answer"
+        message = (
+            f"client {client} was asked for {spent} releases, its budget is {bench.plan.count}; it does not answer"
+        )
         raise PrivacyError(message)
     return charged
 
@@ -74,7 +76,9 @@ def _tensors(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
 
 
 def _pack(update: ClientUpdate) -> RecordDict:
-    metrics = {"num-examples": update.weight} | ({} if update.loss is None else {"train-loss": update.loss})
+    metrics: dict[str, int | float | list[int] | list[float]] = {"num-examples": update.weight}
+    if update.loss is not None:
+        metrics["train-loss"] = update.loss
     arrays = ArrayRecord({name: Array(value.numpy()) for name, value in update.parameters.items()})
     return RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
 

@@ -1,4 +1,4 @@
-"""The end of a run: the chosen adapter is scored on the test users, once, beside its controls; the result is written."""
+"""The end of a run: the chosen adapter is scored on the test users, once, beside its controls, and all is written."""
 
 import hashlib
 import json
@@ -177,4 +177,3 @@ def _faults(rounds: list[dict[str, Any]]) -> dict[str, Any]:
         "rejected": dict(Counter(rejection["reason"] for rejection in rejections)),
         "clients": dict(Counter(str(rejection["client"]) for rejection in rejections)),
     }
-

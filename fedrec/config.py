@@ -156,15 +156,15 @@ class AdapterConfig(Section):
 class TrainingConfig(Section):
     """Work of one client in one round."""
 
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "adam"
     """Local optimiser; its state starts anew each round."""
-    lr: Annotated[float, Field(gt=0)] = 0.5
+    lr: Annotated[float, Field(gt=0)] = 0.005
     """Local learning rate."""
-    steps: Positive = 1
+    steps: Positive = 4
     """Local steps a round."""
     example: Literal["sequence", "prefix"] = "sequence"
     """One training example: a user's whole sequence, or one (prefix, next item) pair."""
-    sampling_rate: Rate = 1.0
+    sampling_rate: Rate = 0.25
     """Chance of each example to be in a step's batch (Poisson)."""
 
 
@@ -188,7 +188,7 @@ class PrivacyConfig(Section):
     """What one neighbour adds or removes."""
     trust: Literal["local", "central"] = "local"
     """Who adds the noise: each client (nobody is trusted), or the server (it is)."""
-    clip_norm: Annotated[float, Field(gt=0)] = 0.5
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
     """L2 bound of one unit's contribution."""
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None
     """Noise in units of `clip_norm`; calibrated from `epsilon` if not given."""
@@ -210,7 +210,7 @@ class EvaluationConfig(Section):
     """Which round's adapter is the result: the one of the lowest validation loss, or the last."""
     central_epochs: Positive = 60
     """Most epochs of the central control; validation users pick the best."""
-    central_lr: Annotated[float, Field(gt=0)] = 5e-3
+    central_lr: Annotated[float, Field(gt=0)] = 2e-3
     """Learning rate of the central control (Adam)."""
     controls: tuple[str, ...] = ("random", "popularity", "ease", "base", "local_only", "central")
     """What the result is put beside."""

@@ -136,7 +136,9 @@ def _locate(source: str | Path, folder: Path, scenarios: Path | None, extending:
     path = known.get(str(source), folder / Path(source).expanduser()).resolve()
     if not path.is_file():
         names = ", ".join(known) or "none here"
-        message = f"{source}: neither a scenario nor a TOML file{suggest(str(source), known)} (scenarios: {names})"
+        message = (
+            f"{str(source)!r} is neither a scenario nor a TOML file{suggest(str(source), known)} (scenarios: {names})"
+        )
         raise ValueError(message)
     if path in extending:
         message = f"{path}: extends itself: {' -> '.join(file.name for file in (*extending, path))}"

@@ -9,7 +9,7 @@ import numpy as np
 from fedrec.config import Experiment
 from fedrec.data.examples import examples_of
 from fedrec.experiment_file import load_experiment
-from fedrec.models.adapters import attach_
+from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
 from fedrec.prepared import Prepared
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
@@ -81,5 +81,5 @@ class Job:
         model = build_model(self.experiment, self.prepared.item_vectors)
         model.load_state_dict(self.prepared.base)
         attach_(model, self.experiment.adapter, self.experiment.seed)
-        return Workbench(self.experiment, model, self.prepared.train, self.prepared.federation, self.plan)
-
+        start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
+        return Workbench(self.experiment, model, self.prepared.train, self.prepared.federation, self.plan, start)

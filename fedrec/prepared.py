@@ -24,11 +24,13 @@ from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions,
 from fedrec.data.load import load_dataset
 from fedrec.data.split import Split, split_users
 from fedrec.files import replacing, write_whole
+from fedrec.models.adapters import attach_
 from fedrec.models.base import build_model, new_base, pretrained_base
 from fedrec.progress import DownloadBar, Progress
 from fedrec.text.encoder import encode_items, weights_sha256
 from fedrec.text.locate import locate_encoder
 from fedrec.text.whitening import whiten
+from fedrec.threads import one_thread
 
 READY = "ready.json"
 
@@ -71,7 +73,9 @@ class Prepared:
         """The split, held-out rows included: for the server only."""
         with np.load(self.folder / "groups.npz") as groups:
             return Split(
-                train=self.train, held_out=_read_interactions(self.folder / "held_out.npz"), **{k: groups[k] for k in groups}
+                train=self.train,
+                held_out=_read_interactions(self.folder / "held_out.npz"),
+                **{k: groups[k] for k in groups},
             )
 
     @cached_property
@@ -90,14 +94,23 @@ def is_prepared(folder: Path) -> bool:
     return (folder / READY).is_file()
 
 
+def require_trainable(experiment: Experiment) -> None:
+    """Attach the configured adapter to a model of two items: what cannot work fails before anything long is done.
+
+    Raises:
+        ConfigError: If model or adapter is unknown, or nothing that is trained would travel.
+    """
+    attach_(build_model(experiment, torch.zeros(2, 1)), experiment.adapter, experiment.seed)
+
+
 def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
     """Fill `folder` with all that the rounds need; the last file written says that the others are whole.
 
     Raises:
         FedrecError: As the loaders, the split, the federation and the encoder do.
     """
-
     began = time.monotonic()
+    require_trainable(experiment)
 
     def notify(line: str) -> None:
         progress("note", 0, 0, line)
@@ -110,8 +123,10 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
     model = build_model(experiment, vectors)
     make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
-    base = make_base(model, experiment, split, progress)
-    _write(folder, dataset, split, federation, vectors.numpy(), base)
+    with one_thread():
+        base = make_base(model, experiment, split, progress)
+    _write_data(folder, dataset, split, federation)
+    _write_model(folder, vectors.numpy(), base)
     facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
     facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
     write_whole(folder / READY, json.dumps(facts, indent=1))
@@ -145,14 +160,7 @@ def _facts(
     }
 
 
-def _write(
-    folder: Path,
-    dataset: Dataset,
-    split: Split,
-    federation: Federation,
-    vectors: NDArray[np.float32],
-    base: dict[str, Tensor],
-) -> None:
+def _write_data(folder: Path, dataset: Dataset, split: Split, federation: Federation) -> None:
     _write_interactions(folder / "train.npz", split.train)
     _write_interactions(folder / "held_out.npz", split.held_out)
     groups: dict[str, IntArray] = {name: getattr(split, name) for name in ("private", "public", "validation", "test")}
@@ -161,16 +169,19 @@ def _write(
     _write_arrays(
         folder / "federation.npz", users=np.concatenate(federation.users), ends=ends, names=np.array(federation.names)
     )
-    with replacing(folder / "item_vectors.npy") as file:
-        np.save(file, vectors)
-    write_whole(folder / "base.safetensors", tensors_to_bytes(base))
     write_whole(folder / "users.json", json.dumps(asdict(replace(dataset.users, ids=list(dataset.users.ids)))))
     write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
 
 
+def _write_model(folder: Path, vectors: NDArray[np.float32], base: dict[str, Tensor]) -> None:
+    with replacing(folder / "item_vectors.npy") as file:
+        np.save(file, vectors)
+    write_whole(folder / "base.safetensors", tensors_to_bytes(base))
+
+
 def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
     with replacing(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _write_interactions(path: Path, rows: Interactions) -> None:

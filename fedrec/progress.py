@@ -3,7 +3,6 @@
 The library only calls; the command line draws bars, tests listen, and `silent` does nothing.
 """
 
-import logging
 from typing import Protocol
 
 
@@ -38,8 +37,3 @@ class DownloadBar:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def log_line(label: str, done: int, total: int, note: str = "") -> None:
-    """Tell the log of this module, a line each."""
-    logging.getLogger(__name__).info("%s %d/%d %s", label, done, total, note)

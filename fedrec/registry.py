@@ -58,7 +58,7 @@ class Registry(Generic[T]):
             return found[name].load()  # type: ignore[no-any-return]
         if ":" in name:
             return self._import(name)
-        message = f"unknown {self.kind} {name!r}{suggest(name, self.names())} Known: {', '.join(self.names())}"
+        message = f"unknown {self.kind} {name!r}{suggest(name, self.names()) or '.'} Known: {', '.join(self.names())}"
         raise ConfigError(message)
 
     def _found(self) -> dict[str, Any]:
@@ -69,5 +69,7 @@ class Registry(Generic[T]):
         try:
             return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
         except (ImportError, AttributeError) as error:
-            message = f"{self.kind} {path!r} cannot be imported ({error}); write package.module:Class, importable from here"
+            message = (
+                f"{self.kind} {path!r} cannot be imported ({error}); write package.module:Class, importable from here"
+            )
             raise ConfigError(message) from error

@@ -1,26 +1,51 @@
-"""The ServerApp of `flwr run`: prepares the configured scenario, then does the server's work on Flower's grid."""
+"""The ServerApp of `flwr run`: prepares the configured scenario, then does the server's work on Flower's grid.
 
+Its run config (`[tool.flwr.app.config]`, or `flwr run . --run-config "scenario='smoke'"`) has four keys:
+"scenario", a scenario's name or a TOML file; "set", settings `path=value` as on fedrec's command line, quoted as in a
+shell; "out", the run directory; "cache", the cache of downloads. Empty ones mean what they mean there. Relative
+paths start at the folder where Flower's SuperLink was started, which is the checkout for a `flwr run .` that had to
+start one itself. Clients read the run's folder, so they must see the same disk,
+and there must be as many SuperNodes as the experiment has clients: `--federation-config num-supernodes=20`.
+"""
+
+import logging
+import shlex
 from pathlib import Path
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedrec.experiment_file import load_experiment
+from fedrec.places import default_cache, free_run
 from fedrec.prepared import prepare
-from fedrec.progress import log_line
 from fedrec.reporting.rundir import RunDirectory
+from server.adoption import check_strategy
 from server.conduct import conduct
 from server.grids import ClientGrid
+
+SCENARIOS = Path(__file__).parents[1] / "simulations" / "scenarios"
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the scenario named in the run config ("scenario", "set", "out", "cache")."""
-    config = {key: str(value) for key, value in context.run_config.items()}
-    scenarios = Path(__file__).parents[1] / "simulations" / "scenarios"
-    experiment = load_experiment(config["scenario"], config["set"].split(), scenarios=scenarios)
-    run = RunDirectory.create(Path(config["out"]), experiment, config["scenario"])
-    prepared = prepare(experiment, run.path / "prepared", Path(config["cache"]), log_line)
-    conduct(run, ClientGrid(grid, len(prepared.federation)), log_line)
+    """Run what the run config names; the run directory must be new."""
+    config = {key: str(context.run_config.get(key, "")) for key in ("scenario", "set", "out", "cache")}
+    scenario = config["scenario"] or "movielens"
+    experiment = load_experiment(scenario, shlex.split(config["set"]), scenarios=SCENARIOS)
+    check_strategy(experiment)
+    name = Path(scenario).stem
+    out = Path(config["out"]) if config["out"] else free_run(name, experiment)
+    run = RunDirectory.create(out, experiment, name)
+    log_line("note", 0, 0, f"the run directory is {run.path}")
+    with run.locked():
+        cache = Path(config["cache"]) if config["cache"] else default_cache()
+        prepared = prepare(experiment, run.path / "prepared", cache, log_line)
+        conduct(run, ClientGrid(grid, len(prepared.federation)), log_line)
+
+
+def log_line(label: str, done: int, total: int, note: str = "") -> None:
+    """Tell Flower's log, which `flwr run --stream` shows."""
+    count = f" {done}/{total}" if total else ""
+    logging.getLogger("flwr").info("%s%s %s", label, count, note)

@@ -4,8 +4,8 @@ Simple way: subclass `Strategy` and write `aggregate(updates) -> update`. A roun
 checked, privacy bracket (clip, sum, noise) where the server is trusted, `aggregate`, `step`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,43 +13,14 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
-from fedrec.errors import ConfigError, FederationError
-from fedrec.privacy.plan import PrivacyPlan
+from fedrec.errors import FederationError
 from fedrec.registry import Registry
 from server.privacy import noisy_mean
-from server.replies import Rejection, check_replies
-from server.update import Arrays, Update, norm_of
+from server.replies import Rejection, check_replies, in_words
+from server.setting import RoundReport, Setting
+from server.update import Arrays, State, Update, norm_of, weighted_mean
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What every strategy is told of the run.
-
-    Attributes:
-        seed: Seed of the named draws.
-        cohort: Round -> clients to ask, ascending.
-        expected_cohort: Expected number of clients a round: the fixed denominator under central privacy.
-        min_replies: Fewer usable replies fail the run.
-        max_update_norm: Longer updates are rejected.
-        plan: Who clips and noises.
-    """
-
-    seed: int
-    cohort: Callable[[int], Sequence[int]]
-    expected_cohort: float
-    min_replies: int
-    max_update_norm: float
-    plan: PrivacyPlan
-
-
-@dataclass
-class RoundReport:
-    """What happened in the last round, for metrics, ledger and statement."""
-
-    cohort: list[int] = field(default_factory=list)
-    accepted: int = 0
-    rejections: list[Rejection] = field(default_factory=list)
-    update_norm: float = 0.0
+STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
 
 
 class Strategy(FlowerStrategy):
@@ -85,11 +56,11 @@ class Strategy(FlowerStrategy):
         """Return what clients are told beside the parameters."""
         return {}
 
-    def state(self) -> Arrays:
+    def state(self) -> State:
         """Return what must survive a restart, by name (server momenta)."""
         return {}
 
-    def restore(self, state: Arrays) -> None:
+    def restore(self, state: State) -> None:
         """Take back what `state` returned."""
 
     # Flower's hooks ---------------------------------------------------------------------------------------------
@@ -114,19 +85,27 @@ class Strategy(FlowerStrategy):
         """Check the replies and return the new global adapter.
 
         Raises:
-            FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others.
+            FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others, or if the
+                result is not finite.
         """
         updates = self.accept(server_round, replies)
         if self.setting.plan.placement == "server":
             aggregated = noisy_mean(updates, self.current, self.setting, server_round)
-        elif any(update.weight > 0 for update in updates):
-            aggregated = self.aggregate([update for update in updates if update.weight > 0])
+        elif heard := [update for update in updates if update.weight > 0]:
+            aggregated = self.aggregate(heard)
         else:
             return None, None
-        self.report.update_norm = norm_of(aggregated)
-        change = self.step(aggregated)
-        after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
-        return ArrayRecord({name: Array(np.ascontiguousarray(value)) for name, value in after.items()}), None
+        self.report = replace(self.report, update_norm=norm_of(aggregated))
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            change = self.step(aggregated)
+            after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
+        if wrong := [name for name, value in after.items() if not np.isfinite(value).all()]:
+            message = (
+                f"round {server_round}: strategy {type(self).__name__} made {wrong[0]} NaN or infinite; "
+                "lower its learning rate in strategy.options"
+            )
+            raise FederationError(message)
+        return to_record(after), None
 
     def asked(self, server_round: int) -> list[int]:
         """Return the clients that were asked in this round."""
@@ -143,7 +122,7 @@ class Strategy(FlowerStrategy):
         if asked and len(updates) < self.setting.min_replies:
             message = (
                 f"round {server_round}: {len(updates)} usable replies of {len(asked)}, "
-                f"federation.min_replies={self.setting.min_replies}; {_reasons(rejections)}"
+                f"federation.min_replies={self.setting.min_replies}; {in_words(rejections)}"
             )
             raise FederationError(message)
         return updates
@@ -164,30 +143,6 @@ class Strategy(FlowerStrategy):
         """Log nothing: the run's own summary tells."""
 
 
-STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
-
-
-def weighted_mean(updates: Sequence[Update]) -> Arrays:
-    """Return the mean change weighted by `weight`, summed in float64 in the clients' order.
-
-    Raises:
-        ConfigError: If there is no update.
-    """
-    if not updates:
-        message = "a mean needs at least one update"
-        raise ConfigError(message)
-    total = sum(update.weight for update in updates)
-    return {
-        name: sum(np.multiply(update.delta[name], update.weight / total, dtype=np.float64) for update in updates).astype(
-            np.float32
-        )
-        for name in updates[0].delta
-    }
-
-
-def _reasons(rejections: Sequence[Rejection]) -> str:
-    if not rejections:
-        return "nobody else was asked"
-    shown = [f"client {rejection.client}: {rejection.reason} ({rejection.detail})" for rejection in rejections[:3]]
-    more = f"; and {len(rejections) - len(shown)} more" if len(rejections) > len(shown) else ""
-    return "; ".join(shown) + more
+def to_record(parameters: Arrays) -> ArrayRecord:
+    """Return an adapter as Flower sends it."""
+    return ArrayRecord({name: Array(np.ascontiguousarray(value)) for name, value in parameters.items()})

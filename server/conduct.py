@@ -1,21 +1,19 @@
 """The server's whole work on a run: rounds, then the conclusion. Any grid of clients will do."""
 
+from contextlib import ExitStack
 from typing import Any
 
-import torch
 from flwr.serverapp import Grid
 
 from fedrec.conclusion import conclude
 from fedrec.evaluation.judge import Judge
-from fedrec.job import Job
-from fedrec.privacy.plan import check
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.reporting.tensorboard import TensorBoardObserver
-from server.base import Setting, Strategy
-from server.foreign import adopt
-from server.rounds import Stop, run_rounds
-from server.strategies import STRATEGIES
+from fedrec.threads import one_thread
+from server.adoption import build_strategy
+from server.rounds import Course, Observer, run_rounds
+from server.stop import Stop
 
 
 def conduct(
@@ -26,30 +24,13 @@ def conduct(
     Raises:
         FedrecError: As the rounds and the conclusion do.
     """
-    torch.set_num_threads(1)
-    strategy = build_strategy(run.job)
-    judge = Judge(run.job)
-    observers = [TensorBoardObserver(run.path)] if tensorboard else []
-    last = run_rounds(run, strategy, grid, judge, progress, observers, stop)
-    return conclude(run, judge, last, progress)
-
-
-def build_strategy(job: Job) -> Strategy:
-    """Return the configured strategy.
-
-    Raises:
-        ConfigError: If it is unknown or does not take its options.
-        PrivacyError: If it cannot keep the privacy claim.
-    """
-    experiment = job.experiment
-    kind = STRATEGIES.get(experiment.strategy.name)
-    check(experiment, linear_strategy=getattr(kind, "linear", False))
-    setting = Setting(
-        seed=experiment.seed,
-        cohort=job.cohort,
-        expected_cohort=job.expected_cohort,
-        min_replies=experiment.federation.min_replies,
-        max_update_norm=experiment.federation.max_update_norm,
-        plan=job.plan,
-    )
-    return adopt(kind, setting, dict(experiment.strategy.options))
+    stop = stop or Stop(run.path)
+    with one_thread(), ExitStack() as at_the_end:
+        course = Course(run, build_strategy(run.job), grid, Judge(run.job))
+        observers: list[Observer] = []
+        if tensorboard:
+            board = TensorBoardObserver(run.path)
+            at_the_end.callback(board.close)
+            observers.append(board)
+        last = run_rounds(course, progress, observers, stop)
+        return conclude(run, course.judge, last, stop.heeding(progress))

@@ -1,23 +1,30 @@
 """A stranger's Flower strategy, adopted: its own sampling and arithmetic, behind our checks.
 
-Flower's strategies sample nodes from Python's global generator. It is seeded by name before each round, and the
-grid shows nodes in the order of the clients' numbers, so a stranger's cohort is reproducible too.
+Flower's strategies draw from Python's and numpy's global generators. Both are seeded by name around each hook and
+put back, and the grid shows nodes in the order of the clients' numbers, so a stranger is reproducible too.
 """
 
 import pickle
 import random
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
-from fedrec.errors import ConfigError, FedrecError
+from fedrec.errors import ConfigError, FederationError, FedrecError
 from fedrec.seeding import seed_for
-from server.base import Setting, Strategy
-from server.update import Arrays, norm_of
+from server.base import Strategy, to_record
+from server.setting import Setting
+from server.update import State, Update, norm_of
+
+NEEDS = ("min_available_nodes", "min_train_nodes")
+"""Attributes of Flower's own strategies that make them wait, for ever, for more clients than there are."""
 
 
 class Foreign(Strategy):
@@ -38,14 +45,20 @@ class Foreign(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the stranger's messages."""
+        """Return the stranger's messages.
+
+        Raises:
+            ConfigError: If it waits for more clients than there are.
+            FedrecError: If it raises.
+        """
         self.current = {name: array.numpy() for name, array in arrays.items()}
-        before = random.getstate()
-        random.seed(seed_for(self.setting.seed, "foreign", server_round))
-        try:
+        clients = len(list(grid.get_node_ids()))
+        for need in NEEDS:
+            if (wanted := getattr(self.stranger, need, 0)) > clients:
+                message = f"the strategy waits for {wanted} clients, there are {clients}; set strategy.options.{need}"
+                raise ConfigError(message)
+        with self._hook("configure_train", server_round):
             messages = list(self.stranger.configure_train(server_round, arrays, config, grid))
-        finally:
-            random.setstate(before)
         self._asked = sorted(message.metadata.dst_node_id for message in messages)
         return messages
 
@@ -56,56 +69,85 @@ class Foreign(Strategy):
 
         Raises:
             FederationError: If too few replies are usable.
-            FedrecError: If the stranger's aggregate is not finite.
+            FedrecError: If the stranger raises, or returns nothing, another adapter's parameters or NaN.
         """
-        replies = sorted(replies, key=lambda message: message.metadata.src_node_id)
-        usable = {update.client for update in self.accept(server_round, replies)}
-        arrays, metrics = self.stranger.aggregate_train(
-            server_round, [reply for reply in replies if reply.metadata.src_node_id in usable]
-        )
-        if arrays is None:
-            return None, metrics
-        after = {name: array.numpy().astype(self.current[name].dtype) for name, array in arrays.items()}
-        if not all(np.isfinite(value).all() for value in after.values()):
-            message = f"strategy {type(self.stranger).__name__} returned NaN or infinity in round {server_round}"
-            raise FedrecError(message)
-        self.report.update_norm = norm_of({name: after[name] - self.current[name] for name in after})
-        return ArrayRecord({name: Array(after[name]) for name in self.current}), metrics
+        replies = list(replies)
+        usable = _even(replies, self.accept(server_round, replies))
+        if not usable:
+            return None, None
+        with self._hook("aggregate_train", server_round):
+            arrays, metrics = self.stranger.aggregate_train(server_round, usable)
+        after = {name: array.numpy() for name, array in (arrays or {}).items()}
+        name = type(self.stranger).__name__
+        if {n: a.shape for n, a in after.items()} != {n: a.shape for n, a in self.current.items()}:
+            message = f"round {server_round}: strategy {name} made no adapter of the shape that was sent"
+            raise FederationError(message)
+        result = {n: after[n].astype(array.dtype) for n, array in self.current.items()}
+        if not all(np.isfinite(value).all() for value in result.values()):
+            message = f"round {server_round}: strategy {name} returned NaN or infinity"
+            raise FederationError(message)
+        change = {n: result[n] - array for n, array in self.current.items()}
+        self.report = replace(self.report, update_norm=norm_of(change))
+        return to_record(result), metrics
 
     def asked(self, server_round: int) -> list[int]:
         """Return the clients that the stranger chose."""
         del server_round
         return self._asked
 
-    def state(self) -> Arrays:
-        """Return the stranger, pickled: its momenta have no common interface."""
+    def state(self) -> State:
+        """Return the stranger, pickled: its momenta have no common interface.
+
+        Raises:
+            ConfigError: If it cannot be pickled.
+        """
         try:
             data = pickle.dumps(self.stranger)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            message = f"strategy {type(self.stranger).__name__} cannot be saved ({error}); it must survive pickle to be resumed"
+            message = (
+                f"strategy {type(self.stranger).__name__} cannot be saved ({error}); a run must survive a restart, "
+                "so its strategy must survive pickle"
+            )
             raise ConfigError(message) from error
-        return {"pickle": np.frombuffer(data, dtype=np.uint8)}  # type: ignore[dict-item]
+        return {"pickle": np.frombuffer(data, dtype=np.uint8)}
 
-    def restore(self, state: Arrays) -> None:
-        """Take the pickled stranger back; the file is the user's own run."""
-        self.stranger = pickle.loads(state["pickle"].tobytes())  # noqa: S301
+    def restore(self, state: State) -> None:
+        """Take the pickled stranger back: resume only runs whose files you trust as you trust their code."""
+        if "pickle" in state:
+            self.stranger = pickle.loads(state["pickle"].tobytes())  # noqa: S301
+
+    @contextmanager
+    def _hook(self, name: str, server_round: int) -> Iterator[None]:
+        """Run the stranger's code with generators seeded by name, and name it in whatever goes wrong."""
+        seed = seed_for(self.setting.seed, "foreign", name, server_round)
+        python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what strangers draw from
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            message = (
+                f"round {server_round}: {type(self.stranger).__name__}.{name} raised {type(error).__name__}: {error} "
+                f"({at.filename}:{at.lineno})"
+            )
+            raise FedrecError(message) from error
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002
 
 
-def adopt(strategy: Callable[..., FlowerStrategy], setting: Setting, options: dict[str, object]) -> Strategy:
-    """Return the strategy built and, if it is not ours, adopted.
+def _even(replies: Sequence[Message], updates: Sequence[Update]) -> list[Message]:
+    """Return the usable replies that weigh something, in the clients' order, all with the same metrics.
 
-    Raises:
-        ConfigError: If it does not take the options.
+    Flower's strategies refuse replies whose metrics differ, and a client whose batch was empty has no training loss.
     """
-    ours = isinstance(strategy, type) and issubclass(strategy, Strategy)
-    try:
-        built = strategy(setting, **options) if ours else strategy(**options)
-    except TypeError as error:
-        message = f"strategy.options do not fit {getattr(strategy, '__name__', strategy)}: {error}"
-        raise ConfigError(message) from error
-    if isinstance(built, Strategy):
-        return built
-    if not isinstance(built, FlowerStrategy):
-        message = f"{strategy!r} is no flwr.serverapp.strategy.Strategy"
-        raise ConfigError(message)
-    return Foreign(setting, built)
+    heard = {update.client for update in updates if update.weight > 0}
+    chosen = [reply for reply in replies if reply.metadata.src_node_id in heard]
+    chosen.sort(key=lambda reply: reply.metadata.src_node_id)
+    records = [reply.content.metric_records["metrics"] for reply in chosen]
+    common = set.intersection(*(set(record) for record in records)) if records else set()
+    for record in records:
+        for extra in set(record) - common:
+            del record[extra]
+    return chosen

@@ -4,16 +4,23 @@ Flower's node ids are random per run and replies come as they arrive. `ClientGri
 once which client it is, and from then on speaks of clients only, replies in their order.
 """
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from threading import Event
 
 from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
+from flwr.supercore.run import Run
 
 from fedrec.errors import FederationError
 
 WAIT_SECONDS = 120.0
-POLL_SECONDS = 0.2
+Pull = Callable[[Iterable[str]], Iterable[Message]]
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 2.0
+"""A message outlives the wait for its reply by this much, so that it is never swept away while it is asked for."""
 
 
 class ClientGrid(Grid):
@@ -22,22 +29,24 @@ class ClientGrid(Grid):
     Args:
         grid: Any Flower grid.
         clients: Number of clients that must be connected.
+        gone: Set when whatever carries the grid has ended, so that nobody waits for replies that cannot come.
 
     Raises:
         FederationError: If they do not connect within two minutes, or two nodes claim one client.
     """
 
-    def __init__(self, grid: Grid, clients: int) -> None:
+    def __init__(self, grid: Grid, clients: int, gone: Event | None = None) -> None:
         self._grid = grid
-        self._node_of = _map_clients(grid, _wait_for(grid, clients), clients)
+        self._gone = gone or Event()
+        self._node_of = self._who_is_who(self._connected(clients), clients)
         self._client_of = {node: client for client, node in self._node_of.items()}
 
-    def set_run(self, run) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def set_run(self, run: Run) -> None:
         """Set the run of the wrapped grid."""
         self._grid.set_run(run)
 
     @property
-    def run(self):  # type: ignore[no-untyped-def] # noqa: ANN201
+    def run(self) -> Run:
         """The run of the wrapped grid."""
         return self._grid.run
 
@@ -53,51 +62,78 @@ class ClientGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Push messages addressed to clients."""
-        return self._grid.push_messages([self._addressed(message) for message in messages])
+        messages = list(messages)
+        for message in messages:
+            message.metadata.dst_node_id = self._node_of[message.metadata.dst_node_id]
+        return self._grid.push_messages(messages)
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies so far, in the clients' order."""
-        return self._in_order(self._grid.pull_messages(message_ids))
+        known = [reply for reply in self._grid.pull_messages(message_ids) if _sender(reply) in self._client_of]
+        for reply in known:
+            reply.metadata.__dict__["_src_node_id"] = self._client_of[_sender(reply)]
+        return sorted(known, key=_sender)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send messages to clients and return the replies, in the clients' order."""
-        addressed = [self._addressed(message) for message in messages]
-        return self._in_order(self._grid.send_and_receive(addressed, timeout=timeout)) if addressed else []
+        """Send messages to clients and return the replies that came within `timeout`, in the clients' order.
 
-    def _addressed(self, message: Message) -> Message:
-        message.metadata.dst_node_id = self._node_of[message.metadata.dst_node_id]
-        return message
+        Each message says by its time to live when nobody waits for it any more.
 
-    def _in_order(self, replies: Iterable[Message]) -> list[Message]:
-        known = [reply for reply in replies if reply.metadata.src_node_id in self._client_of]
-        for reply in known:
-            reply.metadata.__dict__["_src_node_id"] = self._client_of[reply.metadata.src_node_id]
-        return sorted(known, key=lambda reply: reply.metadata.src_node_id)
+        Raises:
+            FederationError: If the engine ends meanwhile.
+        """
+        messages = list(messages)
+        for message in messages:
+            message.metadata.ttl = message.metadata.ttl if timeout is None else timeout + GRACE_SECONDS
+        replies = self._replies(self.push_messages(messages), timeout, self.pull_messages) if messages else []
+        return sorted(replies, key=_sender)
 
+    def _replies(self, sent: Iterable[str], timeout: float | None, pull: Pull) -> list[Message]:
+        waiting, replies = set(sent), list[Message]()
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while True:
+            for reply in pull(waiting):
+                waiting.discard(reply.metadata.reply_to_message_id)
+                replies.append(reply)
+            if not waiting or time.monotonic() > deadline:
+                return replies
+            self._pause("while clients were at work")
 
-def _wait_for(grid: Grid, clients: int) -> list[int]:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while len(nodes := list(grid.get_node_ids())) < clients:
-        if time.monotonic() > deadline:
-            message = f"{len(nodes)} of {clients} clients connected within {WAIT_SECONDS:.0f} s; start the missing ones"
+    def _connected(self, clients: int) -> list[int]:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(nodes := list(self._grid.get_node_ids())) < clients:
+            if time.monotonic() > deadline:
+                message = (
+                    f"{len(nodes)} of {clients} clients connected within {WAIT_SECONDS:.0f} s; start the missing ones "
+                    f"(with `flwr run`: --federation-config num-supernodes={clients})"
+                )
+                raise FederationError(message)
+            self._pause("before all clients had connected")
+        return nodes
+
+    def _who_is_who(self, nodes: list[int], clients: int) -> dict[int, int]:
+        questions = [Message(RecordDict(), node, MessageType.QUERY, group_id="who") for node in nodes]
+        node_of: dict[int, int] = {}
+        for reply in self._replies(self._grid.push_messages(questions), WAIT_SECONDS, self._grid.pull_messages):
+            if reply.has_error():
+                continue
+            client = int(str(reply.content.metric_records["node"]["partition-id"]))
+            if client >= clients:
+                continue
+            if client in node_of:
+                message = f"two nodes say that they are client {client}; give each its own partition-id"
+                raise FederationError(message)
+            node_of[client] = _sender(reply)
+        if missing := sorted(set(range(clients)) - node_of.keys()):
+            message = f"clients {missing[:5]} of {clients} did not say who they are within {WAIT_SECONDS:.0f} s"
             raise FederationError(message)
-        time.sleep(POLL_SECONDS)
-    return nodes
+        return node_of
 
-
-def _map_clients(grid: Grid, nodes: list[int], clients: int) -> dict[int, int]:
-    questions = [Message(RecordDict(), node, MessageType.QUERY, group_id="who") for node in nodes]
-    node_of: dict[int, int] = {}
-    for reply in grid.send_and_receive(questions, timeout=WAIT_SECONDS):
-        if reply.has_error():
-            continue
-        client = int(str(reply.content.metric_records["node"]["partition-id"]))
-        if client in node_of:
-            message = f"two nodes say that they are client {client}; give each its own partition-id"
+    def _pause(self, when: str) -> None:
+        if self._gone.wait(POLL_SECONDS):
+            message = f"the engine ended {when}"
             raise FederationError(message)
-        node_of[client] = reply.metadata.src_node_id
-    missing = sorted(set(range(clients)) - node_of.keys())
-    if missing:
-        message = f"clients {missing[:5]} of {clients} did not say who they are within {WAIT_SECONDS:.0f} s"
-        raise FederationError(message)
-    return node_of
+
+
+def _sender(message: Message) -> int:
+    return message.metadata.src_node_id

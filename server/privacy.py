@@ -5,40 +5,26 @@ to one user is `clip_norm`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fedrec.privacy.plan import PrivacyPlan
 from fedrec.seeding import rng_for
-from server.update import Arrays, Update, norm_of
+from server.setting import Setting
+from server.update import Array, Arrays, State, Update, norm_of
 
 
-class Bracketed(Protocol):
-    """The part of a strategy's setting that the bracket needs."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of the noise."""
-
-    @property
-    def expected_cohort(self) -> float:
-        """Fixed denominator."""
-
-    @property
-    def plan(self) -> PrivacyPlan:
-        """Clip norm and noise multiplier."""
-
-
-def clip(delta: Arrays, clip_norm: float) -> Arrays:
-    """Return `delta` scaled to an L2 norm of at most `clip_norm`; shorter ones are unchanged."""
-    scale = min(1.0, clip_norm / max(norm_of(delta), np.finfo(np.float64).tiny))
-    return {name: (array * scale).astype(array.dtype) for name, array in delta.items()}
+def clip(delta: Arrays, clip_norm: float) -> State:
+    """Return `delta` in float64, scaled to an L2 norm of at most `clip_norm`; shorter ones are unchanged."""
+    norm = norm_of(delta)
+    scale = clip_norm / norm if norm > clip_norm else 1.0
+    return {name: array.astype(np.float64) * scale for name, array in delta.items()}
 
 
 def noisy_mean(
-    updates: Sequence[Update], shape: Mapping[str, NDArray[np.float32]], setting: Bracketed, round: int  # noqa: A002
+    updates: Sequence[Update],
+    shape: Mapping[str, Array],
+    setting: Setting,
+    round: int,  # noqa: A002
 ) -> Arrays:
     """Return the noised sum of clipped updates over the expected cohort; without updates, the noise alone.
 
@@ -46,14 +32,14 @@ def noisy_mean(
         updates: Accepted updates in the clients' order; their weights are ignored.
         shape: The adapter, for names and shapes.
         setting: Seed, plan and denominator.
-        round: Number of the round, which names the noise.
+        round: Number of the round, which names the noise; it is drawn in the order of the arrays' names.
     """
     clipped = [clip(update.delta, setting.plan.clip_norm) for update in updates]
     rng = rng_for(setting.seed, "central noise", round)
     deviation = setting.plan.noise_multiplier * setting.plan.clip_norm
     noised = {}
-    for name, array in shape.items():
-        total = np.zeros(array.shape, dtype=np.float64) + rng.normal(0.0, deviation, array.shape)
+    for name in sorted(shape):
+        total = rng.normal(0.0, deviation, shape[name].shape)
         for delta in clipped:
             total += delta[name]
         noised[name] = (total / setting.expected_cohort).astype(np.float32)

@@ -1,13 +1,18 @@
 """Every reply is checked before any arithmetic: a bad one is rejected, counted and reported, never averaged."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Message
-from numpy.typing import NDArray
 
-from server.update import Arrays, Update, norm_of
+from server.update import Array, Update, norm_of
+
+LONGEST_DETAIL = 300
+"""Characters kept of what a client says went wrong."""
+
+Adapter = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -19,9 +24,7 @@ class Rejection:
     detail: str
 
 
-def check_replies(
-    replies: Iterable[Message], before: Mapping[str, NDArray[np.float32]], max_norm: float
-) -> tuple[list[Update], list[Rejection]]:
+def check_replies(replies: Iterable[Message], before: Adapter, max_norm: float) -> tuple[list[Update], list[Rejection]]:
     """Return the usable updates and the rejections, both in the order of the clients' numbers.
 
     Args:
@@ -33,37 +36,56 @@ def check_replies(
     rejections: list[Rejection] = []
     for reply in sorted(replies, key=lambda message: message.metadata.src_node_id):
         outcome = _check(reply, before, max_norm)
-        (updates if isinstance(outcome, Update) else rejections).append(outcome)  # type: ignore[arg-type]
+        if isinstance(outcome, Update):
+            updates.append(outcome)
+        else:
+            rejections.append(outcome)
     return updates, rejections
 
 
-def _check(reply: Message, before: Mapping[str, NDArray[np.float32]], max_norm: float) -> Update | Rejection:
+def in_words(rejections: Sequence[Rejection]) -> str:
+    """Return the first three rejections and how many more there are, for a message."""
+    if not rejections:
+        return "nobody else was asked"
+    shown = [f"client {rejection.client}: {rejection.reason} ({rejection.detail})" for rejection in rejections[:3]]
+    more = f"; and {len(rejections) - len(shown)} more" if len(rejections) > len(shown) else ""
+    return "; ".join(shown) + more
+
+
+def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejection:
     client = reply.metadata.src_node_id
     if reply.has_error():
-        return Rejection(client, "client failed", reply.error.reason or "no reason given")
+        return _rejection(client, "client failed", reply.error.reason or "no reason given")
     try:
         after = {name: array.numpy() for name, array in reply.content.array_records["arrays"].items()}
         weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
-    except (KeyError, ValueError, TypeError) as error:
-        return Rejection(client, "unreadable", f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}")
-    if (wrong := _shape_fault(after, before)) is not None:
-        return Rejection(client, "wrong shape", wrong)
-    if not (np.isfinite(weight) and weight >= 0):
-        return Rejection(client, "bad weight", f"num-examples is {weight}")
-    delta: Arrays = {name: after[name] - before[name] for name in before}
-    bad = [name for name, array in delta.items() if not np.isfinite(array).all()]
-    if bad:
-        return Rejection(client, "not finite", f"NaN or infinity in {', '.join(bad[:3])}")
+    except Exception as error:  # noqa: BLE001 - what a stranger's bytes raise when they are decoded has no bounds
+        detail = f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}"
+        return _rejection(client, "unreadable", detail)
+    for reason, detail in _faults(after, before, weight):
+        return _rejection(client, reason, detail)
+    with np.errstate(over="ignore"):  # a finite reply may be infinitely far away: too long
+        delta = {name: after[name] - before[name] for name in before}
     if (norm := norm_of(delta)) > max_norm:
-        return Rejection(client, "too long", f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}")
+        detail = f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}"
+        return _rejection(client, "too long", detail)
     return Update(client, delta, weight)
 
 
-def _shape_fault(after: Mapping[str, NDArray[np.float32]], before: Mapping[str, NDArray[np.float32]]) -> str | None:
+def _faults(after: Adapter, before: Adapter, weight: float) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an adapter and its weight, reason and detail; the first one counts."""
+    if not (math.isfinite(weight) and weight >= 0):
+        yield "bad weight", f"num-examples is {weight}"
     if after.keys() != before.keys():
         missing, extra = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
-        return f"missing {missing[:3] or 'nothing'}, unexpected {extra[:3] or 'nothing'}"
+        yield "wrong shape", f"missing {missing[:3] or 'nothing'}, unexpected {extra[:3] or 'nothing'}"
     for name, array in after.items():
         if array.shape != before[name].shape or array.dtype != before[name].dtype:
-            return f"{name} is {array.dtype}{list(array.shape)}, sent {before[name].dtype}{list(before[name].shape)}"
-    return None
+            sent, came = (f"{a.dtype}{list(a.shape)}" for a in (before[name], array))
+            yield "wrong shape", f"{name} is {came}, sent {sent}"
+    if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
+        yield "not finite", f"NaN or infinity in {', '.join(bad[:3])}"
+
+
+def _rejection(client: int, reason: str, detail: str) -> Rejection:
+    return Rejection(client, reason, " ".join(detail.split())[:LONGEST_DETAIL])

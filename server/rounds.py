@@ -3,101 +3,107 @@
 configure -> charge the ledger -> send and receive -> aggregate -> judge -> write the line -> checkpoint -> observers.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from fedrec.errors import Interrupted
+from fedrec.errors import FederationError
 from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.privacy.ledger import Ledger
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
-from server.base import Strategy
+from server.base import Strategy, to_record
+from server.stop import Stop
+from server.update import Arrays
 
-Observer = Callable[[dict[str, Any]], None]
+Line = dict[str, Any]
+"""What a round tells: a line of `metrics.jsonl`."""
 
-
-class Stop:
-    """A wish to stop after the round in hand."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-
-    def __call__(self, *_: object) -> None:
-        """Wish it; usable as a signal handler."""
-        self.wanted = True
+Observer = Callable[[Line], None]
 
 
-def run_rounds(
-    run: RunDirectory,
-    strategy: Strategy,
-    grid: Grid,
-    judge: Judge,
-    progress: Progress,
-    observers: Sequence[Observer] = (),
-    stop: Stop | None = None,
-) -> Checkpoint:
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What all rounds of a run share: where they are written, who aggregates, who is asked, who judges."""
+
+    run: RunDirectory
+    strategy: Strategy
+    grid: Grid
+    judge: Judge
+
+
+def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer], stop: Stop) -> Checkpoint:
     """Run the rounds that the run still lacks and return its last checkpoint.
 
     Raises:
         Interrupted: If a stop was wished; the round in hand is finished and saved first.
-        FederationError: If a round has too few usable replies.
+        FederationError: If a round has too few usable replies; the rounds before it are saved.
     """
+    run, total = course.run, course.run.experiment.rounds
     here = run.latest_checkpoint()
     if here is None:
-        here = _first(run, judge, observers)
-        run.save_checkpoint(here)
+        here, line = _first(course.judge)
+        run.rewind(-1)
+        _save(run, here, line, observers)
     else:
         run.rewind(here.round)
-        strategy.restore({name: value.numpy() for name, value in here.strategy.items()})
-    total = run.experiment.rounds
+        course.strategy.restore({name: value.numpy() for name, value in here.strategy.items()})
     while here.round < total:
-        here, line = _round(run, strategy, grid, judge, here)
-        run.append_round(line)
-        run.save_checkpoint(here)
-        for observe in observers:
-            observe(line)
+        stop.heed()
+        try:
+            here, line = _round(course, here)
+        except FederationError as error:
+            message = f"{error}. Every finished round is saved; when that is mended: fedrec resume {run.path}"
+            raise FederationError(message) from error
+        _save(run, here, line, observers)
         progress("rounds", here.round, total, note_of(line))
-        if stop is not None and stop.wanted and here.round < total:
-            raise Interrupted(run.path)
     return here
 
 
-def _first(run: RunDirectory, judge: Judge, observers: Sequence[Observer]) -> Checkpoint:
-    """Judge the base and return the checkpoint before the first round."""
-    start = judge.bench.shared_start
-    line = {"round": 0, "loss": judge.loss(start), "validation": _validation(judge, start)}
-    run.rewind(-1)
+def _save(run: RunDirectory, checkpoint: Checkpoint, line: Line, observers: Sequence[Observer]) -> None:
     run.append_round(line)
+    run.save_checkpoint(checkpoint)
     for observe in observers:
         observe(line)
-    return Checkpoint(0, start, start, 0, line["loss"], {}, Ledger())
 
 
-def _round(
-    run: RunDirectory, strategy: Strategy, grid: Grid, judge: Judge, here: Checkpoint
-) -> tuple[Checkpoint, dict[str, Any]]:
+def _first(judge: Judge) -> tuple[Checkpoint, Line]:
+    """Judge the base and return the checkpoint before the first round."""
+    start = judge.bench.shared_start
+    loss = judge.loss(start)
+    return Checkpoint(0, start, start, 0, loss, {}, Ledger()), {
+        "round": 0,
+        "loss": loss,
+        "validation": _validation(judge, start),
+    }
+
+
+def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     began = time.monotonic()
+    run, strategy, judge = course.run, course.strategy, course.judge
     plan, number = run.job.plan, here.round + 1
-    arrays = to_record(here.parameters)
-    messages = list(strategy.configure_train(number, arrays, ConfigRecord({"run": str(run.path)}), grid))
+    told = ConfigRecord({"run": str(run.path)})
+    messages = list(strategy.configure_train(number, to_record(to_arrays(here.parameters)), told, course.grid))
     asked = strategy.asked(number)
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
     ledger = here.ledger if plan.placement == "none" else here.ledger.charge(number, plan.charged(asked), plan.release)
-    replies = list(grid.send_and_receive(messages, timeout=run.experiment.federation.timeout))
+    replies = list(course.grid.send_and_receive(messages, timeout=run.experiment.federation.timeout))
     after, _ = strategy.aggregate_train(number, replies)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
     loss = judge.loss(parameters)
-    better = not loss >= here.best_score
-    line: dict[str, Any] = {
+    # Without validation users every loss is nan, and the last round is the best there is.
+    better = math.isnan(here.best_score) or loss < here.best_score
+    line: Line = {
         "round": number,
         "loss": loss,
         "epsilon": ledger.epsilon(plan.delta, plan.clients).worst.pld if plan.placement != "none" else None,
@@ -125,10 +131,10 @@ def _round(
     )
 
 
-def note_of(line: dict[str, Any]) -> str:
+def note_of(line: Line) -> str:
     """Return what a progress bar says beside a round."""
     parts = [f"loss {line['loss']:.3f}"]
-    if "validation" in line:
+    if "last20" in line.get("validation", {}):
         parts.append(f"NDCG@{RANKED} {line['validation']['last20'][f'ndcg@{RANKED}']:.3f}")
     if line.get("epsilon") is not None:
         parts.append(f"epsilon {line['epsilon']:.2f}")
@@ -137,9 +143,9 @@ def note_of(line: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def to_record(parameters: dict[str, Tensor]) -> ArrayRecord:
-    """Return an adapter as Flower sends it."""
-    return ArrayRecord({name: Array(value.numpy()) for name, value in parameters.items()})
+def to_arrays(parameters: dict[str, Tensor]) -> Arrays:
+    """Return an adapter as strategies use it."""
+    return {name: value.numpy() for name, value in parameters.items()}
 
 
 def to_tensors(arrays: ArrayRecord) -> dict[str, Tensor]:

@@ -20,10 +20,10 @@ app = typer.Typer(
 
 @app.command(name="list")
 def list_sources(*, json: Json = False) -> Result:
-    """List the data sets, and which of them are already on this machine."""
+    """List the data sets, and those already here."""
     from fedrec.data.acquire import cached
     from fedrec.data.load import known_sources
-    from simulations.options import default_cache
+    from fedrec.places import default_cache
     from simulations.show import show_table
 
     folder = default_cache() / "data"
@@ -46,16 +46,18 @@ def get(
     json: Json = False,
     quiet: Quiet = False,
 ) -> Result:
-    r"""Download a data set into the cache, checked by hash, and print its folder; its terms are shown once.
+    """Download a data set, and print its folder.
+
+    NAME is one of `fedrec data list`. The download is checked by hash and kept in the cache; its terms are shown once.
 
     \b
     Example:
       fedrec data get movielens-100k
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.data.acquire import acquire
+    from fedrec.places import default_cache
     from fedrec.progress import DownloadBar
     from simulations.console import RichProgress
-    from simulations.options import default_cache
     from simulations.plugins import PLUGINS
 
     with RichProgress(quiet=quiet) as progress:
@@ -74,18 +76,21 @@ def describe(
     json: Json = False,
     quiet: Quiet = False,
 ) -> Result:
-    r"""Load a data set as an experiment would, and tell what is in it and what was cleaned away.
+    """Load a data set, and tell what is in it.
+
+    NAME_OR_FILE is a data set, an experiment file (its data section counts) or your own table. It is loaded as an
+    experiment would, so what was cleaned away is told too.
 
     \b
     Examples:
       fedrec data describe movielens-100k --set data.min_value=4
       fedrec data describe my-experiment.toml
       fedrec data describe sales.csv --set data.table.user=customer --set data.table.item=sku
-    """
+    """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.data.load import load_dataset
+    from fedrec.places import default_cache
     from fedrec.progress import DownloadBar
     from simulations.console import RichProgress
-    from simulations.options import default_cache
     from simulations.show import show_facts
 
     config = _config_of(subject, settings)
@@ -100,7 +105,7 @@ def describe(
 def _config_of(subject: str, settings: list[str]) -> "DataConfig":
     """Return the data section of an experiment file, of a data set's name, or of a table's path."""
     from fedrec.experiment_file import load_experiment
-    from simulations.plugins import SCENARIOS, registries_of
+    from simulations.plugins import PLUGINS, SCENARIOS, registries_of
 
     registries = registries_of("data.name")
     if subject.endswith(".toml"):
@@ -108,6 +113,7 @@ def _config_of(subject: str, settings: list[str]) -> "DataConfig":
     if Path(subject).is_file():
         settings = ["data.name=table", f"data.path='{subject}'", *settings]
     else:
+        PLUGINS["datasets"]().get(subject)
         settings = [f"data.name='{subject}'", *settings]
     return load_experiment(None, settings, SCENARIOS, registries).data
 

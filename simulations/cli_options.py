@@ -24,3 +24,4 @@ EngineOption = Annotated[
         "The result is the same.",
     ),
 ]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")]

@@ -77,6 +77,9 @@ def _named_failures() -> Iterator[None]:
         yield
     except Failure:
         raise
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         raise Failure(error.exit_code, "UsageError", _usage(error)) from error
     except FedrecError as error:
@@ -100,9 +103,10 @@ def _fault(error: Exception) -> Failure:
 
 
 def _usage(error: click.ClickException) -> str:
-    """Return the message of a wrong command line, with where to read more."""
+    """Return the message of a wrong command line in one line, with where to read more."""
+    message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
-    return f"{error.format_message()} See {context.command_path} --help" if context else error.format_message()
+    return f"{message} See {context.command_path} --help" if context else message
 
 
 @contextmanager

@@ -1,15 +1,9 @@
 """How a run is carried out: nothing here changes a result, and none of it is in the fingerprint."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pooch
-
-
-def default_cache() -> Path:
-    """Return the cache of downloads and item vectors: FEDREC_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("FEDREC_CACHE") or pooch.os_cache("fedrec"))
+from fedrec.places import default_cache
 
 
 @dataclass(frozen=True)

@@ -42,12 +42,19 @@ def _partitions() -> Registry[Any]:
     return PARTITIONS
 
 
+def _controls() -> Registry[Any]:
+    from fedrec.evaluation.trained_controls import CONTROLS
+
+    return CONTROLS
+
+
 PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
     "strategies": _strategies,
     "models": _models,
     "adapters": _adapters,
     "datasets": _datasets,
     "partitions": _partitions,
+    "controls": _controls,
 }
 
 
@@ -56,6 +63,7 @@ NAMED: Mapping[str, str] = {
     "model.name": "models",
     "adapter.name": "adapters",
     "strategy.name": "strategies",
+    "evaluation.controls": "controls",
 }
 """Keys of an experiment that name a plug-in, and its kind."""
 
@@ -75,7 +83,8 @@ def described(kind: str) -> dict[str, str]:
 
 def _line_about(entry: Any) -> str:
     """Return the summary that an entry has, or the first line of its docstring."""
-    return str(getattr(entry, "summary", None) or (inspect.getdoc(entry) or "").partition("\n")[0])
+    summary = getattr(entry, "summary", None)
+    return summary if isinstance(summary, str) else (inspect.getdoc(entry) or "").partition("\n")[0]
 
 
 def _first_comment(path: Path) -> str:

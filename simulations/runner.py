@@ -1,21 +1,26 @@
 """From an experiment to a finished run directory: prepare, run on an engine, conclude; or go on where it stopped."""
 
+import logging
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flwr.serverapp import Grid
+
 from fedrec.config import Experiment
+from fedrec.errors import RunError, UserError
 from fedrec.experiment_file import differing_keys
-from fedrec.errors import RunError
 from fedrec.models.adapters import ADAPTERS
+from fedrec.places import free_run
 from fedrec.prepared import is_prepared, prepare
-from fedrec.privacy.plan import check
 from fedrec.progress import Progress
+from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import RunDirectory
+from server.adoption import check_strategy
 from server.conduct import conduct
-from server.rounds import Stop
-from server.strategies import STRATEGIES
+from server.stop import Stop
 from simulations.engine import ENGINES
 from simulations.options import RunOptions
 
@@ -24,15 +29,21 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     """Run an experiment in a new directory and return it.
 
     Raises:
-        UserError: If the experiment, its privacy claim or the directory cannot work; nothing is left then.
+        UserError: If the experiment, its privacy claim, its data or the directory cannot work; no directory is left.
         Interrupted: If a stop was wished; the run can be resumed.
-        FedrecError: If the data cannot be had, a round fails, or the canary sings.
+        FedrecError: If the data cannot be had, a round fails, or the canary sings; the run can be resumed.
     """
-    check(experiment, linear_strategy=getattr(STRATEGIES.get(experiment.strategy.name), "linear", False))
+    check_strategy(experiment)
     ADAPTERS.get(experiment.adapter.name)
     ENGINES.get(options.engine)
-    out = options.out or _free_directory(options.name, experiment)
-    return _work(RunDirectory.create(out, experiment, options.name), options, progress)
+    out = options.out or free_run(options.name, experiment)
+    directory = RunDirectory.create(out, experiment, options.name)
+    try:
+        return _work(directory, options, progress)
+    except UserError:
+        if directory.latest_checkpoint() is None:
+            directory.discard()
+        raise
 
 
 def resume(path: Path, options: RunOptions, progress: Progress, experiment: Experiment | None = None) -> RunDirectory:
@@ -52,41 +63,56 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
         keys = "\n".join(f"- {key}" for key in differing_keys(found.experiment, experiment))
         message = f"{path} was made by another experiment; start a new run, or leave these keys as they are:\n{keys}"
         raise RunError(message)
-    if (found.path / "summary.json").is_file():
-        return found
-    return _work(found, options, progress)
+    if not (found.path / "summary.json").is_file():
+        return _work(found, options, progress)
+    if not (found.path / "report.html").is_file():
+        render_report(found.path)
+    return found
 
 
-def _work(run_directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
-    with run_directory.locked(), _stoppable() as stop:
-        prepared = run_directory.path / "prepared"
+def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
+    with directory.locked(), _stoppable(directory.path) as stop:
+        prepared = directory.path / "prepared"
         if not is_prepared(prepared):
-            prepare(run_directory.experiment, prepared, options.cache, progress)
-        ENGINES.get(options.engine)(
-            lambda grid: conduct(run_directory, grid, progress, stop, tensorboard=options.tensorboard) and None,
-            len(run_directory.job.prepared.federation),
-            options,
-        )
-    return run_directory
+            prepare(directory.experiment, prepared, options.cache, stop.heeding(progress))
+
+        def work(grid: Grid) -> None:
+            conduct(directory, grid, progress, stop, tensorboard=options.tensorboard)
+
+        with _quiet():
+            ENGINES.get(options.engine)(work, len(directory.job.prepared.federation), options)
+    return directory
 
 
 @contextmanager
-def _stoppable() -> Iterator[Stop]:
-    """Turn the first SIGINT into a wish to stop after the round in hand; the second one interrupts at once."""
-    stop = Stop()
+def _quiet() -> Iterator[None]:
+    """Silence Flower's log: what goes wrong is told by the server's own checks."""
+    log = logging.getLogger("flwr")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@contextmanager
+def _stoppable(run: Path) -> Iterator[Stop]:
+    """Turn the first SIGINT into a wish to stop as soon as nothing is lost; the second one interrupts at once.
+
+    Outside of the main thread no signal can be caught, and none is.
+    """
+    stop = Stop(run)
 
     def wish(signum: int, frame: object) -> None:
-        stop(signum, frame)
+        stop.wish(signum, frame)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
     before = signal.signal(signal.SIGINT, wish)
     try:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _free_directory(name: str, experiment: Experiment) -> Path:
-    stem = f"{name}-{experiment.fingerprint[:8]}"
-    candidates = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 10_000))
-    return next(path for path in candidates if not path.exists())

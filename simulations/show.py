@@ -22,17 +22,15 @@ def show_summary(summary: Mapping[str, Any], path: Path) -> None:
 
     metric = metric_label(main_metric(summary))
     rows = [
-        [row.label, *(f"{score_text(cell.value)} {cell.interval}".strip() for cell in row.cells.values()), row.note]
+        [row.label, *(f"{score_text(cell.value)} {cell.interval}".strip() for cell in row.cells.values())]
         for row in control_rows(summary)
     ]
-    notes = any(row[-1] for row in rows)
-    columns = ["", *(f"{metric} on {case}" for case in CASES.values()), *(["Note"] if notes else [])]
     show_text(headline(summary))
-    show_table("Test users, full ranking", columns, [row if notes else row[:-1] for row in rows])
+    show_table("Test users, full ranking", ["", *(f"{metric}, {case}" for case in CASES.values())], rows)
+    show_text(str(look(summary, "privacy").get("statement", "No privacy statement is recorded.")))
     upload = bytes_text(look(summary, "communication").get("upload_bytes_per_client_round"))
     show_facts(
         {
-            "Privacy": look(summary, "privacy").get("statement", "no statement"),
             "Sent": f"{upload} by a client in a round",
             "Parameters": f"sha256 {summary.get('parameters_sha256', 'not recorded')}",
             "Run": path,
@@ -52,13 +50,11 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def show_facts(facts: Mapping[str, Any]) -> None:
-    """Print names and values, one a line; long values wrap beside their name."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    """Print names and values, one a line; no line is broken, so that hashes and paths can be copied."""
+    width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(str(value)))
-    Console().print(grid)
+        text = str(value).replace("\n", "\n" + " " * width)
+        Console().print(Text.assemble((name.ljust(width), "bold"), text), soft_wrap=True)
 
 
 def show_text(text: str) -> None:

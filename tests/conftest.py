@@ -1,13 +1,21 @@
 """Real data for tests: downloaded once into the user's cache, or read from the folder beside the checkout."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from fedrec.__main__ import QUIET_DEFAULTS
 from fedrec.config import DataConfig
 from fedrec.data.interactions import Dataset
 from fedrec.data.load import load_dataset
+
+# Before anything imports Flower or Ray, and for the processes that tests start: as `fedrec` itself runs, and with a
+# Flower home of this session's own.
+FLWR_HOME = tempfile.TemporaryDirectory(prefix="fedrec-flwr-")
+for _name, _value in {**QUIET_DEFAULTS, "FLWR_HOME": FLWR_HOME.name}.items():
+    os.environ.setdefault(_name, _value)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -149,4 +149,5 @@ def _sweep(folder: Path) -> None:
 
 
 def offline() -> bool:
+    """Return whether the environment forbids the network."""
     return os.environ.get(OFFLINE) == "1"

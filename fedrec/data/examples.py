@@ -4,7 +4,7 @@ An example is a user's whole sequence (every position predicts the next item; us
 (prefix, next item) pair (example-level privacy).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.owner)
 
+    def sequences(self) -> "Examples":
+        """Return the rows as whole sequences, one example a row."""
+        ends = np.array([len(row) - 1 for row in self.rows], dtype=np.int64)
+        return replace(self, owner=np.arange(len(self.rows)), end=ends, whole=True)
+
     def batch(self, chosen: IntArray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Return histories and targets of the chosen examples, both `[chosen, longest]`, right-padded.
 
@@ -60,7 +65,8 @@ class Examples:
         return torch.from_numpy(history), torch.from_numpy(target)
 
     def _cut(self, example: int, rng: np.random.Generator | None) -> IntArray:
-        row, end = self.rows[self.owner[example]], int(self.end[example])
+        row: IntArray = self.rows[self.owner[example]]
+        end = int(self.end[example])
         if rng is not None and self.whole and end > self.window:
             end = int(rng.integers(self.window, end + 1))
         return row[max(0, end - self.window) : end + 1]

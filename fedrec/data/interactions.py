@@ -37,7 +37,7 @@ class Interactions:
     num_items: int
 
     @classmethod
-    def from_rows(
+    def from_rows(  # noqa: PLR0913, PLR0917 - one argument a column
         cls,
         user: IntArray,
         item: IntArray,

@@ -138,7 +138,7 @@ class Negatives:
         They do not depend on any user, so they cost no privacy. A target drawn as its own negative is
         masked by the loss.
         """
-        return rng.integers(self._train.num_items, size=count)
+        return any_items(rng, self._train.num_items, count)
 
     def of_user(self, rng: np.random.Generator, user: int, count: int) -> IntArray:
         """Draw `count` items that the training user has not touched, uniformly with replacement.
@@ -151,3 +151,8 @@ class Negatives:
             message = f"user {user} has touched all {self._train.num_items} items: no negative is left to draw"
             raise ConfigError(message)
         return rng.choice(untouched, size=count)
+
+
+def any_items(rng: np.random.Generator, num_items: int, count: int) -> IntArray:
+    """Draw `count` items of a catalogue, uniformly with replacement: no interaction decides them."""
+    return rng.integers(num_items, size=count)

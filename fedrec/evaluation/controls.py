@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]
+from scipy import sparse
 
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.errors import CanaryError, ConfigError

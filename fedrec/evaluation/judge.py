@@ -49,7 +49,9 @@ class Judge:
     def loss_now(self) -> float:
         """Return the same for the model as it is."""
         experiment = self._job.experiment
-        held_out = examples_of(self._split.held_out, self._split.validation, experiment.training, experiment.model.window)
+        held_out = examples_of(
+            self._split.held_out, self._split.validation, experiment.training, experiment.model.window
+        )
         return mean_loss(self.bench.model, held_out)
 
     def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
@@ -87,5 +89,3 @@ class Judge:
     def _vectors(self) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = self._job.prepared.item_vectors.numpy()
         return vectors
-
-

@@ -5,38 +5,45 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fedrec.data.examples import Examples
 from fedrec.data.interactions import IntArray
 from fedrec.evaluation.ranking import Scorer
+from fedrec.models.backbone import Backbone
 from fedrec.training.objective import example_losses
 
 BATCH = 128
+SCORES = 50_000_000
+"""Most scores held at once: a batch of a large catalogue has fewer sequences."""
 
 
-def model_scorer(model: nn.Module) -> Scorer:
-    """Return the scorer of the model as it is now; histories are cut to its window."""
+def model_scorer(model: Backbone) -> Scorer:
+    """Return the scorer of the model as it is now; histories have at least one item and are cut to its window."""
 
     def score(histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        window = int(model.window)  # type: ignore[arg-type]
-        cuts = [history[-window:] for history in histories]
+        cuts = [history[-model.window :] for history in histories]
         lengths = torch.tensor([len(cut) for cut in cuts])
         padded = torch.zeros(len(cuts), int(lengths.max()), dtype=torch.int64)
         for row, cut in enumerate(cuts):
             padded[row, : len(cut)] = torch.from_numpy(cut)
         with torch.inference_mode():
-            scores: NDArray[np.float32] = model.score_all(model.last_hidden(padded, lengths)).numpy()  # type: ignore[operator]
+            scores: NDArray[np.float32] = model.score_all(model.last_hidden(padded, lengths)).numpy()
         return scores
 
     return score
 
 
-def mean_loss(model: nn.Module, examples: Examples) -> float:
-    """Return the mean loss of held-out sequences in nats, each user's last window; nan without examples."""
+def mean_loss(model: Backbone, examples: Examples) -> float:
+    """Return the mean loss of held-out sequences in nats, each user's last window; nan without examples.
+
+    The softmax runs over the whole catalogue, and prefixes are judged as the sequences they were cut from: a loss
+    means the same whatever was trained on.
+    """
+    whole = examples.sequences()
+    batch = max(1, min(BATCH, SCORES // (model.window * len(model.item_vectors))))
     losses = []
     with torch.inference_mode():
-        for start in range(0, len(examples), BATCH):
-            history, target = examples.last_windows(np.arange(start, min(start + BATCH, len(examples))))
+        for start in range(0, len(whole), batch):
+            history, target = whole.last_windows(np.arange(start, min(start + batch, len(whole))))
             losses.append(example_losses(model, history, target, None))
     return float(torch.cat(losses).mean()) if losses else float("nan")

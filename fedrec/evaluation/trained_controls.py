@@ -22,7 +22,7 @@ from fedrec.training.task import ClientTask
 
 LOCAL_CLIENTS = 5
 """Clients that `local_only` trains: their mean tells what federation brings, and all of them would take too long."""
-CENTRAL_PATIENCE = 4
+CENTRAL_PATIENCE = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def base_control(job: Job, judge: Judge, progress: Progress) -> Control:
 
 @CONTROLS.register("local_only")
 def local_only_control(job: Job, judge: Judge, progress: Progress) -> Control:
-    """Federation and privacy switched off: the mean of clients that train by themselves, the same work as in the run."""
+    """Federation and privacy off: the mean of clients that train by themselves, the same work as in the run."""
     clients = len(job.prepared.federation)
     chosen = rng_for(job.experiment.seed, "local only").permutation(clients)[:LOCAL_CLIENTS]
     results = []
@@ -103,7 +103,8 @@ def central_control(job: Job, judge: Judge, progress: Progress) -> Control:
 def _alone(job: Job, judge: Judge, client: int) -> dict[str, Tensor]:
     """Return the adapter of a client after all rounds without hearing of the others."""
     bench = replace(judge.bench, plan=replace(job.plan, placement="none"))
-    parameters, private = dict(bench.shared_start), {}
+    parameters: dict[str, Tensor] = dict(bench.shared_start)
+    private: dict[str, Tensor] = {}
     for number in range(1, job.experiment.rounds + 1):
         update = train_client(bench, ClientTask(client, number, parameters, private))
         parameters, private = update.parameters, update.private
@@ -111,7 +112,7 @@ def _alone(job: Job, judge: Judge, client: int) -> dict[str, Tensor]:
 
 
 def _mean(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Return the mean over models, user by user; the lists shown are the first model's."""
+    """Return the mean over models, user by user; `recommended` stays the first model's."""
     first = evaluations[0]
     per_user = {
         name: np.mean([evaluation.per_user[name] for evaluation in evaluations], axis=0) for name in first.per_user

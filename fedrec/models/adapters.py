@@ -7,7 +7,6 @@ delta are opened beside any of them, as configured.
 
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
-from typing import cast
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -16,27 +15,39 @@ from torch.nn import functional
 
 from fedrec.config import AdapterConfig
 from fedrec.errors import ConfigError
+from fedrec.models.backbone import Backbone
 from fedrec.registry import Registry
 from fedrec.seeding import torch_generator_for
 
-Attach = Callable[[nn.Module, AdapterConfig, torch.Generator], None]
+Attach = Callable[[Backbone, AdapterConfig, torch.Generator], None]
+"""Opens parameters of a frozen model, adding modules if need be; the scores stay what they were."""
 
 ADAPTERS: Registry[Attach] = Registry("adapter", group="fedrec.adapters")
 
 
-def attach_(model: nn.Module, config: AdapterConfig, seed: int) -> None:
+PARTS = ("adaptor", "item_bias", "item_delta")
+"""Parts of a model that are opened beside any adapter, each by the key of the same name."""
+
+
+def attach_(model: Backbone, config: AdapterConfig, seed: int) -> None:
     """Freeze the model and open the configured adapter; new weights are drawn by name from `seed`.
 
     Raises:
-        ConfigError: If nothing would be trained, or no parameter would travel.
+        ConfigError: If nothing would be trained, no parameter would travel, or a pattern of `config.private` keeps
+            nothing back (a misspelt one would let travel what should not).
     """
     model.requires_grad_(requires_grad=False)
     ADAPTERS.get(config.name)(model, config, torch_generator_for(seed, "adapter"))
-    for part in ("adaptor", "item_bias", "item_delta"):
+    for part in PARTS:
         if getattr(config, part):
-            cast("nn.Module", getattr(model, part)).requires_grad_(requires_grad=True)
+            getattr(model, part).requires_grad_(requires_grad=True)
+    trained = list(trained_parameters(model))
+    if idle := [pattern for pattern in config.private if not any(fnmatch(name, pattern) for name in trained)]:
+        message = f"adapter.private: {', '.join(idle)} matches no trained parameter; there are {', '.join(trained)}"
+        raise ConfigError(message)
     if not shared_parameters(model, config):
-        message = f"adapter {config.name!r} trains no parameter that travels; open adapter.adaptor or another adapter"
+        why = f"adapter.private keeps all {len(trained)} back" if trained else f"adapter {config.name!r} opens none"
+        message = f"no trained parameter would travel: {why}; open adapter.adaptor, or keep less private"
         raise ConfigError(message)
 
 
@@ -64,11 +75,13 @@ def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 @ADAPTERS.register("lora")
-def lora_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
     """Low-rank updates of the target modules; A is normal 1/rank, B is 0: the model starts as its base."""
     known = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    if unknown := sorted(set(config.targets) - known):
-        message = f"adapter.targets names {', '.join(unknown)}; this model's linear modules are {', '.join(sorted(known))}"
+    unknown = sorted(set(config.targets) - known)
+    if unknown or not config.targets:
+        named = ", ".join(unknown) or "nothing"
+        message = f"adapter.targets names {named}; this model's linear modules are {', '.join(sorted(known))}"
         raise ConfigError(message)
     settings = LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=list(config.targets), bias="none")
     inject_adapter_in_model(settings, model)
@@ -78,8 +91,8 @@ def lora_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -
 
 
 @ADAPTERS.register("bottleneck")
-def bottleneck_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
-    """A narrow residual layer behind the attention's and the feed-forward's output of each block."""
+def bottleneck_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+    """A narrow residual layer behind every linear `output` and `contract`: the attention's and the feed-forward's."""
     for module in list(model.modules()):
         for target in ("output", "contract"):
             layer = getattr(module, target, None)
@@ -88,26 +101,26 @@ def bottleneck_(model: nn.Module, config: AdapterConfig, generator: torch.Genera
 
 
 @ADAPTERS.register("bias")
-def bias_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+def bias_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
     """Every bias vector of the blocks and norms, and no matrix."""
     del config, generator
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(requires_grad=name.endswith(".bias") and not name.startswith("adaptor"))
+        parameter.requires_grad = name.endswith(".bias") and not name.startswith(PARTS)
 
 
 @ADAPTERS.register("none")
-def none_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+def none_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
     """Nothing of the transformer: only the parts that are opened beside (adaptor, item bias, item delta)."""
     del model, config, generator
 
 
 @ADAPTERS.register("full")
-def full_(model: nn.Module, config: AdapterConfig, generator: torch.Generator) -> None:
+def full_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
     """The whole transformer: the reference that adapters are measured against."""
     del generator, config
     model.requires_grad_(requires_grad=True)
-    for part in ("item_bias", "item_delta", "adaptor"):
-        cast("nn.Module", getattr(model, part)).requires_grad_(requires_grad=False)
+    for part in PARTS:
+        getattr(model, part).requires_grad_(requires_grad=False)
 
 
 class Bottleneck(nn.Module):

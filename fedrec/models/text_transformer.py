@@ -13,9 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fedrec.config import ModelConfig
+from fedrec.models.backbone import Backbone
+
+BIAS_SCALE = 10.0
+"""What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
+then learnt at the pace of the rest, under one learning rate and one clip norm."""
 
 
-class TextTransformer(nn.Module):
+class TextTransformer(Backbone):
     """Scores the whole catalogue after every position of a history.
 
     Args:
@@ -23,24 +28,18 @@ class TextTransformer(nn.Module):
         config: Sizes.
     """
 
-    item_vectors: Tensor
-
     def __init__(self, item_vectors: Float[Tensor, "items dimensions"], config: ModelConfig) -> None:
         super().__init__()
         num_items, dimensions = item_vectors.shape
         self.window = config.window
+        self.softmax_items = config.softmax_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.adaptor = nn.Linear(dimensions, config.width)
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
         self.position = nn.Embedding(config.window, config.width)
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.window) for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, config.window) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.per_example = False
-        """Set under Opacus' hooks, which take the first axis as the example axis: what is trained then sees a copy of
-        the catalogue for every example."""
 
     def reset_parameters_(self, generator: torch.Generator) -> None:
         """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0."""
@@ -57,25 +56,30 @@ class TextTransformer(nn.Module):
         self,
         history: Int[Tensor, "batch length"],
         candidates: Int[Tensor, "batch candidates"] | None = None,
+        shared: Int[Tensor, " shared"] | None = None,
     ) -> Float[Tensor, "batch length scores"]:
-        """Return scores after each position: of all items, or of each row's `candidates`.
-
-        Args:
-            history: Item indices, right-padded with any item (causal attention never looks ahead).
-            candidates: Items to score; all when None.
-        """
-        length = history.shape[1]
+        """Return scores after each position (see `Backbone.forward`); causal attention never looks at the padding."""
         if candidates is not None:
-            both = self._embed(torch.cat((history, candidates), dim=1))
-            hidden, items = self._encode(both[:, :length]), both[:, length:]
-            return hidden @ items.mT + self._bias(candidates)[:, None, :]
+            return self._score(history, candidates, shared)
         everything = torch.arange(len(self.item_vectors), device=history.device)
         copies = everything.expand(len(history), -1) if self.per_example else everything
         items = self._embed(copies if self._embedding_is_trained() else everything)
         hidden = self._encode(_rows(items, history))
         return hidden @ items.mT + self._bias(copies).unsqueeze(-2)
 
-    def last_hidden(self, history: Int[Tensor, "batch length"], lengths: Int[Tensor, "batch"]) -> Tensor:
+    def _score(self, history: Tensor, candidates: Tensor, shared: Tensor | None) -> Tensor:
+        if shared is not None and self.per_example:
+            candidates, shared = torch.cat((candidates, shared.expand(len(history), -1)), dim=1), None
+        length = history.shape[1]
+        both = self._embed(torch.cat((history, candidates), dim=1))
+        hidden, items = self._encode(both[:, :length]), both[:, length:]
+        scores = hidden @ items.mT + self._bias(candidates)[:, None, :]
+        if shared is None:
+            return scores
+        # One embedding for the whole batch: a copy per example would need batch times the memory.
+        return torch.cat((scores, hidden @ self._embed(shared).mT + self._bias(shared)), dim=2)
+
+    def last_hidden(self, history: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]) -> Tensor:
         """Return the hidden state after each history's last item, `[batch, width]`."""
         hidden = self._encode(self._embed(history))
         return hidden[torch.arange(len(hidden)), lengths - 1]
@@ -86,14 +90,16 @@ class TextTransformer(nn.Module):
         return hidden @ self._embed(everything).T + self._bias(everything)
 
     def _embedding_is_trained(self) -> bool:
-        return any(parameter.requires_grad for part in (self.adaptor, self.item_delta) for parameter in part.parameters())
+        return any(
+            parameter.requires_grad for part in (self.adaptor, self.item_delta) for parameter in part.parameters()
+        )
 
     def _embed(self, items: Tensor) -> Tensor:
         embedded: Tensor = self.adaptor(self.item_vectors[items]) + self.item_delta(items)
         return embedded
 
     def _bias(self, items: Tensor) -> Tensor:
-        bias: Tensor = self.item_bias(items).squeeze(-1)
+        bias: Tensor = BIAS_SCALE * self.item_bias(items).squeeze(-1)
         return bias
 
     def _encode(self, embedded: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:

@@ -129,7 +129,6 @@ def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
 
 
 def _round(line: Mapping[str, Any], metric: str) -> list[str]:
-    epsilon = number(line.get("epsilon"))
     rejected = sum(look(line, "rejected").values())
     scores = [score_text(number(look(line, "validation", case, metric))) for case in CASES]
     counts = [_text(line.get(key)) for key in ("cohort", "replies")]
@@ -137,7 +136,7 @@ def _round(line: Mapping[str, Any], metric: str) -> list[str]:
         str(line["round"]),
         score_text(number(line.get("loss"))),
         *scores,
-        score_text(epsilon),
+        epsilon_text(line.get("epsilon")),
         *counts,
         str(rejected),
         bytes_text(line.get("upload_bytes")),

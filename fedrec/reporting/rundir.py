@@ -15,6 +15,9 @@ resume, so a round counts when its checkpoint is whole.
 import contextlib
 import fcntl
 import json
+import os
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +37,9 @@ from fedrec.privacy.ledger import Ledger
 from fedrec.reporting.environment import environment
 
 KEPT_CHECKPOINTS = 2
+
+BIRTH = {"fingerprint", "environment.json", "run.json"}
+"""Written before `experiment.toml`, which makes a directory a run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +110,38 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, experiment: Experiment, name: str) -> "RunDirectory":
-        """Make a new run directory.
+        """Make a new run directory; what a creation left that was killed is no obstacle.
 
         Raises:
             RunError: If the path holds something already, or cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            message = f"{path} exists and is not empty; choose another --out, or `fedrec resume {path}`"
-            raise RunError(message)
+        files = {
+            "fingerprint": experiment.fingerprint + "\n",
+            "environment.json": json.dumps(environment(), indent=1),
+            "run.json": json.dumps({"name": name}),
+            "experiment.toml": dump_experiment(experiment),
+        }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            write_whole(path / "fingerprint", experiment.fingerprint + "\n")
-        except OSError as error:
-            message = f"{path} cannot be written ({error.strerror}); choose another --out"
+            if not {found.name for found in path.iterdir() if not _is_torn(found)} <= BIRTH:
+                message = f"{path} exists and is not empty; choose another --out, or `fedrec resume {path}`"
+                raise RunError(message)
+            for file, text in files.items():
+                write_whole(path / file, text)
+        except FileExistsError as error:
+            message = f"{path} is a file; choose another --out"
             raise RunError(message) from error
-        write_whole(path / "environment.json", json.dumps(environment(), indent=1))
-        write_whole(path / "run.json", json.dumps({"name": name}))
-        write_whole(path / "experiment.toml", dump_experiment(experiment))
+        except OSError as error:
+            message = f"{path} cannot be written ({os.strerror(error.errno or 0)}); choose another --out"
+            raise RunError(message) from error
         return cls(path)
+
+    def discard(self) -> None:
+        """Remove the run, and its directory unless something else needs that."""
+        for entry in self.path.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     @cached_property
     def job(self) -> Job:
@@ -140,7 +160,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from working on this run.
+        """Keep other processes from working on this run; sweep away files that a killed one left half-written.
 
         Raises:
             RunError: If one does.
@@ -151,6 +171,8 @@ class RunDirectory:
             except BlockingIOError as error:
                 message = f"another process is working on {self.path}; wait for it, or end it"
                 raise RunError(message) from error
+            for torn in filter(_is_torn, self.path.rglob(".*")):
+                torn.unlink(missing_ok=True)
             yield
 
     def rounds(self) -> list[dict[str, Any]]:
@@ -159,9 +181,11 @@ class RunDirectory:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def append_round(self, line: dict[str, Any]) -> None:
-        """Append a round's line."""
+        """Append a round's line, on disk before the round's checkpoint is."""
         with self._metrics.open("a", encoding="utf-8") as file:
             file.write(canonical_json(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def rewind(self, last_round: int) -> None:
         """Drop the lines of rounds after `last_round`: they will be run again."""
@@ -211,3 +235,8 @@ class RunDirectory:
 
     def _checkpoint_files(self) -> list[Path]:
         return sorted(self._checkpoints.glob("round-*.safetensors"))
+
+
+def _is_torn(path: Path) -> bool:
+    """Return whether a file is what `fedrec.files.replacing` leaves when it is killed: `.<name>.<eight letters>`."""
+    return re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name) is not None and path.is_file()

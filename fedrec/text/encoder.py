@@ -7,8 +7,11 @@ pooling, the token limit and the hash of the texts.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedrec.config import TextConfig
+from fedrec.errors import ConfigError
 from fedrec.files import replacing
 from fedrec.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 BATCH = 64
+DETERMINING = ("*.safetensors", "config.json", "tokenizer*", "vocab.*", "merges.txt", "*_tokens*.json", "*.model")
+"""Files of an encoder that decide its vectors."""
 
 
 def encode_items(
@@ -28,11 +37,14 @@ def encode_items(
     """Return one vector per text, `[len(texts), encoder width]`, from the cache where it knows them.
 
     Args:
-        texts: What the encoder reads of each item.
+        texts: What the encoder reads of each item; at least one, any of them may be empty.
         config: Pooling, layers and token limit.
         folder: The encoder's files (see `fedrec.text.locate`).
         cache: Root of the cache; vectors go to `vectors/<key>.npy`.
         progress: Told after each batch.
+
+    Raises:
+        ConfigError: If the folder holds no encoder that transformers can load whole, or one of too few layers.
     """
     path = cache / "vectors" / f"{cache_key(texts, config, folder)}.npy"
     if path.exists():
@@ -57,34 +69,80 @@ def cache_key(texts: Sequence[str], config: TextConfig, folder: Path) -> str:
 
 
 def weights_sha256(folder: Path) -> str:
-    """Return one hash over an encoder's weight and tokenizer files."""
+    """Return one hash over an encoder's weight, configuration and tokenizer files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".safetensors", ".bin"} or path.name in {"config.json", "tokenizer.json", "vocab.txt"}:
+        if any(fnmatch(path.name, pattern) for pattern in DETERMINING):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
 def _encode(texts: Sequence[str], config: TextConfig, folder: Path, progress: Progress) -> NDArray[np.float32]:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers import AutoModel, AutoTokenizer  # slow to import, and needed only on a cache miss
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    layers = {} if config.layers is None else {"num_hidden_layers": config.layers}
-    model = AutoModel.from_pretrained(folder, local_files_only=True, **layers).eval()
+    tokenizer, model = _load(config, folder)
+    max_tokens = min(config.max_tokens, tokenizer.model_max_length)
     # Batches of equal length waste nothing on padding; the order does not change a text's vector.
     order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
     rows: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             batch = [texts[index] for index in order[start : start + BATCH]]
-            tokens = tokenizer(batch, padding=True, truncation=True, max_length=config.max_tokens, return_tensors="pt")
+            tokens = tokenizer(batch, padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
             rows.append(_pool(model(**tokens).last_hidden_state, tokens["attention_mask"], config.pooling))
             progress("encoding item text", min(start + BATCH, len(order)), len(order))
     vectors = np.empty((len(texts), rows[0].shape[1]), dtype=np.float32)
     vectors[order] = torch.cat(rows).numpy()
     return vectors
+
+
+def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
+    """Return tokenizer and model, both as they were saved: transformers fills what is missing with random weights."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers import AutoConfig, AutoModel, AutoTokenizer  # slow to import, and needed only on a cache miss
+
+    try:
+        shape = AutoConfig.from_pretrained(folder, local_files_only=True)
+        _cut(shape, config.layers, folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        with _quiet():
+            model, found = AutoModel.from_pretrained(
+                folder, config=shape, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+    except (OSError, ValueError) as error:
+        message = f"{folder} holds no encoder that transformers can load: {error}"
+        raise ConfigError(message) from error
+    if missing := sorted(name for name in found["missing_keys"] if not name.startswith("pooler.")):
+        message = f"{folder} lacks {len(missing)} weights of its encoder, for example {missing[0]}; get it whole"
+        raise ConfigError(message)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer, (model.get_encoder() if shape.is_encoder_decoder else model).eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' own bar and its report of unused layers off the screen."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _cut(shape: Any, layers: int | None, folder: Path) -> None:
+    """Keep the first `layers` of the encoder; asking for more than it has would add random ones."""
+    if layers is None:
+        return
+    if layers > shape.num_hidden_layers:
+        message = f"text.layers={layers}, but the encoder in {folder.name} has {shape.num_hidden_layers} layers"
+        raise ConfigError(message)
+    shape.num_hidden_layers = layers
 
 
 def _pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:

@@ -81,10 +81,18 @@ def locate_encoder(name: str, cache: Path, notify: Notify) -> Path:
 
 
 def _local(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
-        message = f"{folder} holds no encoder: config.json is missing; text.encoder takes a transformers model folder"
+    if missing := _missing(folder):
+        message = (
+            f"{folder} holds no encoder: {' and '.join(missing)} missing; "
+            "text.encoder takes a transformers model folder"
+        )
         raise ConfigError(message)
     return folder
+
+
+def _missing(folder: Path) -> list[str]:
+    """Return the patterns of which a model folder has no file."""
+    return [pattern for pattern in ("config.json", "model*.safetensors") if not any(folder.glob(pattern))]
 
 
 def _hub_cache(name: str) -> Path | None:
@@ -95,12 +103,11 @@ def _hub_cache(name: str) -> Path | None:
         folder = Path(snapshot_download(name, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError):
         return None
-    return folder if any(folder.glob("model*.safetensors")) else None
+    return None if _missing(folder) else folder
 
 
 def _from_hub(name: str, notify: Notify) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if (place := _hub_cache(name)) is not None:
         return place
@@ -110,7 +117,7 @@ def _from_hub(name: str, notify: Notify) -> Path:
     notify(f"downloading encoder {name!r} from the Hugging Face hub")
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES), etag_timeout=HUB_SECONDS))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # the hub's, the HTTP client's and the system's errors share no base
         message = (
             f"encoder {name!r} is no local folder and could not be had from the hub{suggest(name, KNOWN)} "
             f"Known without the hub: {', '.join(KNOWN)}"
@@ -120,7 +127,9 @@ def _from_hub(name: str, notify: Notify) -> Path:
 
 def _check(known: KnownEncoder, folder: Path) -> None:
     for file, expected in known.sha256.items():
-        found = sha256_of(folder / file)
+        found = sha256_of(folder / file) if (folder / file).is_file() else "no such file"
         if found != expected:
-            message = f"{folder / file} has sha256 {found}, the published one is {expected}; delete {folder} and try again"
+            message = (
+                f"{folder / file} has sha256 {found}; the published one is {expected}; delete {folder} and try again"
+            )
             raise AcquireError(message)

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 
 def whiten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """Return `vectors` `[items, width]` on their first principal axes, every axis scaled to variance 1, every row to length 1.
+    """Return item vectors on their first principal axes, every axis scaled to one variance, every row to length 1.
 
     Args:
-        vectors: One row per item.
+        vectors: One row per item, `[items, width]`.
         dimensions: Axes to keep; cut to the rank of the centred vectors (at most `min(items - 1, width)`).
 
     Returns:
-        `[items, kept]`, every row of length 1; a catalogue of one item, or of equal texts, keeps one column of zeros.
+        `[items, kept]`, every row of length 1 but for one that lies on the mean, which stays 0; a catalogue of one
+        item, or of equal texts, keeps one column of zeros.
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)

@@ -5,16 +5,15 @@ adds noise to the sum (DP-SGD, Abadi et al. 2016); an empty batch still takes it
 would tell that it was empty. The denominator is the expected batch size, fixed beforehand.
 """
 
-import torch
-from opacus.optimizers import DPOptimizer
-from torch import Tensor, nn
-from torch.optim import Optimizer
+import math
+
+from torch import Tensor
 
 from fedrec.data.examples import Examples
 from fedrec.errors import FedrecError
 from fedrec.models.adapters import is_private, load_parameters_, trained_parameters
 from fedrec.seeding import rng_for, torch_generator_for
-from fedrec.training.objective import example_losses
+from fedrec.training.steps import PlainStep, PrivateStep, Pull
 from fedrec.training.task import ClientTask, ClientUpdate
 from fedrec.training.workbench import Workbench
 
@@ -26,14 +25,20 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     it adds its noise like everybody else.
 
     Raises:
-        FedrecError: If the loss is not finite: the learning rate is too high, or the parameters were poisoned.
+        FedrecError: If the task carries other parameters than the adapter's, or the loss is not finite: the learning
+            rate is too high, or the parameters were poisoned.
     """
-    values = {**bench.start, **task.parameters, **task.private}
-    load_parameters_(bench.model, values)
+    _require_adapter(bench, task)
+    load_parameters_(bench.model, {**bench.start, **task.parameters, **task.private})
     examples = bench.examples(task.client)
-    private = bench.plan.placement == "client"
-    step = _PrivateStep(bench, task, len(examples)) if private else _PlainStep(bench, task, len(examples))
-    losses = [loss for index in range(bench.experiment.training.steps) if (loss := step(examples, index)) is not None]
+    step = _step(bench, task, len(examples))
+    losses = []
+    for index in range(bench.experiment.training.steps):
+        history, target = draw_batch(bench, task, examples, index)
+        loss = step(history, target, bench.draw_negatives(task.round, task.client, index))
+        if loss is not None:
+            _require_finite(loss, task)
+            losses.append(loss)
     after = {name: parameter.detach().clone() for name, parameter in trained_parameters(bench.model).items()}
     noised = bench.plan.placement != "none"
     adapter = bench.experiment.adapter
@@ -45,104 +50,37 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     )
 
 
-class _PlainStep:
-    """A gradient step on the Poisson batch, without privacy."""
-
-    def __init__(self, bench: Workbench, task: ClientTask, num_examples: int) -> None:
-        self.bench, self.task = bench, task
-        self.trained = trained_parameters(bench.model)
-        self.anchor = {name: parameter.detach().clone() for name, parameter in self.trained.items()}
-        self.expected_batch = max(1.0, bench.experiment.training.sampling_rate * num_examples)
-        self.optimizer = make_optimizer(bench, list(self.trained.values()))
-
-    @property
-    def model(self) -> nn.Module:
-        """The model whose forward pass makes the losses."""
-        return self.bench.model
-
-    def __call__(self, examples: Examples, index: int) -> float | None:
-        """Take local step `index`; return the batch's mean loss, None for an empty batch."""
-        history, target = draw_batch(self.bench, self.task, examples, index)
-        self.optimizer.zero_grad()
-        loss = None
-        if len(history):
-            negatives = self.bench.draw_negatives(self.task.round, self.task.client, index)
-            losses = example_losses(self.model, history, target, negatives)
-            loss = float(losses.mean())
-            if not torch.isfinite(losses).all():
-                message = f"loss of client {self.task.client} is {loss} in round {self.task.round}; lower training.lr"
-                raise FedrecError(message)
-            self.backward(losses)
-        self.apply(empty=len(history) == 0)
-        return loss
-
-    def backward(self, losses: Tensor) -> None:
-        """Fill the gradients."""
-        (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
-
-    def apply(self, *, empty: bool) -> None:
-        """Move the parameters."""
-        if empty and self.task.proximal_mu == 0:
-            return
-        self.pull()
-        self.optimizer.step()
-
-    def pull(self) -> None:
-        """Add the gradient of `mu / 2 * ||w - global||^2`, which depends on no example."""
-        if self.task.proximal_mu:
-            for name, parameter in self.trained.items():
-                gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = gradient + self.task.proximal_mu * (parameter.detach() - self.anchor[name])
-
-
-class _PrivateStep(_PlainStep):
-    """A DP-SGD step through Opacus: per-example clip, noise on the sum."""
-
-    def __init__(self, bench: Workbench, task: ClientTask, num_examples: int) -> None:
-        super().__init__(bench, task, num_examples)
-        self.wrapped = bench.per_example_model
-        generator = torch_generator_for(bench.experiment.seed, "noise", task.round, task.client)
-        self.private_optimizer = DPOptimizer(
-            self.optimizer,
-            noise_multiplier=bench.plan.noise_multiplier,
-            max_grad_norm=bench.plan.clip_norm,
-            expected_batch_size=self.expected_batch,  # type: ignore[arg-type]
-            loss_reduction="mean",
-            generator=generator,
-        )
-
-    @property
-    def model(self) -> nn.Module:
-        """The model under Opacus' hooks."""
-        return self.wrapped
-
-    def backward(self, losses: Tensor) -> None:
-        """Fill every example's gradient."""
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-
-    def apply(self, *, empty: bool) -> None:
-        """Clip, add noise and move; an empty batch moves by its noise alone."""
-        if empty:
-            for parameter in self.private_optimizer.params:
-                parameter.grad_sample = torch.zeros(0, *parameter.shape)
-        if self.private_optimizer.pre_step():
-            self.pull()
-            self.optimizer.step()
-        self.private_optimizer.zero_grad()
-
-
-def make_optimizer(bench: Workbench, parameters: list[nn.Parameter]) -> Optimizer:
-    """Return a fresh local optimiser as configured."""
-    training = bench.experiment.training
-    kind: type[torch.optim.SGD | torch.optim.Adam] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[
-        training.optimizer
-    ]
-    return kind(parameters, lr=training.lr)
-
-
 def draw_batch(bench: Workbench, task: ClientTask, examples: Examples, index: int) -> tuple[Tensor, Tensor]:
     """Return the Poisson batch of local step `index`: histories and targets."""
     seed, rate = bench.experiment.seed, bench.experiment.training.sampling_rate
     coins = rng_for(seed, "batch", task.round, task.client, index).random(len(examples))
     chosen = (coins < rate).nonzero()[0]
     return examples.batch(chosen, rng_for(seed, "window", task.round, task.client, index))
+
+
+def _step(bench: Workbench, task: ClientTask, num_examples: int) -> PlainStep:
+    training = bench.experiment.training
+    expected_batch = max(1.0, training.sampling_rate * num_examples)
+    pull = Pull(task.proximal_mu, task.parameters)
+    if bench.plan.placement != "client":
+        return PlainStep(bench.model, training, expected_batch, pull)
+    noise = torch_generator_for(bench.experiment.seed, "noise", task.round, task.client)
+    return PrivateStep(bench.per_example_model, training, expected_batch, pull, bench.plan, noise)
+
+
+def _require_adapter(bench: Workbench, task: ClientTask) -> None:
+    """Let a sender change the adapter, and nothing else of the model."""
+    expected = {name: value.shape for name, value in bench.shared_start.items()}
+    found = {name: value.shape for name, value in task.parameters.items()}
+    if found != expected:
+        names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        message = (
+            f"client {task.client} was sent what is not its adapter: {', '.join(names)} missing, unknown or misshapen"
+        )
+        raise FedrecError(message)
+
+
+def _require_finite(loss: float, task: ClientTask) -> None:
+    if not math.isfinite(loss):
+        message = f"loss of client {task.client} is {loss} in round {task.round}; lower training.lr"
+        raise FedrecError(message)

@@ -6,21 +6,27 @@ are raised by log(items / sample) so that the sampled partition sum estimates th
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from fedrec.data.examples import IGNORED
+from fedrec.data.split import any_items
+from fedrec.models.backbone import Backbone
 
 
 def example_losses(
-    model: nn.Module, history: Int[Tensor, "batch length"], target: Int[Tensor, "batch length"], negatives: Tensor | None
-) -> Float[Tensor, "batch"]:
+    model: Backbone,
+    history: Int[Tensor, "batch length"],
+    target: Int[Tensor, "batch length"],
+    negatives: Tensor | None,
+) -> Float[Tensor, " batch"]:
     """Return each example's mean loss over its targets, in nats; an empty batch gives an empty tensor.
 
     Args:
-        model: Takes (history, candidates) and returns scores.
+        model: The recommender.
         history: Item indices.
         target: Next items, `IGNORED` where a position predicts nothing; at least one target an example.
         negatives: Items `[sample]` of a sampled softmax; None for the softmax over all items.
@@ -32,15 +38,23 @@ def example_losses(
     else:
         losses = _sampled(model, history, wanted, negatives)
     weight = known.to(losses.dtype)
-    return (losses * weight).sum(dim=1) / weight.sum(dim=1)
+    means: Tensor = (losses * weight).sum(dim=1) / weight.sum(dim=1)
+    return means
 
 
-def _sampled(model: nn.Module, history: Tensor, wanted: Tensor, negatives: Tensor) -> Tensor:
-    batch, length = history.shape
-    candidates = torch.cat((wanted, negatives.expand(batch, -1)), dim=1)
-    scores = model(history, candidates)
+def softmax_sample(model: Backbone, rng: np.random.Generator) -> Int[Tensor, " sample"] | None:
+    """Return the sample of a sampled softmax, or None for a catalogue small enough to be scored whole."""
+    num_items = len(model.item_vectors)
+    if num_items <= model.softmax_items:
+        return None
+    return torch.from_numpy(any_items(rng, num_items, model.softmax_items))
+
+
+def _sampled(model: Backbone, history: Tensor, wanted: Tensor, negatives: Tensor) -> Tensor:
+    length = history.shape[1]
+    scores: Tensor = model(history, wanted, negatives)
     positive = scores[:, :, :length].diagonal(dim1=1, dim2=2)
-    correction = math.log(model.item_vectors.shape[0] / len(negatives))  # type: ignore[union-attr, arg-type]
+    correction = math.log(len(model.item_vectors) / len(negatives))
     same = negatives[None, None, :] == wanted[:, :, None]
     rest = (scores[:, :, length:] + correction).masked_fill(same, -math.inf)
     everything = torch.cat((positive[:, :, None], rest), dim=2)

@@ -1,18 +1,20 @@
 """What all tasks of a process share: the frozen model, the training rows, who owns them, and the settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from opacus import GradSampleModule
-from torch import Tensor, nn
+from opacus.grad_sample import GradSampleHooks
+from torch import Tensor
 
 from fedrec.config import Experiment
 from fedrec.data.examples import Examples, examples_of
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import Negatives
-from fedrec.models.adapters import is_private, trained_parameters
+from fedrec.models.adapters import is_private
+from fedrec.models.backbone import Backbone
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.seeding import rng_for
 
@@ -27,18 +29,15 @@ class Workbench:
         train: Rows of the training users.
         federation: Users of each client.
         plan: Who clips and noises how much.
+        start: The adapter before any training, by parameter name: private parameters included.
     """
 
     experiment: Experiment
-    model: nn.Module
+    model: Backbone
     train: Interactions
     federation: Federation
     plan: PrivacyPlan
-
-    @cached_property
-    def start(self) -> dict[str, Tensor]:
-        """The adapter before any training, by parameter name: private parameters included."""
-        return {name: parameter.detach().clone() for name, parameter in trained_parameters(self.model).items()}
+    start: Mapping[str, Tensor]
 
     @cached_property
     def shared_start(self) -> dict[str, Tensor]:
@@ -46,13 +45,11 @@ class Workbench:
         return {n: value for n, value in self.start.items() if not is_private(n, self.experiment.adapter)}
 
     @cached_property
-    def per_example_model(self) -> GradSampleModule:
-        """The model with Opacus' hooks: made once, because a module cannot be made private twice.
-
-        Opacus takes the first axis as the example axis, so the model gives every example its own catalogue.
-        """
-        self.model.per_example = True  # type: ignore[assignment]
-        return GradSampleModule(self.model, batch_first=True, loss_reduction="sum")
+    def per_example_model(self) -> Backbone:
+        """The model under Opacus' hooks: set once, because a module cannot be made private twice."""
+        self.model.per_example = True
+        GradSampleHooks(self.model, batch_first=True, loss_reduction="sum")
+        return self.model
 
     @cached_property
     def negatives(self) -> Negatives:

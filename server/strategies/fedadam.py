@@ -1,15 +1,14 @@
 """FedAdam: Adam on the server, over the mean change (Reddi et al. 2021)."""
 
-import numpy as np
-
 from server.base import STRATEGIES
 from server.strategies.adaptive import AdaptiveStrategy
+from server.update import Array
 
 
 @STRATEGIES.register("fedadam")
 class FedAdam(AdaptiveStrategy):
     """Second moment: `v = beta_2 * v + (1 - beta_2) * update ** 2`."""
 
-    def moment(self, second: np.ndarray, square: np.ndarray) -> np.ndarray:
+    def moment(self, second: Array, square: Array) -> Array:
         """Return Adam's exponential mean."""
         return self.beta_2 * second + (1 - self.beta_2) * square

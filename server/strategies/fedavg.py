@@ -1,6 +1,7 @@
 """FedAvg: the mean of the clients' changes, weighted by their examples (McMahan et al. 2017, algorithm 1)."""
 
-from server.base import STRATEGIES, Setting, Strategy
+from server.base import STRATEGIES, Strategy
+from server.setting import Setting, between
 from server.update import Arrays
 
 
@@ -10,12 +11,12 @@ class FedAvg(Strategy):
 
     Args:
         setting: What the runner tells of the run.
-        server_lr: Factor on the mean change; 1 replaces the global adapter by the mean.
+        server_lr: Factor on the mean change, above 0; 1 replaces the global adapter by the mean.
     """
 
     def __init__(self, setting: Setting, server_lr: float = 1.0) -> None:
         super().__init__(setting)
-        self.server_lr = server_lr
+        self.server_lr = between("server_lr", server_lr, above=0)
 
     def step(self, update: Arrays) -> Arrays:
         """Return `server_lr` times the mean change."""

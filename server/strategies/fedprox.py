@@ -3,8 +3,8 @@
 The server's half is here; the client's half is the gradient `mu * (w - w_global)` in `fedrec.training.client`.
 """
 
-from fedrec.errors import ConfigError
-from server.base import STRATEGIES, Setting
+from server.base import STRATEGIES
+from server.setting import Setting, between
 from server.strategies.fedavg import FedAvg
 
 
@@ -20,10 +20,7 @@ class FedProx(FedAvg):
 
     def __init__(self, setting: Setting, mu: float = 0.01, server_lr: float = 1.0) -> None:
         super().__init__(setting, server_lr)
-        if mu < 0:
-            message = f"FedProx needs mu of at least 0, got {mu}; set strategy.options.mu"
-            raise ConfigError(message)
-        self.mu = mu
+        self.mu = between("mu", mu, least=0)
 
     def client_config(self) -> dict[str, float]:
         """Tell the clients how strongly they are pulled."""

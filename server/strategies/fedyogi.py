@@ -4,12 +4,14 @@ import numpy as np
 
 from server.base import STRATEGIES
 from server.strategies.adaptive import AdaptiveStrategy
+from server.update import Array
 
 
 @STRATEGIES.register("fedyogi")
 class FedYogi(AdaptiveStrategy):
     """Second moment: `v = v - (1 - beta_2) * update ** 2 * sign(v - update ** 2)`."""
 
-    def moment(self, second: np.ndarray, square: np.ndarray) -> np.ndarray:
+    def moment(self, second: Array, square: Array) -> Array:
         """Return Yogi's controlled change."""
-        return second - (1 - self.beta_2) * square * np.sign(second - square)
+        change: Array = (1 - self.beta_2) * square * np.sign(second - square)
+        return second - change

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import trim_mean
 
-from fedrec.errors import ConfigError
-from server.base import STRATEGIES, Setting, Strategy
+from server.base import STRATEGIES, Strategy
+from server.setting import Setting, between
 from server.update import Arrays, Update
 
 
@@ -24,10 +24,7 @@ class TrimmedMean(Strategy):
 
     def __init__(self, setting: Setting, trim: float = 0.1) -> None:
         super().__init__(setting)
-        if not 0 <= trim < 0.5:
-            message = f"trimmed_mean needs trim in [0, 0.5), got {trim}; set strategy.options.trim"
-            raise ConfigError(message)
-        self.trim = trim
+        self.trim = between("trim", trim, least=0, below=0.5)
 
     def aggregate(self, updates: Sequence[Update]) -> Arrays:
         """Return the trimmed mean of each coordinate."""

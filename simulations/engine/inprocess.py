@@ -1,19 +1,23 @@
 """The in-process engine: our Flower Grid, which calls the ClientApp directly. No server process, no network.
 
-A client that raises answers with an error message, as Flower's own runtime makes it; a message carries the
-identity that Flower's runtime would have set.
+A message carries the identity that Flower's runtime would have set. Work in this process cannot be cut short: a
+client that hangs holds the run, and `federation.timeout` is not heard. Use the `flower` engine for clients whose
+code you do not trust to come back.
 """
 
 from collections.abc import Iterable
 from uuid import uuid4
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Message, RecordDict
+from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
-from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
+from flwr.common.constant import SUPERLINK_NODE_ID
 from flwr.serverapp import Grid
+from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from clients.app import app as client_app
+from simulations.engine.answering import answer
 from simulations.engine.base import ENGINES, ServerWork
 from simulations.options import RunOptions
 
@@ -35,11 +39,11 @@ class InProcessGrid(Grid):
         self._contexts: dict[int, Context] = {}
         self._replies: dict[str, Message] = {}
 
-    def set_run(self, run) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def set_run(self, run: Run) -> None:
         """There is one run only."""
 
     @property
-    def run(self):  # type: ignore[no-untyped-def] # noqa: ANN201
+    def run(self) -> Run:
         """No SuperLink knows of this run."""
         message = "the in-process grid has no Run record; use message.metadata.run_id"
         raise AttributeError(message)
@@ -59,7 +63,9 @@ class InProcessGrid(Grid):
         sent = []
         for message in messages:
             message.metadata.__dict__["_message_id"] = name = uuid4().hex
-            self._replies[name] = self._call(message)
+            reply = answer(self._app, message, self._context(message.metadata.dst_node_id))
+            reply.metadata.__dict__["_message_id"] = uuid4().hex
+            self._replies[name] = reply
             sent.append(name)
         return sent
 
@@ -72,26 +78,12 @@ class InProcessGrid(Grid):
         del timeout
         return self.pull_messages(self.push_messages(messages))
 
-    def _call(self, message: Message) -> Message:
-        client = message.metadata.dst_node_id
-        context = self._contexts.setdefault(client, _context(client, self._clients))
-        try:
-            reply = self._app(message, context)
-        except Exception as error:  # noqa: BLE001 (whatever a client raises is its answer, as in Flower's runtime)
-            failure = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, f"{type(error).__name__}: {error}")
-            reply = Message(failure, reply_to=message)
-        reply.metadata.__dict__["_message_id"] = uuid4().hex
-        return reply
-
-
-def _context(client: int, clients: int) -> Context:
-    return Context(
-        run_id=RUN_ID,
-        node_id=client,
-        node_config={"partition-id": client, "num-partitions": clients},
-        state=RecordDict(),
-        run_config={},
-    )
+    def _context(self, client: int) -> Context:
+        """Return the client's own context: Flower keeps one a node for the whole run."""
+        if client not in self._contexts:
+            config: UserConfig = {"partition-id": client, "num-partitions": self._clients}
+            self._contexts[client] = Context(RUN_ID, client, config, RecordDict(), {})
+        return self._contexts[client]
 
 
 @ENGINES.register("inprocess")

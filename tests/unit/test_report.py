@@ -140,7 +140,7 @@ def test_the_report_tells_the_run_in_order(tmp_path):
         "[0.190, 0.210]",
         "Epsilon spent",
         "By gender",
-        "4.0 kB",
+        "4.1 kB",
         "160.0 kB",
         "400.0 kB",
         "cleaning: repeated pairs",

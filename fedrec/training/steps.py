@@ -1,0 +1,135 @@
+"""One local step: forward, backward, move; plainly, or as DP-SGD through Opacus."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from opacus.optimizers import DPOptimizer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fedrec.config import TrainingConfig
+from fedrec.models.adapters import trained_parameters
+from fedrec.models.backbone import Backbone
+from fedrec.privacy.plan import PrivacyPlan
+from fedrec.training.objective import example_losses
+
+OPTIMIZERS: dict[str, type[torch.optim.SGD | torch.optim.Adam]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+
+
+@dataclass(frozen=True, eq=False)
+class Pull:
+    """FedProx's pull towards the global adapter: the gradient of `mu / 2 * ||w - anchor||^2`, of no example.
+
+    Attributes:
+        mu: Strength; 0 for none.
+        anchor: The global adapter by parameter name; parameters that never travel have none and are not pulled.
+    """
+
+    mu: float = 0.0
+    anchor: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class PlainStep:
+    """A gradient step on a Poisson batch, without privacy.
+
+    Args:
+        model: The recommender; its open parameters are moved.
+        training: Optimiser and learning rate.
+        expected_batch: Denominator of the losses' sum, fixed beforehand.
+        pull: FedProx's pull.
+    """
+
+    def __init__(self, model: Backbone, training: TrainingConfig, expected_batch: float, pull: Pull) -> None:
+        self.model, self.pull, self.expected_batch = model, pull, expected_batch
+        self.trained = trained_parameters(model)
+        self.optimizer: Optimizer = OPTIMIZERS[training.optimizer](self.trained.values(), lr=training.lr)
+
+    def __call__(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> float | None:
+        """Move the parameters; return the batch's mean loss, None for an empty batch."""
+        self.optimizer.zero_grad()
+        losses = example_losses(self.model, history, target, negatives) if len(history) else None
+        if losses is not None:
+            self.backward(losses)
+        self.move(empty=losses is None)
+        return None if losses is None else float(losses.detach().mean())
+
+    def backward(self, losses: Tensor) -> None:
+        """Fill the gradients."""
+        (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
+
+    def move(self, *, empty: bool) -> None:
+        """Move the parameters; without examples and without a pull they stand still."""
+        if not empty or self.pull.mu:
+            self.add_pull()
+            self.optimizer.step()
+
+    def add_pull(self) -> None:
+        """Add the pull's gradient."""
+        if self.pull.mu:
+            for name, anchor in self.pull.anchor.items():
+                parameter = self.trained[name]
+                gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = gradient + self.pull.mu * (parameter.detach() - anchor)
+
+
+class PrivateStep(PlainStep):
+    """A DP-SGD step through Opacus: per-example clip, noise on the sum; an empty batch moves by its noise alone.
+
+    Args:
+        model: The recommender under Opacus' hooks (`Workbench.per_example_model`).
+        training: Optimiser and learning rate.
+        expected_batch: Denominator of the noised sum, fixed beforehand.
+        pull: FedProx's pull, added behind the noise: it depends on no example.
+        plan: Clip norm and noise.
+        generator: Source of the noise.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 (what a plain step takes, and what privacy adds)
+        self,
+        model: Backbone,
+        training: TrainingConfig,
+        expected_batch: float,
+        pull: Pull,
+        plan: PrivacyPlan,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(model, training, expected_batch, pull)
+        self.private_optimizer = DPOptimizer(
+            self.optimizer,
+            noise_multiplier=plan.noise_multiplier,
+            max_grad_norm=plan.clip_norm,
+            expected_batch_size=expected_batch,
+            loss_reduction="mean",
+            generator=generator,
+        )
+        _forget_(model)
+
+    def backward(self, losses: Tensor) -> None:
+        """Fill every example's gradient."""
+        with warnings.catch_warnings():
+            # Item vectors and indices need no gradient; Opacus' hooks read those of the outputs, which is right.
+            warnings.filterwarnings("ignore", "Full backward hook is firing when gradients are computed")
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+
+    def move(self, *, empty: bool) -> None:
+        """Clip, add noise and move."""
+        if empty:
+            for parameter in self.private_optimizer.params:
+                parameter.grad_sample = torch.zeros(0, *parameter.shape)
+        self.private_optimizer.pre_step()
+        self.add_pull()
+        self.optimizer.step()
+        self.private_optimizer.zero_grad()
+
+
+def _forget_(model: Backbone) -> None:
+    """Drop what a task that broke off between forward and backward left in the hooks: it would spoil the next one."""
+    for module in model.modules():
+        for left in ("activations", "max_batch_len"):
+            if hasattr(module, left):
+                delattr(module, left)
+    for parameter in model.parameters():
+        parameter.grad = None
+        vars(parameter).update(grad_sample=None, _forward_counter=0)

@@ -1,0 +1,69 @@
+"""From a strategy's name and options to a strategy: ours as it is, a stranger's adopted."""
+
+from collections.abc import Callable
+
+from flwr.serverapp.strategy import Strategy as FlowerStrategy
+
+from fedrec.config import Experiment, PrivacyConfig
+from fedrec.errors import ConfigError
+from fedrec.job import Job
+from fedrec.privacy.plan import UnitCounts, check, plan
+from server.base import Strategy
+from server.foreign import Foreign
+from server.setting import Setting
+from server.strategies import STRATEGIES
+
+
+def check_strategy(experiment: Experiment) -> None:
+    """Find out before any work whether the strategy exists, takes its options and keeps the privacy claim.
+
+    Raises:
+        ConfigError: If it is unknown or does not take its options.
+        PrivacyError: If it cannot keep the privacy claim.
+    """
+    kind = STRATEGIES.get(experiment.strategy.name)
+    check(experiment, linear_strategy=getattr(kind, "linear", False))
+    open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
+    adopt(kind, Setting(0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
+
+
+def build_strategy(job: Job) -> Strategy:
+    """Return the configured strategy.
+
+    Raises:
+        ConfigError: If it is unknown or does not take its options.
+        PrivacyError: If it cannot keep the privacy claim.
+    """
+    experiment = job.experiment
+    kind = STRATEGIES.get(experiment.strategy.name)
+    check(experiment, linear_strategy=getattr(kind, "linear", False))
+    setting = Setting(
+        seed=experiment.seed,
+        cohort=job.cohort,
+        expected_cohort=job.expected_cohort,
+        min_replies=experiment.federation.min_replies,
+        max_update_norm=experiment.federation.max_update_norm,
+        plan=job.plan,
+    )
+    return adopt(kind, setting, dict(experiment.strategy.options))
+
+
+def adopt(strategy: Callable[..., FlowerStrategy], setting: Setting, options: dict[str, object]) -> Strategy:
+    """Return the strategy built and, if it is not ours, adopted.
+
+    Raises:
+        ConfigError: If it does not take the options.
+    """
+    name = getattr(strategy, "__name__", repr(strategy))
+    ours = isinstance(strategy, type) and issubclass(strategy, Strategy)
+    try:
+        built = strategy(setting, **options) if ours else strategy(**options)
+    except (TypeError, ValueError) as error:
+        message = f"strategy.options do not fit {name}: {error}"
+        raise ConfigError(message) from error
+    if isinstance(built, Strategy):
+        return built
+    if not isinstance(built, FlowerStrategy):
+        message = f"strategy {name} is no flwr.serverapp.strategy.Strategy; name a class that is"
+        raise ConfigError(message)
+    return Foreign(setting, built)

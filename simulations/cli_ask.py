@@ -1,0 +1,116 @@
+"""`fedrec list`, `validate`, `report` and `version`. Imports of weight happen inside, see `simulations.cli`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fedrec.errors import ConfigError
+from simulations.cli_options import Json
+
+Result = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What `fedrec list` knows."""
+
+    STRATEGIES = "strategies"
+    MODELS = "models"
+    ADAPTERS = "adapters"
+    DATASETS = "datasets"
+    PARTITIONS = "partitions"
+    SCENARIOS = "scenarios"
+
+
+def list_names(
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", hidden=True)],
+    *,
+    json: Json = False,
+) -> Result:
+    """List strategies, models, data sets and other names.
+
+    KIND is one of strategies, models, adapters, datasets, partitions and scenarios: what an experiment can name,
+    plug-ins of other packages included.
+
+    \b
+    Examples:
+      fedrec list strategies
+      fedrec list scenarios --json
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from simulations.plugins import described
+    from simulations.show import show_table
+
+    entries = described(kind.value)
+    if not json:
+        show_table("", [kind.value, ""], entries.items())
+    return {kind.value: entries}
+
+
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)],
+    *,
+    json: Json = False,
+) -> Result:
+    """Check experiment files: ok, or all mistakes at once.
+
+    FILE is a TOML file or the name of a scenario. Names of plug-ins and combinations that would make the privacy
+    statement false are checked too; the data is not loaded.
+
+    \b
+    Examples:
+      fedrec validate my-experiment.toml
+      fedrec validate experiments/*.toml
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from fedrec.experiment_file import load_experiment
+    from fedrec.privacy.plan import check
+    from simulations.plugins import SCENARIOS, registries_of
+
+    registries = registries_of()
+    strategies = registries["strategy.name"]
+    fingerprints: dict[str, str] = {}
+    wrong: list[str] = []
+    for file in files:
+        try:
+            experiment = load_experiment(file, [], SCENARIOS, registries)
+            check(experiment, linear_strategy=getattr(strategies.get(experiment.strategy.name), "linear", False))
+            fingerprints[file] = experiment.fingerprint
+        except ConfigError as error:
+            wrong.append(f"{file}: {error}")
+        else:
+            if not json:
+                typer.echo(f"{file}: ok")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return {"fingerprints": fingerprints}
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", hidden=True)],
+    *,
+    json: Json = False,
+) -> Result:
+    """Write a finished run's report.html anew, and print its path.
+
+    RUN is the directory of the run.
+    """
+    from fedrec.reporting.report import render_report
+
+    path = render_report(run)
+    if not json:
+        typer.echo(path)
+    return {"report": str(path)}
+
+
+def version(*, json: Json = False) -> Result:
+    """Print the version of fedrec."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        number = installed("fedrec")
+    except PackageNotFoundError:
+        number = "not installed: run from a checkout"
+    if not json:
+        typer.echo(f"fedrec {number}")
+    return {"version": number}

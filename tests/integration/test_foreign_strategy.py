@@ -1,0 +1,159 @@
+"""Any `flwr` strategy by dotted path: its own sampling and arithmetic, behind our checks, reproducible, resumable."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Context, Message
+from flwr.serverapp.strategy import FedAvg
+
+from fedrec.errors import ConfigError, FederationError, FedrecError, PrivacyError
+from server.adoption import check_strategy
+from tests.integration.conftest import NewRun, outcome
+from tests.tiny import client_app, rounds_of, tiny
+
+NO_ROWS = "no rows"
+NO_CLUE = "no clue"
+
+FLOWER = "flwr.serverapp.strategy"
+OPEN = {"epsilon": float("inf")}
+
+
+def stranger(name: str, privacy: dict[str, Any] | None = None, rounds: int = 2, **options: Any) -> Any:
+    return tiny(rounds=rounds, strategy={"name": f"{FLOWER}:{name}", "options": options}, privacy=privacy or {})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("FedAdam", {"eta": 0.01}), ("FedMedian", {}), ("Krum", {"num_malicious_nodes": 1}), ("FedTrimmedAvg", {})],
+)
+def test_flowers_own_strategies_run(start: NewRun, name: str, options: dict[str, Any]) -> None:
+    run = start(stranger(name, rounds=1, **options))
+    rounds_of(run)
+    _, line = run.rounds()
+    assert (line["replies"], line["rejected"]) == (4, {})
+    assert line["update_norm"] > 0
+
+
+def test_flowers_fedavg_agrees_with_ours(start: NewRun) -> None:
+    theirs = rounds_of(start(stranger("FedAvg", OPEN)))
+    ours = rounds_of(start(tiny(privacy=OPEN)))
+    for name, value in ours.parameters.items():
+        torch.testing.assert_close(theirs.parameters[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_its_own_sampling_is_the_same_each_time_and_leaves_global_randomness_alone(start: NewRun) -> None:
+    experiment = stranger("FedAvgM", rounds=4, fraction_train=0.5, server_momentum=0.9)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    first = start(experiment)
+    one = outcome(first, rounds_of(first))
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+    random.seed(2)
+    second = start(experiment)
+    assert outcome(second, rounds_of(second)) == one
+    assert [line["cohort"] for line in one.lines[1:]] == [2, 2, 2, 2]
+
+
+def test_a_resumed_stranger_goes_on_with_its_momentum(start: NewRun) -> None:
+    experiment = stranger("FedAdam", rounds=3, eta=0.01, beta_1=0.9)
+    steady = start(experiment)
+    whole = outcome(steady, rounds_of(steady))
+    broken = start(experiment)
+
+    def failing(message: Message, context: Context, answer: Message) -> Message:
+        if message.content.config_records["config"]["server-round"] == 3:
+            raise ValueError(NO_ROWS)
+        return answer
+
+    with pytest.raises(FederationError, match="round 3: 0 usable replies of 4"):
+        rounds_of(broken, client_app(failing))
+    assert outcome(broken, rounds_of(broken)) == whole
+
+
+def test_a_bad_reply_never_reaches_the_stranger(start: NewRun) -> None:
+    def poisoned(message: Message, context: Context, answer: Message) -> Message:
+        if context.node_config["partition-id"] == 0:
+            arrays = answer.content.array_records["arrays"]
+            for array in arrays.values():
+                array.data = type(array)(array.numpy() * np.nan).data
+        return answer
+
+    run = start(stranger("FedAvg", rounds=1))
+    last = rounds_of(run, client_app(poisoned))
+    assert run.rounds()[1]["rejected"] == {"not finite": 1}
+    assert all(torch.isfinite(value).all() for value in last.parameters.values())
+
+
+def test_clients_with_an_empty_batch_do_not_confuse_it(start: NewRun) -> None:
+    # At this rate some client's only batch is empty, so its reply carries no training loss.
+    experiment = tiny(
+        rounds=3,
+        strategy={"name": f"{FLOWER}:FedAvg", "options": {}},
+        privacy=OPEN,
+        training={"sampling_rate": 0.005},
+    )
+    run = start(experiment)
+    rounds_of(run)
+    assert [line["rejected"] for line in run.rounds()[1:]] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "complaint"),
+    [
+        ("FedAvg", {"min_available_nodes": 9}, "waits for 9 clients, there are 4; set strategy.options.min_available"),
+        ("FedAvg", {"min_train_nodes": 5}, "waits for 5 clients, there are 4; set strategy.options.min_train_nodes"),
+        ("FedAvg", {"fraction": 1}, r"strategy.options do not fit FedAvg: .*'fraction'"),
+        ("Nobody", {}, r"cannot be imported .*write package.module:Class"),
+    ],
+)
+def test_what_it_cannot_do_is_said(start: NewRun, name: str, options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        rounds_of(start(stranger(name, **options)))
+
+
+def test_central_privacy_with_a_stranger_is_refused() -> None:
+    with pytest.raises(PrivacyError, match="central"):
+        check_strategy(stranger("FedAvg", {"epsilon": 8, "trust": "central"}))
+
+
+def test_what_is_no_strategy_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"strategy OrderedDict is no flwr\.serverapp\.strategy\.Strategy"):
+        check_strategy(tiny(strategy={"name": "collections:OrderedDict", "options": {}}))
+
+
+class Broken(FedAvg):
+    """Fails in a way of its own."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def aggregate_train(self, server_round: int, replies: Any) -> Any:
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        match self.how:
+            case "raises":
+                raise ZeroDivisionError(NO_CLUE)
+            case "nothing":
+                return None, None
+            case "nan":
+                for array in arrays.values():
+                    array.data = type(array)(array.numpy() * np.nan).data
+        return arrays, metrics
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ("raises", r"round 1: Broken.aggregate_train raised ZeroDivisionError: no clue \(.*test_foreign_strategy"),
+        ("nothing", "round 1: strategy Broken made no adapter of the shape that was sent"),
+        ("nan", "round 1: strategy Broken returned NaN or infinity"),
+    ],
+)
+def test_a_stranger_that_fails_is_named(start: NewRun, how: str, complaint: str) -> None:
+    experiment = tiny(strategy={"name": f"{__name__}:Broken", "options": {"how": how}})
+    with pytest.raises(FedrecError, match=complaint):
+        rounds_of(start(experiment))

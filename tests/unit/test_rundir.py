@@ -1,0 +1,124 @@
+import errno
+import os
+
+import pytest
+import torch
+
+from fedrec.config import Experiment
+from fedrec.errors import RunError
+from fedrec.places import free_run
+from fedrec.privacy.ledger import Ledger
+from fedrec.reporting import rundir
+from fedrec.reporting.rundir import Checkpoint, RunDirectory
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory.create(tmp_path / "run", Experiment(rounds=3), "tiny")
+
+
+def checkpoint(number):
+    return Checkpoint(number, {"w": torch.tensor([float(number)])}, {}, 0, 1.0, {}, Ledger())
+
+
+def test_a_new_run_tells_what_it_computes(run):
+    assert run.name == "tiny"
+    assert RunDirectory(run.path).experiment == Experiment(rounds=3)
+    assert (run.path / "fingerprint").read_text() == Experiment(rounds=3).fingerprint + "\n"
+    assert run.latest_checkpoint() is None
+    assert run.rounds() == []
+
+
+def test_an_existing_run_is_not_overwritten(run):
+    with pytest.raises(RunError, match="is not empty; choose another --out, or `fedrec resume"):
+        RunDirectory.create(run.path, Experiment(), "other")
+
+
+def test_what_a_killed_creation_left_is_no_obstacle(run):
+    (run.path / "experiment.toml").rename(run.path / ".experiment.toml.a1b2c3d4")
+    with pytest.raises(RunError, match=r"is no run directory: it has no experiment\.toml"):
+        RunDirectory(run.path)
+    assert RunDirectory.create(run.path, Experiment(rounds=5), "again").experiment.rounds == 5
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(RunError, match=r"run is a file; choose another --out"):
+        RunDirectory.create(tmp_path / "run", Experiment(), "tiny")
+    with pytest.raises(RunError, match=r"cannot be written \(Not a directory\)"):
+        RunDirectory.create(tmp_path / "run" / "below", Experiment(), "tiny")
+
+
+def test_a_full_or_read_only_disk_is_named(tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(rundir, "write_whole", full)
+    with pytest.raises(RunError, match=r"cannot be written \(No space left on device\); choose another --out"):
+        RunDirectory.create(tmp_path / "run", Experiment(), "tiny")
+    monkeypatch.undo()
+    assert RunDirectory.create(tmp_path / "run", Experiment(), "tiny").rounds() == []
+
+
+def test_rounds_are_read_back_without_a_torn_last_line(run):
+    run.append_round({"round": 1, "loss": float("inf")})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"round": 2, "lo')
+    assert run.rounds() == [{"round": 1, "loss": "inf"}]
+    run.rewind(1)
+    run.append_round({"round": 2})
+    assert [line["round"] for line in run.rounds()] == [1, 2]
+
+
+def test_rewind_drops_the_rounds_that_will_run_again(run):
+    for number in range(4):
+        run.append_round({"round": number})
+    run.rewind(1)
+    assert [line["round"] for line in run.rounds()] == [0, 1]
+
+
+def test_the_newest_two_checkpoints_are_kept_and_the_newest_whole_one_counts(run):
+    for number in range(4):
+        run.save_checkpoint(checkpoint(number))
+    folder = run.path / "checkpoints"
+    assert [path.name for path in sorted(folder.iterdir())] == ["round-000002.safetensors", "round-000003.safetensors"]
+    assert run.latest_checkpoint().round == 3
+    (folder / "round-000003.safetensors").write_bytes(b"\0" * 8)
+    assert run.latest_checkpoint().round == 2
+    (folder / "round-000002.safetensors").write_bytes(b"")
+    with pytest.raises(RunError, match=r"no checkpoint in .* can be read"):
+        run.latest_checkpoint()
+
+
+def test_one_process_at_a_time_and_torn_files_are_swept(run):
+    torn = run.path / "checkpoints" / ".round-000001.safetensors.x8_zz1aa"
+    torn.parent.mkdir()
+    torn.write_bytes(b"half")
+    kept = run.path / ".gitignore"
+    kept.write_text("*")
+    with run.locked():
+        assert not torn.exists()
+        with pytest.raises(RunError, match="another process is working on"), run.locked():
+            pass
+    assert kept.exists()
+    with run.locked():
+        pass
+
+
+def test_an_unfinished_run_has_no_summary(run):
+    with pytest.raises(RunError, match="is not finished; `fedrec resume"):
+        run.summary()
+
+
+def test_a_discarded_run_leaves_nothing(run):
+    run.save_checkpoint(checkpoint(0))
+    run.discard()
+    assert not run.path.exists()
+
+
+def test_free_runs_are_numbered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = free_run("smoke", Experiment())
+    assert str(first) == f"runs/smoke-{Experiment().fingerprint[:8]}"
+    first.mkdir(parents=True)
+    assert str(free_run("smoke", Experiment())) == f"{first}-2"

@@ -1,0 +1,89 @@
+"""The server's bracket by hand arithmetic: clip, sum, noise, divide by the expected cohort."""
+
+import numpy as np
+import pytest
+from flwr.app import ConfigRecord
+
+from server.base import Strategy, to_record
+from server.privacy import clip, noisy_mean
+from server.update import norm_of
+from tests.tiny import reply, setting, update
+
+SHAPE = {"w": np.zeros(2, dtype=np.float32)}
+
+
+def bracketed(*updates, round_number=1, shape=SHAPE, **how):
+    return noisy_mean(updates, shape, setting(central=True, **how), round_number)["w"]
+
+
+def without_noise(*updates, **how):
+    """The smallest noise that a plan may have is lost in float32."""
+    return bracketed(*updates, noise=1e-30, **how)
+
+
+def test_clip_shortens_to_the_bound_over_all_arrays_together():
+    # norm of (3, 4) over both arrays is 5; clipped to 1: (0.6, 0.8)
+    clipped = clip({"a": np.array([3.0], dtype=np.float32), "b": np.array([[4.0]], dtype=np.float32)}, 1.0)
+    np.testing.assert_allclose(clipped["a"], [0.6])
+    np.testing.assert_allclose(clipped["b"], [[0.8]])
+
+
+def test_clip_leaves_short_updates_and_zeros_as_they_are():
+    for values in ([0.3, 0.4], [0.0, 0.0]):
+        delta = {"w": np.array(values, dtype=np.float32)}
+        np.testing.assert_array_equal(clip(delta, 0.5 + 1e-6)["w"], delta["w"])
+
+
+def test_without_noise_it_is_the_clipped_sum_over_the_expected_cohort_whatever_the_weights():
+    # (3, 4) clipped to 1 is (0.6, 0.8); (0, 0.5) stays; sum (0.6, 1.3); expected cohort 4: (0.15, 0.325)
+    result = without_noise(update(0, 3, 4, weight=1000), update(1, 0, 0.5, weight=0))
+    np.testing.assert_allclose(result, [0.6 / 4, 1.3 / 4], rtol=1e-6)
+
+
+def test_the_denominator_does_not_follow_the_replies():
+    np.testing.assert_allclose(without_noise(update(0, 1, 0), expected_cohort=2.5), [1 / 2.5, 0], atol=1e-7)
+
+
+def test_an_empty_cohort_gives_the_noise_alone_the_same_that_others_get():
+    alone = bracketed(noise=2.0)
+    assert np.abs(alone).min() > 0
+    np.testing.assert_allclose(bracketed(update(0, 0.5, 0), noise=2.0) - alone, [0.5 / 4, 0], atol=1e-6)
+
+
+def test_noise_is_named_by_seed_and_round():
+    assert (bracketed(noise=1.0) == bracketed(noise=1.0)).all()
+    assert (bracketed(noise=1.0) != bracketed(noise=1.0, round_number=2)).all()
+    assert (bracketed(noise=1.0) != bracketed(noise=1.0, seed=1)).all()
+
+
+def test_noise_does_not_depend_on_the_order_in_which_the_arrays_come():
+    shape = {name: np.zeros(2, dtype=np.float32) for name in "ab"}
+    there, back = (
+        noisy_mean([], s, setting(noise=1.0, central=True), 1) for s in (shape, dict(reversed(shape.items())))
+    )
+    for name in "ab":
+        np.testing.assert_array_equal(there[name], back[name])
+
+
+def test_the_noise_on_the_mean_has_the_stated_deviation():
+    # noise_multiplier 3 * clip_norm 0.5 / expected cohort 4 = 0.375; with n = 40,000 draws the sample deviation lies
+    # within 4 / sqrt(2n) = 1.4 % of it but for 1 in 15,000 seeds, and the mean within 4 * 0.375 / sqrt(n) = 0.0075 of 0
+    draws = bracketed(noise=3.0, clip_norm=0.5, shape={"w": np.zeros(40_000, dtype=np.float32)})
+    assert draws.std() == pytest.approx(0.375, rel=4 / (2 * 40_000) ** 0.5)
+    assert abs(draws.mean()) < 0.0075
+
+
+def test_a_central_round_ignores_weights_and_survives_an_empty_cohort():
+    arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
+    moved = []
+    for examples in (1, 50):
+        strategy = Strategy(setting(noise=1e-30, central=True))
+        list(strategy.configure_train(1, arrays, ConfigRecord(), None))
+        after, _ = strategy.aggregate_train(1, [reply(0, 1.5, 1.0, examples=examples), reply(2, 1.0, 1.0)])
+        moved.append(after["w"].numpy())
+    np.testing.assert_array_equal(*moved)
+    np.testing.assert_allclose(moved[0], [1 + 0.5 / 4, 1], rtol=1e-6)
+    empty = Strategy(setting(noise=1.0, central=True, cohort=lambda number: []))
+    list(empty.configure_train(1, arrays, ConfigRecord(), None))
+    after, _ = empty.aggregate_train(1, [])
+    assert norm_of({"w": after["w"].numpy() - 1}) > 0
