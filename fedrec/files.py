@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)  # it can only be read by setting it
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[Any]]:
@@ -21,6 +24,7 @@ def replacing(path: Path) -> Iterator[IO[Any]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_UMASK)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:

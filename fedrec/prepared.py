@@ -119,11 +119,11 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
     federation = federate(dataset, split, experiment.federation, experiment.seed)
     encoder = locate_encoder(experiment.text.encoder, cache, notify)
-    raw = encode_items(dataset.catalogue.texts, experiment.text, encoder, cache, progress)
-    vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
-    model = build_model(experiment, vectors)
     make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
     with one_thread():
+        raw = encode_items(dataset.catalogue.texts, experiment.text, encoder, cache, progress)
+        vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
+        model = build_model(experiment, vectors)
         base = make_base(model, experiment, split, progress)
     _write_data(folder, dataset, split, federation)
     _write_model(folder, vectors.numpy(), base)

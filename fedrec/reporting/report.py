@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from fedrec.errors import RunError
 from fedrec.files import write_whole
 from fedrec.reporting.figures import controls_chart, curves, group_charts
+from fedrec.reporting.page import PAGE
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, metric_rows
 from fedrec.reporting.wording import DASH, bytes_text, epsilon_text, look, metric_label, number, p_text, score_text
@@ -44,14 +45,13 @@ def render_report(folder: Path) -> Path:
         message = f"summary.json or metrics.jsonl in {folder} is not JSON ({error}); `fedrec run` the experiment anew"
         raise RunError(message) from error
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     templates.filters |= {"score": score_text, "p": p_text, "bytes": bytes_text, "metric": metric_label}
-    page = templates.get_template("report.html.jinja").render(
+    page = templates.from_string(PAGE).render(
         _content(summary, lines),
         experiment=(folder / "experiment.toml").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),

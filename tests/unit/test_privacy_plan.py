@@ -90,7 +90,7 @@ def test_local_releases_are_rounds_times_steps_at_the_batch_rate():
 
 
 def test_local_trust_never_claims_amplification_from_cohorts():
-    poisson = experiment(federation__sampling="poisson", federation__participation=0.1)
+    poisson = experiment(federation__sampling="poisson", federation__participation=0.1, training__sampling_rate=1.0)
     assert plan(poisson, UNITS, participations=9).sampling_rate == 1
 
 

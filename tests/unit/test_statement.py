@@ -46,7 +46,7 @@ def test_local_claim_names_everything():
 
 
 def test_full_batches_claim_no_amplification():
-    _, said = claimed({"privacy": {"epsilon": 4.0}})
+    _, said = claimed({"privacy": {"epsilon": 4.0}, "training": {"sampling_rate": 1.0}})
     assert "is in every batch, without amplification" in said.text
     assert not said.summary["sampling"]["amplifies"]
 

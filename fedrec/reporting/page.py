@@ -1,4 +1,6 @@
-{# The report of one run. Everything from data is escaped by jinja; `plotly` alone is trusted code. #}
+"""The report's page. It is a module because Flower's app bundles leave other kinds of file out."""
+
+PAGE = """{# The report of one run. Everything from data is escaped by jinja; `plotly` alone is trusted code. #}
 {% macro table(rows, caption) %}
   {% if rows %}
   <div class="scroll"><table class="pairs">
@@ -250,3 +252,5 @@ addEventListener("beforeprint", () => document.querySelectorAll("details").forEa
 </script>
 </body>
 </html>
+"""
+"""Jinja template; everything from data is escaped by jinja, `plotly` alone is trusted code."""
