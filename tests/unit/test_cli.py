@@ -145,7 +145,7 @@ def test_resume_of_no_run_is_the_users_mistake(runner: Runner, tmp_path: Path) -
         (Interrupted(Path("runs/mine")), 130, "fedrec resume runs/mine"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(errno.ENOSPC, "full"), 1, "here: No space left on device"),
-        (PermissionError(errno.EACCES, "no", "/root/x"), 2, "/root/x: Permission denied"),
+        (PermissionError(errno.EACCES, "no", "/srv/x"), 2, "/srv/x: Permission denied"),
         (ZeroDivisionError("1/0"), 1, "this is a fault of fedrec, not yours (ZeroDivisionError: 1/0)"),
         (OSError(errno.EIO, "broken"), 1, "this is a fault of fedrec"),
     ],
