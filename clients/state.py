@@ -46,11 +46,6 @@ def keep(folder: Path, state: ClientState, round: int) -> None:  # noqa: A002
         old.unlink(missing_ok=True)
 
 
-def ledger_of(folder: Path) -> Ledger:
-    """Return what the client has spent so far."""
-    return recall(folder, before=10**9).ledger
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("round-*.safetensors"))
 

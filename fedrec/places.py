@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import pooch  # type: ignore[import-untyped]
+import pooch
 
 from fedrec.config import Experiment
 

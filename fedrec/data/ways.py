@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-import pooch  # type: ignore[import-untyped]
+import pooch
 import requests
 
 CONNECT_SECONDS = 5
