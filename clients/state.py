@@ -1,54 +1,246 @@
-"""What a client keeps to itself between rounds: private parameters and its own privacy ledger.
+"""What clients keep to themselves between rounds: private parameters, and which rounds each has paid for.
 
-It lies on the client's own disk, one file a round, because Flower's `context.state` ends with the process: a client
-must not forget what it has spent when the simulation is killed and resumed. The newest file before the round in
-hand counts, so a round that is run again starts from the same state.
+It lies in the run's folder `clients/`, because Flower's `context.state` ends with the process: a client must not forget
+what it has spent when the simulation is killed and resumed. A file a client would be a million files, so there is a
+file a column, and a row a client:
+
+```
+charged.u1   bit `round` is set when the client has paid for that round
+rounds.i4    two slots a client: the round after which the slot's parameters were kept; 0 if it holds nothing whole
+private.u1   two slots a client: the bytes of its private parameters, one after the other in the model's order
+```
+Each is made when first written, and sparse: clients that never took part need no disk. Many processes may write at
+once, each its own clients.
+
+Rows are read through a memory map and written with `pwrite`, which costs the same: a full disk is then an error that a
+round can report, where a store into the map would end the process.
+
+**What is certain.** After `kill -9`: all that was written. A slot is marked empty before its bytes change and gets its
+round's number afterwards, so a torn one is never taken for whole. After a power failure: all that `keep` and `charge`
+returned from, since each flushes its files once a call, the bytes before their number. A slot that was being written
+may then be torn under its old number, which is one that no resume asks for.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import errno
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
-from safetensors import safe_open
-from safetensors.torch import save as tensors_to_bytes
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fedrec.files import write_whole
-from fedrec.privacy.ledger import Ledger
+from fedrec.data.interactions import IntArray
+from fedrec.errors import RunError
+from fedrec.job import Job
+from fedrec.models.adapters import is_private
+from fedrec.privacy.plan import PrivacyPlan
 
-KEPT = 2
-"""Newest files kept: a run goes back by one round at most."""
-
-
-@dataclass(frozen=True, eq=False)
-class ClientState:
-    """Private parameters by name, and what this client has spent."""
-
-    private: Mapping[str, Tensor] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
+SLOTS = 2
+"""A run goes back by one round at most: what the round in hand left, and what was before it."""
 
 
-def recall(folder: Path, before: int) -> ClientState:
-    """Return the newest state kept before round `before`; an empty one if there is none."""
-    kept = [path for path in _files(folder) if _round(path) < before]
-    if not kept:
-        return ClientState()
-    with safe_open(kept[-1], framework="pt") as file:
-        private = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return ClientState(private, Ledger.from_json(file.metadata()["ledger"]))
+class ClientStore:
+    """What every client keeps to itself between rounds.
+
+    Args:
+        folder: Where the columns lie; made at the first write.
+        clients: How many there are.
+        rounds: Last round there can be.
+        start: The private parameters before any training, by name; may be empty.
+
+    Raises:
+        RunError: If the folder holds columns of another shape.
+    """
+
+    def __init__(self, folder: Path, clients: int, rounds: int, start: Mapping[str, Tensor]) -> None:
+        self.clients = clients
+        self._start = start
+        self._first = self._packed({name: value[None] for name, value in start.items()}, 1)
+        self._charged = Column(folder / "charged.u1", clients, rounds // 8 + 1)
+        self._rounds = Column(folder / "rounds.i4", clients * SLOTS, 1)
+        self._private = Column(folder / "private.u1", clients * SLOTS, self._first.shape[1])
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Return the store of a prepared run."""
+        adapter = job.experiment.adapter
+        start = {name: value for name, value in job.workbench.start.items() if is_private(name, adapter)}
+        return cls(job.folder / "clients", len(job.prepared.federation), job.experiment.rounds, start)
+
+    def recall(self, clients: Sequence[int], before: int) -> dict[str, Tensor]:
+        """Return the clients' private parameters as they were after the newest round before `before`.
+
+        Returns:
+            Each parameter's values, [clients, *shape], by name; the start's for a client that kept none.
+        """
+        rows = self._rows(clients)
+        rounds = self._rounds_before(rows, before)
+        found = np.repeat(self._first, len(rows), axis=0)
+        kept = rounds.any(axis=1)
+        found[kept] = self._private.read((rows * SLOTS + rounds.argmax(axis=1))[kept])
+        return self._unpacked(found)
+
+    def keep(self, clients: Sequence[int], private: Mapping[str, Tensor], round: int) -> None:  # noqa: A002
+        """Keep the clients' private parameters after `round`, in the slot that is not the newest before `round`.
+
+        So a round that is run again starts from the same state. Nothing is written where nothing is private,
+        or of no clients.
+
+        Args:
+            clients: Each at most once: there is one message a client and round.
+            private: Each private parameter's values, [clients, *shape], by name.
+            round: Number of the round, from 1.
+        """
+        if not self._start or not len(clients):
+            return
+        rows = self._rows(clients)
+        slots = rows * SLOTS + self._rounds_before(rows, round).argmin(axis=1)
+        number = np.full((len(slots), 1), round)
+        self._rounds.write(slots, np.zeros_like(number))
+        self._private.write(slots, self._packed(private, len(rows)))
+        self._private.flush()
+        self._rounds.write(slots, number)
+        self._rounds.flush()
+
+    def charge(self, clients: Sequence[int], round: int) -> None:  # noqa: A002
+        """Let the clients pay for `round`; who has paid for it already does not pay twice."""
+        rows = self._rows(clients)
+        self._charged.write(rows, self._paid(rows, round))
+        self._charged.flush()
+
+    def charged(self, clients: Sequence[int], including: int | None = None) -> IntArray:
+        """Return how many rounds each client has paid for, counting `including` as if it were paid."""
+        rounds: IntArray = np.bitwise_count(self._paid(self._rows(clients), including)).sum(axis=1, dtype=np.int64)
+        return rounds
+
+    def _rows(self, clients: Sequence[int]) -> IntArray:
+        rows = np.asarray(clients, dtype=np.int64)
+        strange = rows[(rows < 0) | (rows >= self.clients)]
+        if len(strange):
+            message = f"client {strange[0]} is none of this run's {self.clients} (from 0); start as many nodes as that"
+            raise RunError(message)
+        return rows
+
+    def _rounds_before(self, rows: IntArray, round: int) -> IntArray:  # noqa: A002
+        """Return the round of each client's slots, [rows, SLOTS]; 0 where there is none before `round`."""
+        slots = rows[:, None] * SLOTS + np.arange(SLOTS)
+        rounds = self._rounds.read(slots.ravel()).reshape(slots.shape).astype(np.int64)
+        return np.where(rounds < round, rounds, 0)
+
+    def _paid(self, rows: IntArray, round: int | None) -> NDArray[np.uint8]:  # noqa: A002
+        """Return the bits of the rounds that each client has paid for, and of `round`."""
+        bits = self._charged.read(rows)
+        if round is not None:
+            bits[:, round // 8] |= 1 << round % 8
+        return bits
+
+    def _packed(self, values: Mapping[str, Tensor], rows: int) -> NDArray[np.uint8]:
+        """Return the bytes of the values, [rows, bytes of a client]."""
+        flat = [
+            values[name].detach().to("cpu", first.dtype).reshape(rows, first.numel()).contiguous().view(torch.uint8)
+            for name, first in self._start.items()
+        ]
+        return torch.cat(flat, dim=1).numpy() if flat else np.zeros((rows, 0), np.uint8)
+
+    def _unpacked(self, data: NDArray[np.uint8]) -> dict[str, Tensor]:
+        """Return the values whose bytes these are."""
+        sizes = [first.nbytes for first in self._start.values()]
+        parts = np.split(data, np.cumsum(sizes, dtype=np.int64), axis=1)
+        # A tensor made from an array of no rows has no strides, so its bytes could not be seen as another type.
+        copies = [torch.empty(part.shape, dtype=torch.uint8).copy_(torch.from_numpy(part)) for part in parts[:-1]]
+        return {
+            name: copy.view(first.dtype).reshape(len(data), *first.shape)
+            for (name, first), copy in zip(self._start.items(), copies, strict=True)
+        }
 
 
-def keep(folder: Path, state: ClientState, round: int) -> None:  # noqa: A002
-    """Write the state after `round`, wholly or not at all, and drop what no resume can need."""
-    data = tensors_to_bytes(dict(state.private), metadata={"ledger": state.ledger.to_json()})
-    write_whole(folder / f"round-{round:06}.safetensors", data)
-    for old in _files(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
+class Column:
+    """Rows of fixed width in one sparse file, zero until written; cost goes with the rows asked for.
+
+    Args:
+        path: The file, its type of number as suffix; made at the first write.
+        rows: How many there are.
+        width: Numbers in a row.
+
+    Raises:
+        RunError: If the file is there and has another size.
+    """
+
+    def __init__(self, path: Path, rows: int, width: int) -> None:
+        self.path = path
+        self.shape = (rows, width)
+        self.dtype = np.dtype(path.suffix.removeprefix("."))
+        self._map = self._mapped()
+
+    def read(self, rows: IntArray) -> NDArray[Any]:
+        """Return a copy of the rows, [len(rows), width]."""
+        if self._map is None:
+            self._map = self._mapped()
+        return np.zeros((len(rows), self.shape[1]), self.dtype) if self._map is None else self._map[rows]
+
+    def write(self, rows: IntArray, values: NDArray[Any]) -> None:
+        """Write the rows, [len(rows), width].
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        data = np.ascontiguousarray(values, self.dtype)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch()
+        with self.path.open("r+b", buffering=0) as file:
+            if not os.fstat(file.fileno()).st_size:
+                file.truncate(self._size)
+            places = (rows * self._row_bytes).tolist()
+            written = sum(os.pwrite(file.fileno(), row, place) for row, place in zip(data, places, strict=True))
+        if written < data.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def flush(self) -> None:
+        """Return when all that was written is on disk."""
+        with self.path.open("rb") as file:
+            os.fdatasync(file.fileno())
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.shape[1] * self.dtype.itemsize
+
+    @property
+    def _size(self) -> int:
+        return self.shape[0] * self._row_bytes
+
+    def _mapped(self) -> NDArray[Any] | None:
+        """Return the rows on disk; None before any process wrote one (a file without bytes is just being made)."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if not size:
+            return None
+        if size != self._size:
+            rows, width = self.shape
+            message = (
+                f"{self.path} has {size:,} bytes, but {rows:,} rows of {width:,} {self.dtype.name} have "
+                f"{self._size:,}; other clients wrote it: start a new run with another --out"
+            )
+            raise RunError(message)
+        return np.memmap(self.path, self.dtype, "r", shape=self.shape)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("round-*.safetensors"))
+def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:  # noqa: A002
+    """Charge the clients for `round`, but those that would release more of their users than was planned.
 
+    Nobody pays where clients add no noise.
 
-def _round(path: Path) -> int:
-    return int(path.stem.removeprefix("round-"))
+    Returns:
+        Why a client refuses, by client: it is not charged and must not answer.
+    """
+    if plan.placement != "client":
+        return {}
+    releases = store.charged(clients, including=round) * plan.steps
+    refusals = {
+        client: f"client {client} was asked for {spent} releases, its budget is {plan.count}; it does not answer"
+        for client, spent in zip(clients, releases.tolist(), strict=True)
+        if spent > plan.count
+    }
+    store.charge([client for client in clients if client not in refusals], round)
+    return refusals

@@ -48,11 +48,22 @@ class TableConfig(Section):
     """Encoding of the files."""
 
 
+class SyntheticConfig(Section):
+    """A population of any size for scale tests (`data.name = "synthetic"`); never for claims about quality."""
+
+    users: Positive = 10_000
+    """Number of users to make up."""
+    based_on: str = "movielens-100k"
+    """Registered data set whose catalogue, history lengths and popularity they follow; `data.path` is its place."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the population; apart, so that several experiments share one."""
+
+
 class DataConfig(Section):
     """Which interactions."""
 
     name: str = "movielens-100k"
-    """Registered data set, or "table" for the user's own files."""
+    """Registered data set, "table" for the user's own files, or "synthetic" for a made-up population."""
     path: Path | None = None
     """Folder or file to read instead of downloading."""
     min_value: float | None = None
@@ -60,6 +71,7 @@ class DataConfig(Section):
     min_interactions: Positive = 2
     """Users with fewer interactions are left out (counted and reported): they have no history to rank from."""
     table: TableConfig = TableConfig()
+    synthetic: SyntheticConfig = SyntheticConfig()
 
 
 class SplitConfig(Section):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fedrec.config import Experiment
-from fedrec.data.examples import examples_of
+from fedrec.data.examples import count_examples
 from fedrec.experiment_file import load_experiment
 from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
@@ -36,9 +36,9 @@ class Job:
     @cached_property
     def plan(self) -> PrivacyPlan:
         """Who clips and noises how much."""
-        federation, training = self.prepared.federation, self.experiment.training
-        users = np.concatenate(federation.users)
-        examples = len(examples_of(self.prepared.train, users, training, self.experiment.model.window))
+        federation = self.prepared.federation
+        users = federation.users.values
+        examples = count_examples(self.prepared.train, users, self.experiment.training)
         return plan(self.experiment, UnitCounts(len(users), examples, len(federation)), self.participations)
 
     @cached_property
@@ -60,8 +60,11 @@ class Job:
         clients = len(self.prepared.federation)
         rng = rng_for(self.experiment.seed, "cohort", round)
         if federation.sampling == "poisson":
-            return [int(client) for client in (rng.random(clients) < federation.participation).nonzero()[0]]
-        return sorted(int(client) for client in rng.choice(clients, size=self.fixed_cohort, replace=False))
+            drawn = np.flatnonzero(rng.random(clients) < federation.participation)
+        else:
+            drawn = np.sort(rng.choice(clients, size=self.fixed_cohort, replace=False))
+        cohort: list[int] = drawn.tolist()
+        return cohort
 
     @property
     def fixed_cohort(self) -> int:

@@ -1,13 +1,14 @@
 """What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
 
-`prepare` writes a folder; clients and server read it. What clients read (`train.npz`, `federation.npz`, item
-vectors, base) holds no held-out interaction: those lie in `held_out.npz`, for the server's evaluation alone.
+`prepare` writes a folder; clients and server read it. What clients read (`train/`, `federation/`, item vectors, base)
+holds no held-out interaction: those lie in `held_out/`, for the server's evaluation alone. Whatever grows with the
+number of users lies in columns (see `fedrec.data.columns`), so opening a run costs the same for a million of them.
 """
 
 import json
 import time
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.config import Experiment
+from fedrec.data.columns import Slices, Texts, open_column, write_columns
 from fedrec.data.federation import Federation, federate
 from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
 from fedrec.data.load import load_dataset
@@ -33,6 +35,8 @@ from fedrec.text.whitening import whiten
 from fedrec.threads import one_thread
 
 READY = "ready.json"
+ROWS = ("bounds", "item", "time", "value")
+GROUPS = ("private", "public", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +54,20 @@ class Prepared:
     @cached_property
     def train(self) -> Interactions:
         """Rows of the training users."""
-        return _read_interactions(self.folder / "train.npz")
+        return self._interactions("train")
+
+    @cached_property
+    def train_counts(self) -> IntArray:
+        """Training rows of each item, `[items]`."""
+        return open_column(self.folder / "train", "item_counts")
 
     @cached_property
     def federation(self) -> Federation:
         """The clients."""
-        with np.load(self.folder / "federation.npz") as arrays:
-            return Federation(np.split(arrays["users"], arrays["ends"][:-1]), list(arrays["names"]))
+        columns = partial(open_column, self.folder / "federation")
+        return Federation(
+            users=Slices(columns("users"), columns("bounds")), names=Texts(columns("names"), columns("name_bounds"))
+        )
 
     @cached_property
     def item_vectors(self) -> Tensor:
@@ -71,12 +82,8 @@ class Prepared:
     @cached_property
     def split(self) -> Split:
         """The split, held-out rows included: for the server only."""
-        with np.load(self.folder / "groups.npz") as groups:
-            return Split(
-                train=self.train,
-                held_out=_read_interactions(self.folder / "held_out.npz"),
-                **{k: groups[k] for k in groups},
-            )
+        groups = {name: open_column(self.folder / "groups", name) for name in GROUPS}
+        return Split(train=self.train, held_out=self._interactions("held_out"), **groups)
 
     @cached_property
     def users(self) -> Users:
@@ -87,6 +94,10 @@ class Prepared:
     def catalogue(self) -> Catalogue:
         """All items."""
         return Catalogue(**json.loads((self.folder / "items.json").read_text(encoding="utf-8")))
+
+    def _interactions(self, table: str) -> Interactions:
+        columns = {name: open_column(self.folder / table, name) for name in ROWS}
+        return Interactions(**columns, num_items=self.facts["dataset"]["items"])
 
 
 def is_prepared(folder: Path) -> bool:
@@ -136,7 +147,8 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
 def _facts(
     dataset: Dataset, split: Split, federation: Federation, encoder_sha256: str, base: dict[str, Tensor]
 ) -> dict[str, Any]:
-    sizes = [len(users) for users in federation.users]
+    sizes = federation.users.lengths
+    held_out = split.held_out.lengths_of(np.concatenate((split.validation, split.test)))
     return {
         "dataset": {
             "name": dataset.name,
@@ -152,24 +164,32 @@ def _facts(
             "public": len(split.public),
             "validation": len(split.validation),
             "test": len(split.test),
-            "excluded": split.cases(np.concatenate((split.validation, split.test)), "last").excluded,
+            "excluded": int(np.sum(held_out < 2)),
         },
-        "federation": {"clients": len(federation), "users_per_client": [min(sizes), int(np.median(sizes)), max(sizes)]},
+        "federation": {
+            "clients": len(federation),
+            "users_per_client": [int(of(sizes)) for of in (np.min, np.median, np.max)],
+        },
         "encoder_sha256": encoder_sha256,
         "model_parameters": sum(value.numel() for value in base.values()),
     }
 
 
 def _write_data(folder: Path, dataset: Dataset, split: Split, federation: Federation) -> None:
-    _write_interactions(folder / "train.npz", split.train)
-    _write_interactions(folder / "held_out.npz", split.held_out)
-    groups: dict[str, IntArray] = {name: getattr(split, name) for name in ("private", "public", "validation", "test")}
-    _write_arrays(folder / "groups.npz", **groups)
-    ends = np.cumsum([len(users) for users in federation.users])
-    _write_arrays(
-        folder / "federation.npz", users=np.concatenate(federation.users), ends=ends, names=np.array(federation.names)
+    for table, rows in (("train", split.train), ("held_out", split.held_out)):
+        write_columns(folder / table, **{name: getattr(rows, name) for name in ROWS})
+    write_columns(folder / "train", item_counts=np.bincount(split.train.item, minlength=split.train.num_items))
+    write_columns(folder / "groups", **{name: getattr(split, name) for name in GROUPS})
+    users, names = federation.users, federation.names
+    write_columns(
+        folder / "federation",
+        users=users.values,
+        bounds=users.bounds,
+        names=names.letters,
+        name_bounds=names.bounds,
     )
-    write_whole(folder / "users.json", json.dumps(asdict(replace(dataset.users, ids=list(dataset.users.ids)))))
+    people = {"ids": list(dataset.users.ids), "attributes": dataset.users.attributes}
+    write_whole(folder / "users.json", json.dumps(people))
     write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
 
 
@@ -177,19 +197,3 @@ def _write_model(folder: Path, vectors: NDArray[np.float32], base: dict[str, Ten
     with replacing(folder / "item_vectors.npy") as file:
         np.save(file, vectors)
     write_whole(folder / "base.safetensors", tensors_to_bytes(base))
-
-
-def _write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
-    with replacing(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def _write_interactions(path: Path, rows: Interactions) -> None:
-    shape = np.array([rows.num_users, rows.num_items])
-    _write_arrays(path, user=rows.user, item=rows.item, time=rows.time, value=rows.value, shape=shape)
-
-
-def _read_interactions(path: Path) -> Interactions:
-    with np.load(path) as arrays:
-        num_users, num_items = (int(size) for size in arrays["shape"])
-        return Interactions(arrays["user"], arrays["item"], arrays["time"], arrays["value"], num_users, num_items)

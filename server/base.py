@@ -18,7 +18,8 @@ from fedrec.registry import Registry
 from server.privacy import noisy_mean
 from server.replies import Rejection, check_replies, in_words
 from server.setting import RoundReport, Setting
-from server.update import Arrays, State, Update, norm_of, weighted_mean
+from server.total import Adder, Total
+from server.update import Arrays, State, Update, norm_of
 
 STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
 
@@ -31,7 +32,12 @@ class Strategy(FlowerStrategy):
     """
 
     linear: ClassVar[bool] = True
-    """Whether `aggregate` is a mean, so that noise on the sum brackets it (trust = central)."""
+    """Whether a round's changes need only be added up: workers may then add theirs, and central noise may bracket the
+    sum. Found out, not declared: a strategy with an `aggregate` of its own needs the whole cohort."""
+
+    def __init_subclass__(cls) -> None:
+        own = (cls.aggregate, cls.aggregate_train, cls.accept)
+        cls.linear = own == (Strategy.aggregate, Strategy.aggregate_train, Strategy.accept)
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -46,7 +52,7 @@ class Strategy(FlowerStrategy):
         Args:
             updates: At least one, in the order of the clients' numbers.
         """
-        return weighted_mean(updates)
+        return Adder(self.setting.max_update_norm).add(updates).mean()
 
     def step(self, update: Arrays) -> Arrays:
         """Return the change of the global adapter for the aggregated `update`: the update itself."""
@@ -89,12 +95,34 @@ class Strategy(FlowerStrategy):
                 result is not finite.
         """
         updates = self.accept(server_round, replies)
+        if self.linear:
+            return self._conclude(server_round, self.adder.add(updates)), None
+        heard = [update for update in updates if update.weight > 0]
+        return self._after(server_round, self.aggregate(heard)) if heard else None, None
+
+    @property
+    def adder(self) -> Adder:
+        """How changes are added up, by whoever does it."""
+        plan = self.setting.plan
+        return Adder(self.setting.max_update_norm, plan.clip_norm if plan.placement == "server" else None)
+
+    def aggregate_total(self, server_round: int, total: Total) -> ArrayRecord | None:
+        """Return the new global adapter from what workers added up; None if nobody's answer weighs anything.
+
+        Raises:
+            FederationError: As `aggregate_train` does.
+        """
+        self._note(server_round, total.accepted, total.rejections)
+        return self._conclude(server_round, total)
+
+    def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
+        """Return the new global adapter from the changes' sum."""
         if self.setting.plan.placement == "server":
-            aggregated = noisy_mean(updates, self.current, self.setting, server_round)
-        elif heard := [update for update in updates if update.weight > 0]:
-            aggregated = self.aggregate(heard)
-        else:
-            return None, None
+            return self._after(server_round, noisy_mean(total, self.current, self.setting, server_round))
+        return self._after(server_round, total.mean()) if total.weight > 0 else None
+
+    def _after(self, server_round: int, aggregated: Arrays) -> ArrayRecord:
+        """Return the new global adapter from the aggregated change."""
         self.report = replace(self.report, update_norm=norm_of(aggregated))
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             change = self.step(aggregated)
@@ -105,7 +133,7 @@ class Strategy(FlowerStrategy):
                 "lower its learning rate in strategy.options"
             )
             raise FederationError(message)
-        return to_record(after), None
+        return to_record(after)
 
     def asked(self, server_round: int) -> list[int]:
         """Return the clients that were asked in this round."""
@@ -114,18 +142,24 @@ class Strategy(FlowerStrategy):
     def accept(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
         """Return the usable updates and note the others; fails the round if there are too few."""
         updates, rejections = check_replies(replies, self.current, self.setting.max_update_norm)
+        self._note(server_round, [update.client for update in updates], rejections)
+        return updates
+
+    def _note(self, server_round: int, accepted: Sequence[int], rejections: Sequence[Rejection]) -> None:
+        """Note who answered and who did not; fails the round if too few did."""
         asked = self.asked(server_round)
-        answered = {update.client for update in updates} | {rejection.client for rejection in rejections}
-        silent = [Rejection(client, "no reply", "nothing came within federation.timeout") for client in asked]
-        rejections += [rejection for rejection in silent if rejection.client not in answered]
-        self.report = RoundReport(asked, len(updates), rejections)
-        if asked and len(updates) < self.setting.min_replies:
+        answered = {*accepted, *(rejection.client for rejection in rejections)}
+        silent = [
+            Rejection(c, "no reply", "nothing came within federation.timeout") for c in asked if c not in answered
+        ]
+        ordered = [*sorted(rejections, key=lambda rejection: rejection.client), *silent]
+        self.report = RoundReport(asked, len(accepted), ordered)
+        if asked and len(accepted) < self.setting.min_replies:
             message = (
-                f"round {server_round}: {len(updates)} usable replies of {len(asked)}, "
-                f"federation.min_replies={self.setting.min_replies}; {in_words(rejections)}"
+                f"round {server_round}: {len(accepted)} usable replies of {len(asked)}, "
+                f"federation.min_replies={self.setting.min_replies}; {in_words(ordered)}"
             )
             raise FederationError(message)
-        return updates
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -34,8 +33,6 @@ class Foreign(Strategy):
         setting: What the runner tells of the run.
         stranger: Any Flower strategy.
     """
-
-    linear: ClassVar[bool] = False
 
     def __init__(self, setting: Setting, stranger: FlowerStrategy) -> None:
         super().__init__(setting)

@@ -1,4 +1,8 @@
-"""A grid whose nodes are the clients' numbers: any Flower grid made deterministic for any strategy.
+"""What the server asks of a grid beyond Flower's own interface.
+
+A `SummingGrid` can add up what its clients answer where they answer it.
+
+`ClientGrid` has nodes that are the clients' numbers: any Flower grid made deterministic for any strategy.
 
 Flower's node ids are random per run and replies come as they arrive. `ClientGrid` waits for all nodes, asks each
 once which client it is, and from then on speaks of clients only, replies in their order.
@@ -6,7 +10,8 @@ once which client it is, and from then on speaks of clients only, replies in the
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event
 
 from flwr.app import Message, MessageType, RecordDict
@@ -14,6 +19,8 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from fedrec.errors import FederationError
+from server.total import Adder, Total
+from server.update import Array
 
 WAIT_SECONDS = 120.0
 Pull = Callable[[Iterable[str]], Iterable[Message]]
@@ -21,6 +28,19 @@ Pull = Callable[[Iterable[str]], Iterable[Message]]
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 """A message outlives the wait for its reply by this much, so that it is never swept away while it is asked for."""
+
+
+class SummingGrid(Grid):
+    """A grid whose workers add up their clients' changes: one total comes back instead of an answer a client."""
+
+    @abstractmethod
+    def send_and_sum(
+        self, messages: Sequence[Message], before: Mapping[str, Array], adder: Adder, *, timeout: float | None = None
+    ) -> Total:
+        """Send messages to clients and return what their changes of the adapter `before` add up to.
+
+        Clients that do not answer within `timeout` seconds are neither accepted nor rejected.
+        """
 
 
 class ClientGrid(Grid):

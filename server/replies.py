@@ -55,7 +55,7 @@ def in_words(rejections: Sequence[Rejection]) -> str:
 def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejection:
     client = reply.metadata.src_node_id
     if reply.has_error():
-        return _rejection(client, "client failed", reply.error.reason or "no reason given")
+        return failed(client, reply.error.reason or "no reason given")
     try:
         after = {name: array.numpy() for name, array in reply.content.array_records["arrays"].items()}
         weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
@@ -64,12 +64,27 @@ def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejecti
         return _rejection(client, "unreadable", detail)
     for reason, detail in _faults(after, before, weight):
         return _rejection(client, reason, detail)
+    if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
+        return not_finite(client, bad)
     with np.errstate(over="ignore"):  # a finite reply may be infinitely far away: too long
         delta = {name: after[name] - before[name] for name in before}
-    if (norm := norm_of(delta)) > max_norm:
-        detail = f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}"
-        return _rejection(client, "too long", detail)
-    return Update(client, delta, weight)
+    norm = norm_of(delta)
+    return Update(client, delta, weight) if norm <= max_norm else too_long(client, norm, max_norm)
+
+
+def failed(client: int, why: str) -> Rejection:
+    """Return the rejection of a client that answered with an error."""
+    return _rejection(client, "client failed", why)
+
+
+def not_finite(client: int, names: Sequence[str]) -> Rejection:
+    """Return the rejection of an answer with NaN or infinity in the parameters of these names."""
+    return _rejection(client, "not finite", f"NaN or infinity in {', '.join(names[:3])}")
+
+
+def too_long(client: int, norm: float, max_norm: float) -> Rejection:
+    """Return the rejection of a change that is longer than is accepted."""
+    return _rejection(client, "too long", f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}")
 
 
 def _faults(after: Adapter, before: Adapter, weight: float) -> Iterator[tuple[str, str]]:
@@ -83,8 +98,6 @@ def _faults(after: Adapter, before: Adapter, weight: float) -> Iterator[tuple[st
         if array.shape != before[name].shape or array.dtype != before[name].dtype:
             sent, came = (f"{a.dtype}{list(a.shape)}" for a in (before[name], array))
             yield "wrong shape", f"{name} is {came}, sent {sent}"
-    if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
-        yield "not finite", f"NaN or infinity in {', '.join(bad[:3])}"
 
 
 def _rejection(client: int, reason: str, detail: str) -> Rejection:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from flwr.app import ArrayRecord, ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import Tensor
 
@@ -22,6 +22,7 @@ from fedrec.privacy.ledger import Ledger
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from server.base import Strategy, to_record
+from server.grids import SummingGrid
 from server.stop import Stop
 from server.update import Arrays
 
@@ -96,8 +97,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     asked = strategy.asked(number)
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
     ledger = here.ledger if plan.placement == "none" else here.ledger.charge(number, plan.charged(asked), plan.release)
-    replies = list(course.grid.send_and_receive(messages, timeout=run.experiment.federation.timeout))
-    after, _ = strategy.aggregate_train(number, replies)
+    after = _collect(course, number, messages)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
     loss = judge.loss(parameters)
@@ -129,6 +129,16 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
         ),
         line,
     )
+
+
+def _collect(course: Course, number: int, messages: Sequence[Message]) -> ArrayRecord | None:
+    """Send a round's messages and return the new adapter: from one total where the grid can add, else from replies."""
+    strategy, grid, timeout = course.strategy, course.grid, course.run.experiment.federation.timeout
+    if strategy.linear and isinstance(grid, SummingGrid):
+        total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=timeout)
+        return strategy.aggregate_total(number, total)
+    after, _ = strategy.aggregate_train(number, list(grid.send_and_receive(messages, timeout=timeout)))
+    return after
 
 
 def note_of(line: Line) -> str:

@@ -1,13 +1,11 @@
 """What strategies work on: checked updates, as numpy arrays by parameter name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from fedrec.errors import ConfigError
 
 Array = NDArray[np.float32]
 Arrays = dict[str, Array]
@@ -37,22 +35,3 @@ def norm_of(arrays: Mapping[str, Array]) -> float:
     Summed in the order of the names: a resumed run reads its arrays back in another order, and must get the same bits.
     """
     return float(np.sqrt(sum(float(np.square(arrays[name], dtype=np.float64).sum()) for name in sorted(arrays))))
-
-
-def weighted_mean(updates: Sequence[Update]) -> Arrays:
-    """Return the mean change weighted by `weight`, summed in float64 in the clients' order.
-
-    Raises:
-        ConfigError: If no update has a weight above 0.
-    """
-    total = sum(update.weight for update in updates)
-    if not total > 0:
-        message = f"a mean needs at least one update with a weight above 0, got {len(updates)} updates without"
-        raise ConfigError(message)
-    mean: Arrays = {}
-    for name, first in updates[0].delta.items():
-        sums = np.zeros(first.shape, dtype=np.float64)
-        for update in updates:
-            sums += np.multiply(update.delta[name], update.weight / total, dtype=np.float64)
-        mean[name] = sums.astype(np.float32)
-    return mean

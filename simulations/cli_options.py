@@ -20,8 +20,24 @@ EngineOption = Annotated[
         "--engine",
         metavar="NAME",
         show_default=False,
-        help="Where clients work: inprocess (this process, the default) or flower (Flower's Ray simulation). "
-        "The result is the same.",
+        help="Where clients work: inprocess (this process, the default), ray (Ray actors; the same bits) or flower "
+        "(Flower's Ray simulation, one client a node; the same up to rounding).",
     ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", min=1, show_default=False, help="Worker processes of ray and flower; one a core."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", metavar="ADDRESS", show_default=False, help="Running Ray cluster to join (--engine ray)."
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="Where inprocess and ray train: cpu or cuda; without CUDA, cpu."),
 ]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")]

@@ -5,7 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from simulations.cli_options import EngineOption, Json, Quiet, Settings, TensorBoard
+from simulations.cli_options import (
+    DeviceOption,
+    EngineOption,
+    Json,
+    Quiet,
+    RayAddress,
+    Settings,
+    TensorBoard,
+    WorkersOption,
+)
 from simulations.exits import naming
 
 Result = dict[str, Any]
@@ -17,6 +26,9 @@ def run(  # noqa: PLR0913 - one argument each
     engine: EngineOption = "inprocess",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="New directory of the run.")] = None,
     *,
+    workers: WorkersOption = None,
+    ray_address: RayAddress = None,
+    device: DeviceOption = "cpu",
     tensorboard: TensorBoard = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -35,7 +47,7 @@ def run(  # noqa: PLR0913 - one argument each
       fedrec run smoke --json
       fedrec run --set rounds=50 --set strategy.name=fedadam --set strategy.options.server_lr=0.1
       fedrec run --set privacy.epsilon=inf --set 'adapter.targets=["query", "value"]'
-      fedrec run my-experiment.toml --engine flower --out runs/mine
+      fedrec run my-experiment.toml --engine ray --workers 2 --out runs/mine
     """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.experiment_file import load_experiment
     from simulations.console import RichProgress
@@ -44,7 +56,15 @@ def run(  # noqa: PLR0913 - one argument each
     from simulations.runner import run as run_experiment
 
     experiment = load_experiment(source, settings, SCENARIOS, registries_of())
-    options = RunOptions(engine=engine, out=out, tensorboard=tensorboard, name=Path(source).stem)
+    options = RunOptions(
+        engine=engine,
+        out=out,
+        workers=workers,
+        ray_address=ray_address,
+        device=device,
+        tensorboard=tensorboard,
+        name=Path(source).stem,
+    )
     with naming(out or Path("runs")), RichProgress(quiet=quiet) as progress:
         finished = run_experiment(experiment, options, progress)
     return _finished(finished.path, finished.summary(), json=json)
@@ -55,6 +75,9 @@ def resume(  # noqa: PLR0913 - one argument each
     settings: Settings = [],  # noqa: B006 - typer copies it
     engine: EngineOption = "inprocess",
     *,
+    workers: WorkersOption = None,
+    ray_address: RayAddress = None,
+    device: DeviceOption = "cpu",
     tensorboard: TensorBoard = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -77,7 +100,15 @@ def resume(  # noqa: PLR0913 - one argument each
 
     started = RunDirectory(run)
     asked = load_experiment(started.path / "experiment.toml", settings)
-    options = RunOptions(engine=engine, out=started.path, tensorboard=tensorboard, name=started.name)
+    options = RunOptions(
+        engine=engine,
+        out=started.path,
+        workers=workers,
+        ray_address=ray_address,
+        device=device,
+        tensorboard=tensorboard,
+        name=started.name,
+    )
     with naming(run), RichProgress(quiet=quiet) as progress:
         finished = resume_run(started.path, options, progress, asked)
     return _finished(finished.path, finished.summary(), json=json)

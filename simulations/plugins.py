@@ -60,6 +60,7 @@ PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
 
 NAMED: Mapping[str, str] = {
     "data.name": "datasets",
+    "data.synthetic.based_on": "datasets",
     "model.name": "models",
     "adapter.name": "adapters",
     "strategy.name": "strategies",

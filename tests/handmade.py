@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from fedrec.config import Experiment
+from fedrec.data.columns import Slices, Texts
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
 from fedrec.models.adapters import attach_, trained_parameters
@@ -99,7 +100,8 @@ def bench(
         for parameter in model.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
-    federation = Federation([np.array(users) for users in clients], [str(users) for users in clients])
+    owned = Slices.of([np.array(users, dtype=np.int64) for users in clients])
+    federation = Federation(owned, Texts.of(str(users) for users in clients))
     return Workbench(wanted, model, rows, federation, privacy or plan(), start)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
 
 from clients.app import query, train
 from fedrec.config import Experiment, PrivacyConfig
@@ -52,9 +53,11 @@ def new_run(folder: Path, prepared: Path, experiment: Experiment) -> RunDirector
     return run
 
 
-def rounds_of(run: RunDirectory, app: ClientApp | None = None, clients: int = 4) -> Checkpoint:
-    """Run the rounds that a run lacks, in this process, with these clients."""
-    grid = InProcessGrid(app or client_app(), clients)
+def rounds_of(
+    run: RunDirectory, app: ClientApp | None = None, clients: int = 4, grid: Grid | None = None
+) -> Checkpoint:
+    """Run the rounds that a run lacks, in this process: these clients one at a time, or whoever the grid asks."""
+    grid = grid or InProcessGrid(app or client_app(), clients)
     return run_rounds(Course(run, build_strategy(run.job), grid, Judge(run.job)), silent, (), Stop(run.path))
 
 

@@ -13,7 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.data.columns import bounds_of
 from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
+
+USERS_AT_ONCE = 10_000
+"""Repeats are looked for among so many users at a time: a sort of all rows of a large table would not fit."""
 
 
 def clean(dataset: Dataset, min_value: float | None = None, min_interactions: int = 1) -> Dataset:
@@ -33,10 +37,9 @@ def clean(dataset: Dataset, min_value: float | None = None, min_interactions: in
     """
     rows = dataset.interactions
     valued = np.ones(len(rows), bool) if min_value is None else rows.value >= np.float32(min_value)
-    first = _first_of_pairs(rows, valued)
-    counts = np.bincount(rows.user[first], minlength=rows.num_users)
+    first, counts = _first_of_pairs(rows, valued)
     kept = counts >= max(min_interactions, 1)
-    stays = first & kept[rows.user]
+    stays = first & np.repeat(kept, np.diff(rows.bounds))
     catalogue, filled = fill_missing_texts(dataset.catalogue)
     removed = {
         "below_min_value_rows": np.sum(~valued),
@@ -48,7 +51,7 @@ def clean(dataset: Dataset, min_value: float | None = None, min_interactions: in
     }
     return replace(
         dataset,
-        interactions=_take(rows, stays, kept),
+        interactions=rows if stays.all() and kept.all() else _take(rows, stays, counts[kept]),
         catalogue=catalogue,
         users=_take_users(dataset.users, np.flatnonzero(kept)),
         cleaning=dataset.cleaning | {rule: int(count) for rule, count in removed.items() if count},
@@ -63,25 +66,25 @@ def fill_missing_texts(catalogue: Catalogue) -> tuple[Catalogue, int]:
     return replace(catalogue, texts=texts, titles=titles), missing
 
 
-def _first_of_pairs(rows: Interactions, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the earliest row of each (user, item) pair among the marked rows, `[rows]`."""
-    candidates = np.flatnonzero(among)
-    pairs = rows.user[candidates] * rows.num_items + rows.item[candidates]
-    first = np.zeros(len(rows), bool)
-    first[candidates[np.unique(pairs, return_index=True)[1]]] = True
-    return first
+def _first_of_pairs(rows: Interactions, among: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], IntArray]:
+    """Mark the earliest row of each (user, item) pair among the marked rows, `[rows]`; count each user's, `[users]`."""
+    first = np.zeros(len(rows), dtype=bool)
+    counts = np.zeros(rows.num_users, dtype=np.int64)
+    for start in range(0, rows.num_users, USERS_AT_ONCE):
+        bounds = rows.bounds[start : start + USERS_AT_ONCE + 1]
+        block = slice(bounds[0], bounds[-1])
+        user = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        candidates = np.flatnonzero(among[block])
+        pairs = user[candidates] * rows.num_items + rows.item[block][candidates]
+        earliest = candidates[np.unique(pairs, return_index=True)[1]]
+        first[block][earliest] = True
+        counts[start : start + USERS_AT_ONCE] = np.bincount(user[earliest], minlength=len(bounds) - 1)
+    return first, counts
 
 
-def _take(rows: Interactions, stays: NDArray[np.bool_], kept: NDArray[np.bool_]) -> Interactions:
-    new_index = np.cumsum(kept, dtype=np.int64) - 1
-    return Interactions(
-        new_index[rows.user[stays]],
-        rows.item[stays],
-        rows.time[stays],
-        rows.value[stays],
-        int(np.sum(kept)),
-        rows.num_items,
-    )
+def _take(rows: Interactions, stays: NDArray[np.bool_], lengths: IntArray) -> Interactions:
+    """Keep rows, of users who have so many of them each."""
+    return Interactions(bounds_of(lengths), rows.item[stays], rows.time[stays], rows.value[stays], rows.num_items)
 
 
 def _take_users(users: Users, kept: IntArray) -> Users:

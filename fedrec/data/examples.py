@@ -4,6 +4,7 @@ An example is a user's whole sequence (every position predicts the next item; us
 (prefix, next item) pair (example-level privacy).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,21 +49,15 @@ class Examples:
 
         A sequence longer than the window gives one window of it, its end drawn from `rng`.
         """
-        return self._pad([self._cut(int(example), rng) for example in chosen])
+        return pad(self.cuts(chosen, rng), whole=self.whole)
+
+    def cuts(self, chosen: IntArray, rng: np.random.Generator) -> list[IntArray]:
+        """Return the items of the chosen examples' windows, the last target included, unpadded; draws as `batch`."""
+        return [self._cut(int(example), rng) for example in chosen]
 
     def last_windows(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
-        """Return the same with every sequence cut to its last window: no draw."""
-        return self._pad([self._cut(int(example), None) for example in chosen])
-
-    def _pad(self, cuts: list[IntArray]) -> tuple[Tensor, Tensor]:
-        longest = max((len(cut) - 1 for cut in cuts), default=1)
-        history = np.zeros((len(cuts), longest), dtype=np.int64)
-        target = np.full((len(cuts), longest), IGNORED, dtype=np.int64)
-        for row, cut in enumerate(cuts):
-            history[row, : len(cut) - 1] = cut[:-1]
-            first = 0 if self.whole else len(cut) - 2
-            target[row, first : len(cut) - 1] = cut[first + 1 :]
-        return torch.from_numpy(history), torch.from_numpy(target)
+        """Return the same as `batch` with every sequence cut to its last window: no draw."""
+        return pad([self._cut(int(example), None) for example in chosen], whole=self.whole)
 
     def _cut(self, example: int, rng: np.random.Generator | None) -> IntArray:
         row: IntArray = self.rows[self.owner[example]]
@@ -70,6 +65,23 @@ class Examples:
         if rng is not None and self.whole and end > self.window:
             end = int(rng.integers(self.window, end + 1))
         return row[max(0, end - self.window) : end + 1]
+
+
+def pad(cuts: Sequence[IntArray], *, whole: bool) -> tuple[Tensor, Tensor]:
+    """Return histories and targets `[cuts, longest]` of windows with their last target, right-padded.
+
+    Args:
+        cuts: Items of each window, at least two.
+        whole: Whether every position is a target, or only the last one.
+    """
+    longest = max((len(cut) - 1 for cut in cuts), default=1)
+    history = np.zeros((len(cuts), longest), dtype=np.int64)
+    target = np.full((len(cuts), longest), IGNORED, dtype=np.int64)
+    for row, cut in enumerate(cuts):
+        history[row, : len(cut) - 1] = cut[:-1]
+        first = 0 if whole else len(cut) - 2
+        target[row, first : len(cut) - 1] = cut[first + 1 :]
+    return torch.from_numpy(history), torch.from_numpy(target)
 
 
 def examples_of(train: Interactions, users: IntArray, config: TrainingConfig, window: int) -> Examples:
@@ -86,3 +98,9 @@ def examples_of(train: Interactions, users: IntArray, config: TrainingConfig, wi
         whole=False,
         window=window,
     )
+
+
+def count_examples(train: Interactions, users: IntArray, config: TrainingConfig) -> int:
+    """Return `len(examples_of(train, users, config, window))`, which no window changes; no row is read."""
+    lengths = train.lengths_of(users)
+    return int(np.sum(lengths >= 2) if config.example == "sequence" else np.sum(np.maximum(lengths - 1, 0)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedrec.config import FederationConfig
+from fedrec.data.columns import Slices, Texts
 from fedrec.data.interactions import Dataset, IntArray
 from fedrec.data.split import Split
 from fedrec.errors import ConfigError
@@ -26,8 +27,8 @@ class Federation:
         names: What people call each client.
     """
 
-    users: Sequence[IntArray]
-    names: Sequence[str]
+    users: Slices
+    names: Texts
 
     def __len__(self) -> int:
         return len(self.users)
@@ -42,7 +43,8 @@ def federate(dataset: Dataset, split: Split, config: FederationConfig, seed: int
 def one_user_a_client(dataset: Dataset, split: Split, config: FederationConfig, seed: int) -> Federation:
     """Cross-device: each user is a client."""
     del config, seed
-    return Federation([split.private[i : i + 1] for i in range(len(split.private))], _ids(dataset, split.private))
+    bounds = np.arange(len(split.private) + 1)
+    return Federation(Slices(split.private, bounds), Texts.of(dataset.users.ids[user] for user in split.private))
 
 
 @PARTITIONS.register("shards")
@@ -86,7 +88,8 @@ def one_client_per_value(dataset: Dataset, split: Split, config: FederationConfi
         raise ConfigError(message)
     values = np.array(dataset.users.attributes[config.attribute], dtype=object)[split.private]
     names = sorted(set(values))
-    return Federation([split.private[values == name] for name in names], [name or "unknown" for name in names])
+    users = Slices.of([split.private[values == name] for name in names])
+    return Federation(users, Texts.of(name or "unknown" for name in names))
 
 
 def _tastes(dataset: Dataset, split: Split) -> np.ndarray:
@@ -106,8 +109,4 @@ def _require_enough(clients: int, split: Split) -> None:
 
 
 def _numbered(shards: Sequence[IntArray]) -> Federation:
-    return Federation(shards, [f"shard-{index}" for index in range(len(shards))])
-
-
-def _ids(dataset: Dataset, users: IntArray) -> list[str]:
-    return [dataset.users.ids[int(user)] for user in users]
+    return Federation(Slices.of(shards), Texts.of(f"shard-{index}" for index in range(len(shards))))

@@ -1,7 +1,8 @@
 """Who touched what, when: the columnar table that everything else is cut from.
 
 Users and items are dense indices; the identifiers of the source live in `Users` and `Catalogue`. Rows
-are sorted by user, then time, then file order, so a user's history is a slice.
+are sorted by user, then time, then file order, so a user's history is a slice. Whose a row is follows from the
+bounds of these slices alone, so a column may lie on disk: looking at one user reads that user's rows.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.data.columns import bounds_of
 from fedrec.errors import DataError
 
 IntArray = NDArray[np.int64]
@@ -21,19 +23,17 @@ class Interactions:
     """Rows (user, item, time, value), sorted by user and time.
 
     Attributes:
-        user: User index of each row, in `[0, num_users)`, ascending.
+        bounds: Row offsets, `[num_users + 1]`: user `u` owns rows `bounds[u]:bounds[u + 1]`.
         item: Item index of each row, in `[0, num_items)`.
         time: Seconds since the epoch, or any order-preserving integer where the source has no clock.
         value: Rating or weight of each row; 1 where the source has none.
-        num_users: Number of users, those without rows included.
         num_items: Number of items, those without rows included.
     """
 
-    user: IntArray
+    bounds: IntArray
     item: IntArray
     time: IntArray
     value: NDArray[np.float32]
-    num_users: int
     num_items: int
 
     @classmethod
@@ -48,16 +48,25 @@ class Interactions:
     ) -> "Interactions":
         """Sort rows by user and time; ties keep their file order."""
         order = np.lexsort((np.arange(len(user)), time, user))
-        return cls(user[order], item[order], time[order], value[order], num_users, num_items)
+        bounds = bounds_of(np.bincount(user, minlength=num_users))
+        return cls(bounds, item[order], time[order], value[order], num_items)
 
     def __len__(self) -> int:
-        return len(self.user)
+        return len(self.item)
+
+    @property
+    def num_users(self) -> int:
+        """Number of users, those without rows included."""
+        return len(self.bounds) - 1
 
     @cached_property
-    def bounds(self) -> IntArray:
-        """Row offsets, `[num_users + 1]`: user `u` owns rows `bounds[u]:bounds[u + 1]`."""
-        counts = np.bincount(self.user, minlength=self.num_users)
-        return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    def user(self) -> IntArray:
+        """User index of each row, in `[0, num_users)`, ascending: a column as long as the table."""
+        return np.repeat(np.arange(self.num_users), np.diff(self.bounds))
+
+    def lengths_of(self, users: IntArray) -> IntArray:
+        """Return how many rows each of `users` has, `[users]`; reads none of them."""
+        return self.bounds[users + 1] - self.bounds[users]
 
     def items_of(self, user: int) -> IntArray:
         """Return the user's items in time order; empty for a user without rows."""
@@ -65,9 +74,12 @@ class Interactions:
 
     def of_users(self, users: IntArray) -> "Interactions":
         """Return the rows of `users` only; indices and counts stay those of the whole."""
-        keep = np.isin(self.user, users)
+        chosen = np.zeros(self.num_users, dtype=bool)
+        chosen[users] = True
+        lengths = np.diff(self.bounds)
+        keep = np.repeat(chosen, lengths)
         return Interactions(
-            self.user[keep], self.item[keep], self.time[keep], self.value[keep], self.num_users, self.num_items
+            bounds_of(np.where(chosen, lengths, 0)), self.item[keep], self.time[keep], self.value[keep], self.num_items
         )
 
 

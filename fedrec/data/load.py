@@ -41,7 +41,8 @@ def load_dataset(
     """
     source = DATASETS.get(config.name)
     if config.path is None:
-        place = acquire(source, cache, notify=notify, progress=progress)
+        files = source if source.reads is None else source.reads(config)
+        place = acquire(files, cache, notify=notify, progress=progress)
         origin = origin_of(place)
     elif config.path.exists():
         place, origin = config.path, str(config.path)

@@ -97,7 +97,7 @@ def split_users(interactions: Interactions, config: SplitConfig, seed: int) -> S
             "their sum must stay below 1"
         )
         raise ConfigError(message)
-    users = np.random.default_rng(seed).permutation(np.unique(interactions.user))
+    users = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(interactions.bounds)))
     num_test, num_validation = round(config.test * len(users)), round(config.validation * len(users))
     num_train = len(users) - num_test - num_validation
     num_public = round(config.public * num_train)

@@ -75,13 +75,13 @@ class Judge:
         return {target: self._rank(scorer, self._split.cases(users, target)) for target in TARGETS if len(users)}
 
     def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        train = self._split.train
+        counts = self._job.prepared.train_counts
         return evaluate(
             scorer,
             cases,
-            train.num_items,
+            len(counts),
             self.cutoffs,
-            train_counts=np.bincount(train.item, minlength=train.num_items),
+            train_counts=counts,
             item_vectors=self._vectors,
         )
 

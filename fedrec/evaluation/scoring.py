@@ -22,12 +22,13 @@ def model_scorer(model: Backbone) -> Scorer:
 
     def score(histories: Sequence[IntArray]) -> NDArray[np.float32]:
         cuts = [history[-model.window :] for history in histories]
-        lengths = torch.tensor([len(cut) for cut in cuts])
-        padded = torch.zeros(len(cuts), int(lengths.max()), dtype=torch.int64)
-        for row, cut in enumerate(cuts):
-            padded[row, : len(cut)] = torch.from_numpy(cut)
+        lengths = [len(cut) for cut in cuts]
+        padded = np.zeros((len(cuts), max(lengths)), dtype=np.int64)
+        for row, cut in zip(padded, cuts, strict=True):
+            row[: len(cut)] = cut
         with torch.inference_mode():
-            scores: NDArray[np.float32] = model.score_all(model.last_hidden(padded, lengths)).numpy()
+            hidden = model.last_hidden(torch.from_numpy(padded), torch.tensor(lengths))
+            scores: NDArray[np.float32] = model.score_all(hidden).numpy()
         return scores
 
     return score

@@ -1,6 +1,6 @@
 """Controls that train, or come from, the run's own model: the base, each client alone, all data in one place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,11 +100,11 @@ def central_control(job: Job, judge: Judge, progress: Progress) -> Control:
     return Control(judge.test(model_scorer(bench.model)), f"pooled data, no privacy, Adam, epoch {epoch} by validation")
 
 
-def _alone(job: Job, judge: Judge, client: int) -> dict[str, Tensor]:
+def _alone(job: Job, judge: Judge, client: int) -> Mapping[str, Tensor]:
     """Return the adapter of a client after all rounds without hearing of the others."""
     bench = replace(judge.bench, plan=replace(job.plan, placement="none"))
-    parameters: dict[str, Tensor] = dict(bench.shared_start)
-    private: dict[str, Tensor] = {}
+    parameters: Mapping[str, Tensor] = dict(bench.shared_start)
+    private: Mapping[str, Tensor] = {}
     for number in range(1, job.experiment.rounds + 1):
         update = train_client(bench, ClientTask(client, number, parameters, private))
         parameters, private = update.parameters, update.private

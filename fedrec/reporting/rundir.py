@@ -3,7 +3,7 @@
 ```
 experiment.toml  fingerprint  environment.json  run.json     what was asked, and where
 prepared/                                                    data, split, item vectors, base
-clients/<n>/                                                 each client's own state
+clients/                                                     what each client keeps: columns, a row a client
 checkpoints/round-000012.safetensors                         adapter, best adapter, strategy state, ledger
 metrics.jsonl                                                a line a round
 adapter.safetensors  ledger.json  summary.json  report.html  the result

@@ -1,17 +1,20 @@
-"""Client work, one client at a time: the reference that faster engines are tested against.
+"""Client work, one client at a time: what a node of its own does, and the reference for `fedrec.training.vectorized`.
 
 Each step draws a Poisson batch by name. Under client-side privacy Opacus clips every example's gradient and
 adds noise to the sum (DP-SGD, Abadi et al. 2016); an empty batch still takes its noisy step, because skipping it
 would tell that it was empty. The denominator is the expected batch size, fixed beforehand.
 """
 
-import math
+from collections.abc import Mapping
 
+import numpy as np
 from torch import Tensor
 
-from fedrec.data.examples import Examples
+from fedrec.data.examples import Examples, pad
+from fedrec.data.interactions import IntArray
 from fedrec.errors import FedrecError
 from fedrec.models.adapters import is_private, load_parameters_, trained_parameters
+from fedrec.models.backbone import Backbone
 from fedrec.seeding import rng_for, torch_generator_for
 from fedrec.training.steps import PlainStep, PrivateStep, Pull
 from fedrec.training.task import ClientTask, ClientUpdate
@@ -28,19 +31,22 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
         FedrecError: If the task carries other parameters than the adapter's, or the loss is not finite: the learning
             rate is too high, or the parameters were poisoned.
     """
-    _require_adapter(bench, task)
-    load_parameters_(bench.model, {**bench.start, **task.parameters, **task.private})
+    require_adapter(bench, task.client, task.parameters)
+    noised = bench.plan.placement != "none"
+    model = bench.per_example_model if bench.plan.placement == "client" else bench.model
+    load_parameters_(model, {**bench.start, **task.parameters, **task.private})
     examples = bench.examples(task.client)
-    step = _step(bench, task, len(examples))
+    step = _step(bench, task, model, len(examples))
     losses = []
     for index in range(bench.experiment.training.steps):
-        history, target = draw_batch(bench, task, examples, index)
-        loss = step(history, target, bench.draw_negatives(task.round, task.client, index))
+        cuts = draw_cuts(bench, task.round, task.client, examples, index)
+        history, target = pad(cuts, whole=examples.whole)
+        loss = step(history, target, bench.draw_negatives(task.round, index))
         if loss is not None:
-            _require_finite(loss, task)
+            if not np.isfinite(loss):
+                raise FedrecError(not_finite(loss, task.client, task.round, index))
             losses.append(loss)
-    after = {name: parameter.detach().clone() for name, parameter in trained_parameters(bench.model).items()}
-    noised = bench.plan.placement != "none"
+    after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     adapter = bench.experiment.adapter
     return ClientUpdate(
         parameters={name: value for name, value in after.items() if not is_private(name, adapter)},
@@ -50,37 +56,48 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     )
 
 
-def draw_batch(bench: Workbench, task: ClientTask, examples: Examples, index: int) -> tuple[Tensor, Tensor]:
-    """Return the Poisson batch of local step `index`: histories and targets."""
+def draw_cuts(
+    bench: Workbench,
+    round: int,  # noqa: A002
+    client: int,
+    examples: Examples,
+    index: int,
+) -> list[IntArray]:
+    """Return the Poisson batch of a client's local step `index`, as the items of each example's window."""
     seed, rate = bench.experiment.seed, bench.experiment.training.sampling_rate
-    coins = rng_for(seed, "batch", task.round, task.client, index).random(len(examples))
+    coins = rng_for(seed, "batch", round, client, index).random(len(examples))
     chosen = (coins < rate).nonzero()[0]
-    return examples.batch(chosen, rng_for(seed, "window", task.round, task.client, index))
+    return examples.cuts(chosen, rng_for(seed, "window", round, client, index))
 
 
-def _step(bench: Workbench, task: ClientTask, num_examples: int) -> PlainStep:
-    training = bench.experiment.training
-    expected_batch = max(1.0, training.sampling_rate * num_examples)
-    pull = Pull(task.proximal_mu, task.parameters)
-    if bench.plan.placement != "client":
-        return PlainStep(bench.model, training, expected_batch, pull)
-    noise = torch_generator_for(bench.experiment.seed, "noise", task.round, task.client)
-    return PrivateStep(bench.per_example_model, training, expected_batch, pull, bench.plan, noise)
+def expected_batch(bench: Workbench, num_examples: int) -> float:
+    """Return the denominator of a step's sum over a client's examples: no draw decides it."""
+    return max(1.0, bench.experiment.training.sampling_rate * num_examples)
 
 
-def _require_adapter(bench: Workbench, task: ClientTask) -> None:
-    """Let a sender change the adapter, and nothing else of the model."""
+def require_adapter(bench: Workbench, client: int, parameters: Mapping[str, Tensor]) -> None:
+    """Let a sender change the adapter, and nothing else of the model.
+
+    Raises:
+        FedrecError: If the parameters are others than the adapter's; says which.
+    """
     expected = {name: value.shape for name, value in bench.shared_start.items()}
-    found = {name: value.shape for name, value in task.parameters.items()}
+    found = {name: value.shape for name, value in parameters.items()}
     if found != expected:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        message = (
-            f"client {task.client} was sent what is not its adapter: {', '.join(names)} missing, unknown or misshapen"
-        )
+        message = f"client {client} was sent what is not its adapter: {', '.join(names)} missing, unknown or misshapen"
         raise FedrecError(message)
 
 
-def _require_finite(loss: float, task: ClientTask) -> None:
-    if not math.isfinite(loss):
-        message = f"loss of client {task.client} is {loss} in round {task.round}; lower training.lr"
-        raise FedrecError(message)
+def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa: A002
+    """Return what is said of a loss that is NaN or infinite; local steps are counted from 1."""
+    return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
+
+
+def _step(bench: Workbench, task: ClientTask, model: Backbone, num_examples: int) -> PlainStep:
+    training = bench.experiment.training
+    expected, pull = expected_batch(bench, num_examples), Pull(task.proximal_mu, task.parameters)
+    if bench.plan.placement != "client":
+        return PlainStep(model, training, expected, pull)
+    noise = torch_generator_for(bench.experiment.seed, "noise", task.round, task.client)
+    return PrivateStep(model, training, expected, pull, bench.plan, noise)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from fedrec.data.examples import IGNORED
 from fedrec.data.split import any_items
@@ -34,7 +33,8 @@ def example_losses(
     known = target != IGNORED
     wanted = target.clamp(min=0)
     if negatives is None:
-        losses = functional.cross_entropy(model(history).transpose(1, 2), wanted, reduction="none")
+        # Over the last axis, where scores lie side by side: `cross_entropy` wants them transposed, which costs a copy.
+        losses = -model(history).log_softmax(dim=-1).gather(-1, wanted.unsqueeze(-1)).squeeze(-1)
     else:
         losses = _sampled(model, history, wanted, negatives)
     weight = known.to(losses.dtype)

@@ -47,31 +47,28 @@ class PlainStep:
         self.optimizer: Optimizer = OPTIMIZERS[training.optimizer](self.trained.values(), lr=training.lr)
 
     def __call__(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> float | None:
-        """Move the parameters; return the batch's mean loss, None for an empty batch."""
-        self.optimizer.zero_grad()
+        """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0."""
         losses = example_losses(self.model, history, target, negatives) if len(history) else None
-        if losses is not None:
-            self.backward(losses)
-        self.move(empty=losses is None)
+        self.differentiate(losses)
+        self.add_pull()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return None if losses is None else float(losses.detach().mean())
 
-    def backward(self, losses: Tensor) -> None:
-        """Fill the gradients."""
-        (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
-
-    def move(self, *, empty: bool) -> None:
-        """Move the parameters; without examples and without a pull they stand still."""
-        if not empty or self.pull.mu:
-            self.add_pull()
-            self.optimizer.step()
+    def differentiate(self, losses: Tensor | None) -> None:
+        """Fill the gradients of the losses' sum over the expected batch."""
+        if losses is not None:
+            (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
+        for parameter in self.trained.values():
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
     def add_pull(self) -> None:
         """Add the pull's gradient."""
         if self.pull.mu:
             for name, anchor in self.pull.anchor.items():
                 parameter = self.trained[name]
-                gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = gradient + self.pull.mu * (parameter.detach() - anchor)
+                pulled = self.pull.mu * (parameter.detach() - anchor)
+                parameter.grad = pulled if parameter.grad is None else parameter.grad + pulled
 
 
 class PrivateStep(PlainStep):
@@ -106,22 +103,19 @@ class PrivateStep(PlainStep):
         )
         _forget_(model)
 
-    def backward(self, losses: Tensor) -> None:
-        """Fill every example's gradient."""
-        with warnings.catch_warnings():
-            # Item vectors and indices need no gradient; Opacus' hooks read those of the outputs, which is right.
-            warnings.filterwarnings("ignore", "Full backward hook is firing when gradients are computed")
-            losses.sum().backward()  # type: ignore[no-untyped-call]
-
-    def move(self, *, empty: bool) -> None:
-        """Clip, add noise and move."""
-        if empty:
+    def differentiate(self, losses: Tensor | None) -> None:
+        """Fill the gradients of the clipped and noised sum over the expected batch."""
+        if losses is None:
             for parameter in self.private_optimizer.params:
                 parameter.grad_sample = torch.zeros(0, *parameter.shape)
+        else:
+            with warnings.catch_warnings():
+                # Item vectors and indices need no gradient; Opacus' hooks read those of the outputs, which is right.
+                warnings.filterwarnings("ignore", "Full backward hook is firing when gradients are computed")
+                losses.sum().backward()  # type: ignore[no-untyped-call]
         self.private_optimizer.pre_step()
-        self.add_pull()
-        self.optimizer.step()
-        self.private_optimizer.zero_grad()
+        for parameter in self.private_optimizer.params:
+            parameter.grad_sample = parameter.summed_grad = None
 
 
 def _forget_(model: Backbone) -> None:

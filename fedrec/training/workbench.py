@@ -1,9 +1,11 @@
 """What all tasks of a process share: the frozen model, the training rows, who owns them, and the settings."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from opacus.grad_sample import GradSampleHooks
 from torch import Tensor
@@ -11,12 +13,14 @@ from torch import Tensor
 from fedrec.config import Experiment
 from fedrec.data.examples import Examples, examples_of
 from fedrec.data.federation import Federation
-from fedrec.data.interactions import Interactions
+from fedrec.data.interactions import IntArray, Interactions
 from fedrec.data.split import Negatives
 from fedrec.models.adapters import is_private
 from fedrec.models.backbone import Backbone
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.seeding import rng_for
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,7 @@ class Workbench:
         federation: Users of each client.
         plan: Who clips and noises how much.
         start: The adapter before any training, by parameter name: private parameters included.
+        device: Where the model lies.
     """
 
     experiment: Experiment
@@ -38,6 +43,13 @@ class Workbench:
     federation: Federation
     plan: PrivacyPlan
     start: Mapping[str, Tensor]
+    device: torch.device = CPU
+
+    def on(self, device: torch.device) -> "Workbench":
+        """Return the bench with its model on another device; itself if it lies there already."""
+        if device == self.device:
+            return self
+        return replace(self, model=copy.deepcopy(self.model).to(device), device=device)
 
     @cached_property
     def shared_start(self) -> dict[str, Tensor]:
@@ -46,10 +58,11 @@ class Workbench:
 
     @cached_property
     def per_example_model(self) -> Backbone:
-        """The model under Opacus' hooks: set once, because a module cannot be made private twice."""
-        self.model.per_example = True
-        GradSampleHooks(self.model, batch_first=True, loss_reduction="sum")
-        return self.model
+        """A copy of the model under Opacus' hooks, made once, because a module cannot be made private twice."""
+        model = copy.deepcopy(self.model)
+        model.per_example = True
+        GradSampleHooks(model, batch_first=True, loss_reduction="sum")
+        return model
 
     @cached_property
     def negatives(self) -> Negatives:
@@ -61,10 +74,23 @@ class Workbench:
         experiment = self.experiment
         return examples_of(self.train, self.federation.users[client], experiment.training, experiment.model.window)
 
-    def draw_negatives(self, round: int, client: int, step: int) -> Tensor | None:  # noqa: A002
-        """Return the sample of a sampled softmax, or None where the softmax runs over the whole catalogue."""
+    def positions(self, clients: Sequence[int]) -> IntArray:
+        """Return how many positions each client's examples have together: what a step over all of them costs."""
+        window, whole = self.experiment.model.window, self.experiment.training.example == "sequence"
+        sizes = np.zeros(len(clients), dtype=np.int64)
+        for row, client in enumerate(clients):
+            users = self.federation.users[client]
+            targets = self.train.bounds[users + 1] - self.train.bounds[users] - 1
+            sizes[row] = np.clip(targets, 0, window).sum() if whole else window * targets.sum()
+        return sizes
+
+    def draw_negatives(self, round: int, step: int) -> Tensor | None:  # noqa: A002
+        """Return the sample of a sampled softmax, or None where the softmax runs over the whole catalogue.
+
+        It depends on nobody's data, so a round's clients share one: what it is embedded into is then computed once.
+        """
         limit = self.experiment.model.softmax_items
         if self.train.num_items <= limit:
             return None
-        rng = rng_for(self.experiment.seed, "negatives", round, client, step)
-        return torch.from_numpy(self.negatives.shared(rng, limit))
+        rng = rng_for(self.experiment.seed, "negatives", round, step)
+        return torch.from_numpy(self.negatives.shared(rng, limit)).to(self.device)

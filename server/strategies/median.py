@@ -1,7 +1,6 @@
 """Coordinate-wise median of the clients' changes (Yin et al. 2018, definition 1): up to half may be arbitrary."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +11,6 @@ from server.update import Arrays, Update
 @STRATEGIES.register("median")
 class Median(Strategy):
     """Needs the whole cohort in memory and ignores weights; the mean of the two middle values for even cohorts."""
-
-    linear: ClassVar[bool] = False
 
     def aggregate(self, updates: Sequence[Update]) -> Arrays:
         """Return the median of each coordinate."""

@@ -1,7 +1,6 @@
 """Coordinate-wise trimmed mean of the clients' changes (Yin et al. 2018, definition 2)."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 from scipy.stats import trim_mean
@@ -19,8 +18,6 @@ class TrimmedMean(Strategy):
         setting: What the runner tells of the run.
         trim: Share cut from each end, in [0, 0.5); `floor(trim * cohort)` values are cut, so none may be.
     """
-
-    linear: ClassVar[bool] = False
 
     def __init__(self, setting: Setting, trim: float = 0.1) -> None:
         super().__init__(setting)

@@ -6,12 +6,10 @@ when nobody waits any more, and Ray starts an actor anew that has died and tries
 a pure function, so doing it twice changes nothing.
 """
 
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from threading import Event, Timer
 from typing import Any, TextIO
 
@@ -25,6 +23,7 @@ from fedrec.errors import FederationError
 from server.grids import ClientGrid
 from simulations.engine.answering import answer
 from simulations.engine.base import ENGINES, ServerWork
+from simulations.engine.ray_session import ray_session
 from simulations.options import RunOptions
 
 ACTOR_OPTIONS: dict[str, Any] = {
@@ -34,9 +33,6 @@ ACTOR_OPTIONS: dict[str, Any] = {
     "max_task_retries": 1,
 }
 """Flower hands what it calls a client's resources to Ray as they are."""
-
-OBJECT_STORE_BYTES = 256 * 2**20
-"""Room for messages in flight; Ray would take a third of the memory."""
 
 
 class Bounded(ClientApp):
@@ -96,7 +92,7 @@ def simulate(work: ServerWork, app: ClientApp, clients: int, workers: int) -> No
         except Exception as error:  # noqa: BLE001 - carried to the caller's thread
             raised.append(error)
 
-    with redirect_stdout(_Sieve(sys.stdout)), _ray(workers):
+    with redirect_stdout(_Sieve(sys.stdout)), ray_session(workers):
         try:
             run_simulation(
                 server_app,
@@ -112,25 +108,6 @@ def simulate(work: ServerWork, app: ClientApp, clients: int, workers: int) -> No
             gone.set()
     if raised:
         raise raised[0]
-
-
-@contextmanager
-def _ray(workers: int) -> Iterator[None]:
-    """Start Ray before Flower does: without a runtime environment, which costs seconds, and without its chatter."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    ray.init(
-        num_cpus=workers,
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 class _Sieve:

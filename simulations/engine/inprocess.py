@@ -1,8 +1,7 @@
-"""The in-process engine: our Flower Grid, which calls the ClientApp directly. No server process, no network.
+"""A Flower Grid in this process, which calls a ClientApp directly, one client at a time. No server process, no network.
 
 A message carries the identity that Flower's runtime would have set. Work in this process cannot be cut short: a
-client that hangs holds the run, and `federation.timeout` is not heard. Use the `flower` engine for clients whose
-code you do not trust to come back.
+client that hangs holds the run, and `federation.timeout` is not heard.
 """
 
 from collections.abc import Iterable
@@ -16,10 +15,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from clients.app import app as client_app
 from simulations.engine.answering import answer
-from simulations.engine.base import ENGINES, ServerWork
-from simulations.options import RunOptions
 
 RUN_ID = 1
 
@@ -84,10 +80,3 @@ class InProcessGrid(Grid):
             config: UserConfig = {"partition-id": client, "num-partitions": self._clients}
             self._contexts[client] = Context(RUN_ID, client, config, RecordDict(), {})
         return self._contexts[client]
-
-
-@ENGINES.register("inprocess")
-def inprocess(work: ServerWork, clients: int, options: RunOptions) -> None:
-    """Run the server's work and the clients' in this process."""
-    del options
-    work(InProcessGrid(client_app, clients))

@@ -66,7 +66,7 @@ def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negative
     """Within 1e-6 (float64 leaves about 1e-15), with repeated items in a history and in its targets."""
     made = bench(adapter=adapter(name, **beside), privacy=plan("client"))
     example_losses(made.per_example_model, HISTORY, TARGET, negatives).sum().backward()
-    found = {n: parameter.grad_sample for n, parameter in trained_parameters(made.model).items()}
+    found = {n: parameter.grad_sample for n, parameter in trained_parameters(made.per_example_model).items()}
     alone = bench(adapter=adapter(name, **beside))
     trained = trained_parameters(alone.model)
     for row in range(len(HISTORY)):

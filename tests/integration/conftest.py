@@ -12,6 +12,8 @@ from fedrec.config import Experiment
 from fedrec.prepared import prepare
 from fedrec.progress import silent
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from simulations.engine.cohorts import Alone
+from tests.integration.many import Many
 from tests.tiny import new_run, rounds_of, tiny
 
 NewRun = Callable[[Experiment], RunDirectory]
@@ -54,3 +56,15 @@ def steady(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """The tiny run as it goes when nothing goes wrong."""
     run = new_run(tmp_path_factory.mktemp("steady") / "run", prepared, tiny())
     return outcome(run, rounds_of(run))
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Many:
+    """Runs with a client a user, trained in chunks of eight."""
+    return Many(tmp_path_factory.mktemp("many"), cache)
+
+
+@pytest.fixture(scope="session")
+def many_steady(many: Many) -> Outcome:
+    """Such a run in this process."""
+    return outcome(*many.run(Alone()))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 
+from clients.state import ClientStore
 from fedrec.conclusion import conclude
 from fedrec.errors import ConfigError, FederationError, Interrupted, UserError
 from fedrec.evaluation.judge import Judge
@@ -149,11 +150,11 @@ def test_the_ledger_charges_the_cohorts_and_nobody_else(start: NewRun) -> None:
     ledger = rounds_of(run).ledger
     cohorts = [run.job.cohort(number) for number in range(1, 5)]
     assert [line["cohort"] for line in run.rounds()[1:]] == [2] * 4
+    own = ClientStore.of(run.job)
     for client in range(4):
         asked = sum(client in cohort for cohort in cohorts)
         assert sum(release.count for release in ledger.releases(client)) == 2 * asked
-        own = run.path / "clients" / str(client)
-        assert own.exists() == (asked > 0)
+        assert own.charged([client]) == [asked]
 
 
 def test_a_secret_cohort_charges_everybody_and_resumes_to_the_same_noise(tmp_path: Path, cache: Path) -> None:

@@ -7,7 +7,8 @@ import torch
 from fedrec.models.adapters import trained_parameters
 from fedrec.training.client import train_client
 from fedrec.training.objective import example_losses
-from server.update import Update, weighted_mean
+from server.total import Adder
+from server.update import Update
 from tests.handmade import SEQUENCES, bench, task
 
 SPREADS = {
@@ -27,7 +28,7 @@ def round_of(made) -> dict[str, np.ndarray]:
         answer = train_client(made, task(made, client))
         delta = {name: (value - made.start[name]).numpy() for name, value in answer.parameters.items()}
         updates.append(Update(client, {n: value.astype(np.float32) for n, value in delta.items()}, answer.weight))
-    return weighted_mean(updates)
+    return Adder(max_norm=np.inf).add(updates).mean()
 
 
 @pytest.mark.parametrize("spread", SPREADS)

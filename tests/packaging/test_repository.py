@@ -94,8 +94,9 @@ def test_every_import_is_a_declared_dependency() -> None:
     foreign = set().union(*(imported(path) for path in MODULES)) - sys.stdlib_module_names - set(PACKAGES)
     providers = packages_distributions()
     undeclared = {name for name in foreign if not {normal(d) for d in providers.get(name, [name])} & declared}
-    # Each comes with a declared dependency that chooses its exact version: pydantic, flwr[simulation].
-    assert not sorted(undeclared - {"pydantic_core", "ray"})
+    # Two come with a declared dependency that chooses their version (pydantic, flwr[simulation]); pfl-research, a rival
+    # of the benchmarks, runs in an environment of its own.
+    assert not sorted(undeclared - {"pydantic_core", "ray", "pfl"})
 
 
 def test_every_declared_dependency_is_pinned_for_the_measured_set_up() -> None:

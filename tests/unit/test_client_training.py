@@ -8,7 +8,7 @@ import torch
 
 from fedrec.errors import FedrecError
 from fedrec.models.adapters import trained_parameters
-from fedrec.training.client import draw_batch, train_client
+from fedrec.training.client import draw_cuts, train_client
 from fedrec.training.objective import example_losses
 from tests.handmade import bench, moved, plan, task
 
@@ -34,7 +34,7 @@ def change(made, **of_task) -> torch.Tensor:
 
 def first_empty_round(made, client: int = 0) -> int:
     examples = made.examples(client)
-    return next(r for r in range(1, 99) if len(draw_batch(made, task(made, client, r), examples, 0)[0]) == 0)
+    return next(r for r in range(1, 99) if not draw_cuts(made, r, client, examples, 0))
 
 
 def test_one_step_of_rate_one_is_the_mean_gradient():
@@ -104,7 +104,7 @@ def test_a_task_gives_the_same_bits_whatever_ran_before(privacy):
     start = task(used, client=1, round=3)
     train_client(used, task(used, client=0, round=1))
     poisoned = {name: torch.full_like(value, math.nan) for name, value in used.shared_start.items()}
-    with pytest.raises(FedrecError, match=r"loss of client 2 is nan in round 2; lower training\.lr"):
+    with pytest.raises(FedrecError, match=r"loss of client 2 is nan in round 2, step 1; lower training\.lr"):
         train_client(used, type(start)(2, 2, poisoned))
     for _ in range(2):
         again = train_client(used, start)
@@ -115,7 +115,7 @@ def test_a_task_that_broke_off_in_the_middle_spoils_no_later_one(monkeypatch):
     used = bench(privacy=PRIVATE)
     expected = change(bench(privacy=PRIVATE))
     with monkeypatch.context() as patch:
-        patch.setattr("fedrec.training.steps.PrivateStep.backward", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patch.setattr("fedrec.training.steps.PrivateStep.differentiate", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(MemoryError):
             change(used)
     assert torch.equal(change(used), expected)
@@ -147,7 +147,7 @@ def test_batches_are_poisson():
     # 2 examples at rate 0.3 in 400 rounds: 240 expected, deviation sqrt(800 * 0.3 * 0.7) = 13
     made = bench(training={"sampling_rate": 0.3, "lr": 1.0})
     examples = made.examples(0)
-    sizes = [len(draw_batch(made, task(made, 0, number), examples, 0)[0]) for number in range(400)]
+    sizes = [len(draw_cuts(made, number, 0, examples, 0)) for number in range(400)]
     assert abs(sum(sizes) - 240) < 5 * math.sqrt(168)
     assert set(sizes) == {0, 1, 2}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedrec.config import TrainingConfig
-from fedrec.data.examples import IGNORED, examples_of
+from fedrec.data.examples import IGNORED, count_examples, examples_of
 from tests.handmade import interactions
 
 SEQUENCES = ([0, 1, 2, 3, 4], [5], [6, 6], [])
@@ -30,6 +30,14 @@ def test_a_user_with_fewer_than_two_interactions_has_no_example():
     assert len(examples("sequence", window=10)) == 2
     assert len(examples("sequence", window=10, users=(1, 3))) == 0
     assert len(examples("prefix", window=10, users=(1, 3))) == 0
+
+
+@pytest.mark.parametrize("kind", ["sequence", "prefix"])
+@pytest.mark.parametrize("users", [(0, 1, 2, 3), (2, 0), (1, 3), ()])
+def test_examples_are_counted_without_being_cut(kind, users):
+    chosen = np.array(users, dtype=np.int64)
+    counted = count_examples(interactions(SEQUENCES), chosen, TrainingConfig(example=kind))
+    assert counted == len(examples(kind, window=3, users=chosen))
 
 
 def test_a_long_sequence_gives_one_window_of_it_and_every_window_comes_up():

@@ -5,15 +5,18 @@ import pytest
 from flwr.app import ConfigRecord
 
 from server.base import Strategy, to_record
-from server.privacy import clip, noisy_mean
-from server.update import norm_of
+from server.privacy import noisy_mean
+from server.total import Adder, Total
+from server.update import Update, norm_of
 from tests.tiny import reply, setting, update
 
 SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 
 
 def bracketed(*updates, round_number=1, shape=SHAPE, **how):
-    return noisy_mean(updates, shape, setting(central=True, **how), round_number)["w"]
+    told = setting(central=True, **how)
+    total = Adder(told.max_update_norm, told.plan.clip_norm).add(updates)
+    return noisy_mean(total, shape, told, round_number)["w"]
 
 
 def without_noise(*updates, **how):
@@ -23,7 +26,8 @@ def without_noise(*updates, **how):
 
 def test_clip_shortens_to_the_bound_over_all_arrays_together():
     # norm of (3, 4) over both arrays is 5; clipped to 1: (0.6, 0.8)
-    clipped = clip({"a": np.array([3.0], dtype=np.float32), "b": np.array([[4.0]], dtype=np.float32)}, 1.0)
+    change = {"a": np.array([3.0], dtype=np.float32), "b": np.array([[4.0]], dtype=np.float32)}
+    clipped = Adder(np.inf, clip_norm=1.0).add([Update(0, change, 7.0)]).sums
     np.testing.assert_allclose(clipped["a"], [0.6])
     np.testing.assert_allclose(clipped["b"], [[0.8]])
 
@@ -31,7 +35,7 @@ def test_clip_shortens_to_the_bound_over_all_arrays_together():
 def test_clip_leaves_short_updates_and_zeros_as_they_are():
     for values in ([0.3, 0.4], [0.0, 0.0]):
         delta = {"w": np.array(values, dtype=np.float32)}
-        np.testing.assert_array_equal(clip(delta, 0.5 + 1e-6)["w"], delta["w"])
+        np.testing.assert_array_equal(Adder(np.inf, 0.5 + 1e-6).add([Update(0, delta, 7.0)]).sums["w"], delta["w"])
 
 
 def test_without_noise_it_is_the_clipped_sum_over_the_expected_cohort_whatever_the_weights():
@@ -59,7 +63,7 @@ def test_noise_is_named_by_seed_and_round():
 def test_noise_does_not_depend_on_the_order_in_which_the_arrays_come():
     shape = {name: np.zeros(2, dtype=np.float32) for name in "ab"}
     there, back = (
-        noisy_mean([], s, setting(noise=1.0, central=True), 1) for s in (shape, dict(reversed(shape.items())))
+        noisy_mean(Total({}), s, setting(noise=1.0, central=True), 1) for s in (shape, dict(reversed(shape.items())))
     )
     for name in "ab":
         np.testing.assert_array_equal(there[name], back[name])

@@ -34,6 +34,7 @@ class Source:
         terms: Terms of use, one line, printed once at the first download.
         downloads: Ways to fetch it; empty for sources that only read the user's own path.
         load: Reads a folder or file (first argument) as configured into a `Dataset`.
+        reads: The registered source whose files it reads, as configured; its own if None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Source:
     terms: str
     downloads: Sequence[Download]
     load: Callable[[Path, DataConfig], Dataset]
+    reads: Callable[[DataConfig], "Source"] | None = None
 
 
 DATASETS: Registry[Source] = Registry("data set", group="fedrec.datasets")

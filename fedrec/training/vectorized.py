@@ -1,0 +1,208 @@
+"""Client work, many clients at once: what `train_client` does for one, for a whole chunk in one sweep.
+
+The clients' adapters are stacked, `[clients, *shape]`; every local step draws each client's own batch by the same
+names as the reference, and `torch.func.vmap` takes the gradient of every block (see `fedrec.training.blocks`) under
+its own client's adapter. In a round's first step all clients still share one adapter, so none is copied; what is
+frozen is never copied, and what depends on it alone is computed once for all. Under client-side privacy a block is
+one example, whose gradient is clipped as Opacus clips it, and each client's noise comes from its own generator as
+Opacus draws it. The optimisers are torch's own: they work element by element, so on stacked parameters each client
+has a state of its own.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from fedrec.models.adapters import is_private
+from fedrec.models.backbone import Backbone
+from fedrec.seeding import torch_generator_for
+from fedrec.training.blocks import MOST_ROWS, Group, groups_of
+from fedrec.training.client import draw_cuts, expected_batch, not_finite, require_adapter
+from fedrec.training.objective import example_losses
+from fedrec.training.steps import OPTIMIZERS
+from fedrec.training.task import CohortTask, CohortUpdate
+from fedrec.training.workbench import Workbench
+
+MOST_POSITIONS = 4096
+"""Positions of one vectorised call on a processor: more run no faster."""
+
+MOST_SCORES = 2**23
+"""Scores of one such call, positions times items: 32 MiB, of which a few copies live at once."""
+
+SCORE_BYTES = 32
+"""Memory that a score takes on a GPU while its gradient is computed: eight copies in single precision, with room."""
+
+OPACUS_TINY = 1e-6
+"""What Opacus adds to a gradient's norm before it divides by it."""
+
+Stack = dict[str, Tensor]
+"""Parameters by name, a row a client: `[clients, *shape]`."""
+
+
+def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+    """Return what the clients answer, each as `train_client` would, up to rounding; a pure function of task and bench.
+
+    Clients whose loss is not finite fail; no other client notices.
+
+    Raises:
+        FedrecError: If the task carries other parameters than the adapter's.
+    """
+    require_adapter(bench, task.clients[0], task.parameters)
+    sweep = _Sweep(bench, task)
+    for index in range(bench.experiment.training.steps):
+        sweep.step(index)
+    return sweep.update()
+
+
+class _Sweep:
+    """The stacked adapters of a chunk of clients on their way through a round.
+
+    Args:
+        bench: What all tasks share.
+        task: The clients, and what they start from.
+    """
+
+    def __init__(self, bench: Workbench, task: CohortTask) -> None:
+        self.bench, self.task = bench, task
+        self.private = bench.plan.placement == "client"
+        self.examples = [bench.examples(client) for client in task.clients]
+        self.expected = torch.tensor([expected_batch(bench, len(own)) for own in self.examples], dtype=torch.float64)
+        self.anchor = {name: value.to(bench.device) for name, value in {**bench.start, **task.parameters}.items()}
+        own = {name: value.to(bench.device) for name, value in task.private.items()}
+        self.stack = {
+            name: own[name].clone() if name in own else value.expand(len(task.clients), *value.shape).clone()
+            for name, value in self.anchor.items()
+        }
+        training = bench.experiment.training
+        self.optimizer = OPTIMIZERS[training.optimizer](self.stack.values(), lr=training.lr)
+        self.noise = [torch_generator_for(bench.experiment.seed, "noise", task.round, c) for c in task.clients]
+        self.objective = _Objective(bench.model)
+        scored = min(bench.train.num_items, bench.experiment.model.softmax_items)
+        self.most_positions = most_positions(scored, bench.device)
+        self.losses: list[tuple[Tensor, list[int]]] = []
+
+    def step(self, index: int) -> None:
+        """Take local step `index` of every client."""
+        sums, losses = self._gradients(index)
+        if self.private:
+            self._add_noise_(sums)
+        for name, parameter in self.stack.items():
+            parameter.grad = sums[name].div_(_beside(self.expected.to(sums[name]), sums[name]))
+            if self.task.proximal_mu and name in self.task.parameters:
+                parameter.grad += self.task.proximal_mu * (parameter - self.anchor[name])
+        self.optimizer.step()
+        self.losses.append(losses)
+
+    def update(self) -> CohortUpdate:
+        """Return the answers as they stand."""
+        task, adapter = self.task, self.bench.experiment.adapter
+        sums = torch.stack([loss for loss, _ in self.losses]).cpu().numpy()  # the one time that a device is waited for
+        counts = np.array([count for _, count in self.losses])
+        means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [steps, clients]
+        failures = _failures(means, counts, task)
+        rows = [row for row, client in enumerate(task.clients) if client not in failures]
+        stack = {name: value.cpu() if not failures else value.cpu()[rows] for name, value in self.stack.items()}
+        open_ = self.bench.plan.placement == "none"
+        return CohortUpdate(
+            clients=[task.clients[row] for row in rows],
+            parameters={name: value for name, value in stack.items() if not is_private(name, adapter)},
+            private={name: value for name, value in stack.items() if is_private(name, adapter)},
+            weights=[float(len(self.examples[row])) if open_ else 1.0 for row in rows],
+            losses=[float(np.nanmean(means[:, row])) if open_ and counts[:, row].any() else None for row in rows],
+            failures=failures,
+        )
+
+    def _gradients(self, index: int) -> tuple[Stack, tuple[Tensor, list[int]]]:
+        """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""
+        bench, task = self.bench, self.task
+        batches = [
+            draw_cuts(bench, task.round, client, examples, index)
+            for client, examples in zip(task.clients, self.examples, strict=True)
+        ]
+        negatives = bench.draw_negatives(task.round, index)
+        sums = {name: torch.zeros_like(parameter) for name, parameter in self.stack.items()}
+        losses = next(iter(sums.values())).new_zeros(len(task.clients))
+        rows = 1 if self.private else MOST_ROWS
+        for group in groups_of(batches, self.most_positions, whole=self.examples[0].whole, most_rows=rows):
+            on_device = group.to(bench.device)
+            gradients, loss = self._differentiate(on_device, negatives, shared=index == 0)
+            if self.private:
+                clip_(gradients, bench.plan.clip_norm)
+            for name, gradient in gradients.items():
+                sums[name].index_add_(0, on_device.owner, gradient)
+            losses.index_add_(0, on_device.owner, loss)
+        return sums, (losses, [len(batch) for batch in batches])
+
+    def _differentiate(self, group: Group, negatives: Tensor | None, *, shared: bool) -> tuple[Stack, Tensor]:
+        """Return each block's gradient and loss, summed over its examples."""
+        common: Mapping[str, Tensor] = self.task.parameters if shared else {}
+        parameters = {
+            name: self.anchor[name] if name in common else value[group.owner] for name, value in self.stack.items()
+        }
+        dims = {name: None if name in common else 0 for name in parameters}
+        gradients, losses = vmap(grad_and_value(self._loss), in_dims=(dims, 0, 0, None))(
+            parameters, group.history, group.target, negatives
+        )
+        return gradients, losses
+
+    def _loss(
+        self, parameters: Mapping[str, Tensor], history: Tensor, target: Tensor, negatives: Tensor | None
+    ) -> Tensor:
+        values = {f"model.{name}": value for name, value in parameters.items()}
+        losses: Tensor = functional_call(self.objective, values, (history, target, negatives))
+        return losses.sum()
+
+    def _add_noise_(self, sums: Stack) -> None:
+        deviation = self.bench.plan.noise_multiplier * self.bench.plan.clip_norm
+        if deviation:
+            for row, generator in enumerate(self.noise):
+                for total in sums.values():
+                    noise = torch.normal(0.0, deviation, total.shape[1:], generator=generator, dtype=total.dtype)
+                    total[row] += noise.to(total.device, non_blocking=True)
+
+
+class _Objective(nn.Module):
+    """The loss as a module, so that its model's parameters can be replaced for a call."""
+
+    def __init__(self, model: Backbone) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+        """Return each example's loss."""
+        return example_losses(self.model, history, target, negatives)
+
+
+def most_positions(num_items: int, device: torch.device) -> int:
+    """Return how many positions one vectorised call may have: on a GPU what half of its free memory holds."""
+    if device.type == "cuda":
+        return max(1, torch.cuda.mem_get_info(device)[0] // 2 // (SCORE_BYTES * num_items))
+    return max(1, min(MOST_POSITIONS, MOST_SCORES // num_items))
+
+
+def clip_(gradients: Stack, clip_norm: float) -> None:
+    """Scale each row over all names together to an L2 norm of at most `clip_norm`, as Opacus does."""
+    norms = torch.stack([gradient.flatten(1).norm(2, dim=1) for gradient in gradients.values()], dim=1).norm(2, dim=1)
+    factors = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0)
+    for gradient in gradients.values():
+        gradient.mul_(_beside(factors, gradient))
+
+
+def _failures(means: NDArray[np.floating], counts: NDArray[np.int64], task: CohortTask) -> dict[int, str]:
+    """Return what is said of each client with a loss that is not finite: its first one."""
+    failures: dict[int, str] = {}
+    for index, row in np.argwhere((counts > 0) & ~np.isfinite(means)):  # step by step
+        client = task.clients[row]
+        failures.setdefault(
+            client, "FedrecError: " + not_finite(float(means[index, row]), client, task.round, int(index))
+        )
+    return failures
+
+
+def _beside(values: Tensor, rows: Tensor) -> Tensor:
+    """Return one value a row in a shape that multiplies `rows`."""
+    return values.view(-1, *(1,) * (rows.dim() - 1))

@@ -1,0 +1,114 @@
+"""What a round's usable changes add up to: all that an averaging strategy needs, whoever adds.
+
+A server adds replies one after the other; a worker adds the stacked changes of a chunk of clients where they were
+made, so that no cohort ever lies in one memory. Totals of chunks are added in the chunks' order, and no chunk depends
+on how many workers there are: neither does any bit of the sum.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedrec.errors import ConfigError
+from fedrec.training.task import CohortUpdate
+from server.replies import Rejection, failed, not_finite, too_long
+from server.update import Array, Arrays, Update, norm_of
+
+Sums = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Total:
+    """Sums in float64.
+
+    Attributes:
+        sums: Sum of `weight * change` over the accepted clients, by parameter name; empty for nobody.
+        weight: Sum of their weights.
+        accepted: Their numbers, in the order in which they were added.
+        rejections: Who was left out, and why.
+    """
+
+    sums: Mapping[str, NDArray[np.float64]]
+    weight: float = 0.0
+    accepted: Sequence[int] = ()
+    rejections: Sequence[Rejection] = ()
+
+    def __add__(self, other: "Total") -> "Total":
+        both = (self.sums, other.sums)
+        names = sorted(self.sums.keys() | other.sums.keys())
+        return Total(
+            {name: functools.reduce(np.add, [sums[name] for sums in both if name in sums]) for name in names},
+            self.weight + other.weight,
+            (*self.accepted, *other.accepted),
+            (*self.rejections, *other.rejections),
+        )
+
+    def mean(self) -> Arrays:
+        """Return the weighted mean change.
+
+        Raises:
+            ConfigError: If no update has a weight above 0.
+        """
+        if not self.weight > 0:
+            message = f"a mean needs at least one weight above 0, got {len(self.accepted)} updates without"
+            raise ConfigError(message)
+        return {name: (value / self.weight).astype(np.float32) for name, value in self.sums.items()}
+
+
+@dataclass(frozen=True)
+class Adder:
+    """How changes are added: checked, and clipped where the server's privacy bracket says so.
+
+    Args:
+        max_norm: Longer changes are rejected.
+        clip_norm: L2 bound of each change, whose weight is then 1; None adds changes as they are, by weight.
+    """
+
+    max_norm: float
+    clip_norm: float | None = None
+
+    def add(self, updates: Sequence[Update]) -> Total:
+        """Return the total of checked updates, added in their order."""
+        sums: Sums = {}
+        factors = [self._factor(update.weight, norm_of(update.delta)) for update in updates]
+        for update, (factor, _) in zip(updates, factors, strict=True):
+            for name, change in update.delta.items():
+                value = np.multiply(change, factor, dtype=np.float64)
+                sums[name] = sums[name] + value if name in sums else value
+        return Total(sums, sum(weight for _, weight in factors), [update.client for update in updates])
+
+    def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> Total:
+        """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected."""
+        names = sorted(before) if update.clients else []
+        changes = {name: torch.from_numpy(update.parameters[name].numpy() - before[name]).flatten(1) for name in names}
+        squares = [change.double().square().sum(dim=1) for change in changes.values()]
+        norms = torch.stack(squares).sum(dim=0).sqrt().tolist() if squares else []
+        factors, weight, accepted = np.zeros(len(norms)), 0.0, []
+        rejections = [failed(client, why) for client, why in update.failures.items()]
+        for row, (client, norm) in enumerate(zip(update.clients, norms, strict=True)):
+            if bad := [
+                n for n, v in update.parameters.items() if not np.isfinite(norm) and not v[row].isfinite().all()
+            ]:
+                rejections.append(not_finite(client, bad))
+            elif norm > self.max_norm:
+                rejections.append(too_long(client, norm, self.max_norm))
+            else:
+                factors[row], own_weight = self._factor(update.weights[row], norm)
+                weight += own_weight
+                accepted.append(client)
+        if len(accepted) < len(norms):
+            kept = torch.from_numpy(np.isin(update.clients, accepted))
+            changes, factors = {n: v[kept] for n, v in changes.items()}, factors[kept.numpy()]
+        by = torch.from_numpy(factors)
+        sums = {n: (by @ v.double()).numpy().reshape(before[n].shape) for n, v in changes.items()} if accepted else {}
+        return Total(sums, weight, accepted, rejections)
+
+    def _factor(self, weight: float, norm: float) -> tuple[float, float]:
+        """Return what a change is multiplied by, and what it weighs."""
+        if self.clip_norm is None:
+            return weight, weight
+        return (self.clip_norm / norm if norm > self.clip_norm else 1.0), 1.0

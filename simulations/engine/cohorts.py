@@ -1,0 +1,146 @@
+"""A grid whose clients are trained in chunks, by whatever crew: the `inprocess` and the `ray` engine.
+
+Training messages are taken together: those with one content become chunks (see `simulations.engine.chunks`), and each
+chunk is one vectorised piece of work. Any other message goes to the ClientApp, as on every grid.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+from flwr.app import Error, Message, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
+
+from clients.app import app, pack
+from clients.cohort import CohortRequest
+from clients.desk import desk_of
+from fedrec.data.interactions import IntArray
+from fedrec.training.task import CohortUpdate
+from server.grids import SummingGrid
+from server.total import Adder, Total
+from server.update import Array
+from simulations.engine.chunks import CHUNK_SIZES, ChunkSize, chunks_of
+from simulations.engine.inprocess import InProcessGrid
+from simulations.engine.work import Add, Answer, Parameters, Train, Work
+
+T = TypeVar("T")
+
+Positions = Callable[[str, Sequence[int]], IntArray]
+"""Run's folder and clients -> positions of each client's examples, by which chunks are cut."""
+
+
+def positions_of(run: str, clients: Sequence[int]) -> IntArray:
+    """Return what the prepared run says."""
+    return desk_of(run, "cpu").bench.positions(clients)
+
+
+class Crew(Protocol):
+    """Who does the work."""
+
+    def do(
+        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+    ) -> Iterator[T | None]:
+        """Yield the result of each request, in their order; None for what was not done within `timeout` seconds."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """This process does everything itself; it cannot be cut short."""
+
+    def do(
+        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+    ) -> Iterator[T | None]:
+        """Yield each result when it is made."""
+        del timeout
+        for request in requests:
+            yield work(request, parameters)
+
+
+class CohortGrid(InProcessGrid, SummingGrid):
+    """Clients that are trained in chunks.
+
+    Args:
+        clients: Number of clients; node ids are `0..clients - 1`.
+        crew: Who does the work.
+        train: How a chunk is trained.
+        positions: How large each client's work is.
+        size: Where a chunk ends.
+    """
+
+    def __init__(
+        self,
+        clients: int,
+        crew: Crew,
+        train: Train,
+        positions: Positions = positions_of,
+        size: ChunkSize = CHUNK_SIZES["cpu"],
+    ) -> None:
+        super().__init__(app, clients)
+        self._crew, self._train, self._positions, self._size = crew, train, positions, size
+
+    def send_and_sum(
+        self, messages: Sequence[Message], before: Mapping[str, Array], adder: Adder, *, timeout: float | None = None
+    ) -> Total:
+        """Return what the clients' changes add up to; each chunk's total is added as soon as its turn comes."""
+        del before  # it is what the messages carry
+        total = Total({})
+        for batch in self._batches(messages):
+            for part in self._crew.do(Add(self._train, adder), batch.requests, batch.parameters, timeout):
+                total = total if part is None else total + part
+        return total
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Return the replies, in the order of the messages."""
+        messages = list(messages)
+        training = [message for message in messages if message.metadata.message_type == MessageType.TRAIN]
+        rest = [message for message in messages if message.metadata.message_type != MessageType.TRAIN]
+        replies = super().send_and_receive(rest, timeout=timeout)
+        for batch in self._batches(training):
+            for update in self._crew.do(Answer(self._train), batch.requests, batch.parameters, timeout):
+                replies += [] if update is None else batch.replies(update)
+        place = {message.metadata.dst_node_id: index for index, message in enumerate(messages)}
+        return sorted(replies, key=lambda reply: place[reply.metadata.src_node_id])
+
+    def _batches(self, messages: Sequence[Message]) -> Iterator["_Batch"]:
+        by_content: dict[int, list[Message]] = {}
+        for message in messages:
+            by_content.setdefault(id(message.content), []).append(message)
+        for same in by_content.values():
+            content = same[0].content
+            config = content.config_records["config"]
+            whole = CohortRequest(
+                run=str(config["run"]),
+                clients=[message.metadata.dst_node_id for message in same],
+                round=int(str(config["server-round"])),
+                proximal_mu=float(str(config.get("proximal-mu", 0.0))),
+            )
+            positions = self._positions(whole.run, whole.clients)
+            yield _Batch(
+                {message.metadata.dst_node_id: message for message in same},
+                [replace(whole, clients=chunk) for chunk in chunks_of(whole.clients, positions, self._size)],
+                {name: array.numpy() for name, array in content.array_records["arrays"].items()},
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Messages that say the same to different clients."""
+
+    messages: Mapping[int, Message]
+    requests: Sequence[CohortRequest]
+    parameters: Parameters
+
+    def replies(self, update: CohortUpdate) -> Iterator[Message]:
+        """Yield each client's answer as a message."""
+        for client, answer in update.each():
+            yield _reply(self.messages[client], pack(answer))
+        for client, why in update.failures.items():
+            yield _reply(self.messages[client], Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, why))
+
+
+def _reply(message: Message, content: RecordDict | Error) -> Message:
+    message.metadata.__dict__["_message_id"] = message.metadata.message_id or uuid4().hex
+    reply = Message(content, reply_to=message)
+    reply.metadata.__dict__["_message_id"] = uuid4().hex
+    return reply

@@ -1,0 +1,194 @@
+"""Chunks of clients on Ray actors, one torch thread each: who works in the `ray` engine.
+
+The parameters go once a round into Ray's object store, and every chunk is handed a reference. Each actor has one
+chunk in hand and one behind it, so that none waits for the server. Results are passed on in the chunks' order; those
+that come early wait, and no chunk is handed out so far ahead that many could: memory goes with the actors, not with
+the cohort.
+
+An actor that dies is replaced and its chunks are done again: client work is a pure function of the chunk, so the
+result is the same. A chunk that takes its actor with it twice is done client by client, and who kills alone, fails.
+"""
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import RayError, RayTaskError
+
+from clients.cohort import CohortRequest
+from fedrec.errors import FederationError
+from simulations.engine.work import Parameters, Work
+
+T = TypeVar("T")
+
+IN_HAND = 2
+"""Chunks that an actor has been handed: one to work on, one to go on with."""
+
+DEATHS = 2
+"""Actors that a chunk may take with it before its clients are asked one by one."""
+
+START_SECONDS = 120.0
+"""How long a round waits for a first actor."""
+
+POLL_SECONDS = 0.5
+
+
+class RayCrew:
+    """Actors of the Ray session that is open.
+
+    Args:
+        workers: How many.
+        gpus: Share of a GPU that each takes.
+    """
+
+    def __init__(self, workers: int, gpus: float = 0.0) -> None:
+        self._kind = _actor_kind(gpus)
+        self._actors = [self._start() for _ in range(workers)]
+
+    def close(self) -> None:
+        """End the actors at once, whatever they are doing."""
+        for actor in self._actors:
+            ray.kill(actor.handle)
+
+    def do(
+        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+    ) -> Iterator[T | None]:
+        """Yield the result of each request, in their order; None for what was not done within `timeout` seconds.
+
+        Raises:
+            FederationError: If no actor starts.
+        """
+        shift = _Shift(work, requests, parameters)
+        began = heard = time.monotonic()
+        try:
+            for index in range(len(requests)):
+                while index not in shift.done and (timeout is None or time.monotonic() < began + timeout):
+                    self._hand_out(shift, up_to=index + IN_HAND * len(self._actors))
+                    self._collect(shift)
+                    heard = time.monotonic() if any(actor.ready for actor in self._actors) else heard
+                    if time.monotonic() > heard + START_SECONDS:
+                        message = (
+                            f"no Ray actor started within {START_SECONDS:.0f} s; does the cluster have a free CPU?"
+                        )
+                        raise FederationError(message)
+                yield shift.done.pop(index, None)
+        finally:
+            for place, actor in enumerate(self._actors):
+                if actor.in_hand:  # nobody waits for it any more
+                    ray.kill(actor.handle)
+                    self._actors[place] = self._start()
+
+    def _start(self) -> "_Actor":
+        handle = self._kind.remote()
+        return _Actor(handle, handle.begin.remote(sys.path))
+
+    def _hand_out(self, shift: "_Shift[Any]", up_to: int) -> None:
+        """Give the next chunks to actors that have started, the idlest first."""
+        while shift.waiting and shift.waiting[0] < up_to:
+            free = [actor for actor in self._actors if actor.ready and len(actor.in_hand) < IN_HAND]
+            if not free:
+                return
+            index = shift.waiting.popleft()
+            actor = min(free, key=lambda one: len(one.in_hand))
+            actor.in_hand.append((shift.send(actor.handle, shift.requests[index]), index))
+
+    def _collect(self, shift: "_Shift[Any]") -> None:
+        """Wait a little for something to happen, and take it in."""
+        ray.wait([actor.owed for actor in self._actors if actor.owed is not None], timeout=POLL_SECONDS)
+        for place, actor in enumerate(self._actors):
+            try:
+                while actor.owed is not None and ray.wait([actor.owed], timeout=0)[0]:
+                    result = ray.get(actor.owed)
+                    if actor.ready:
+                        shift.done[actor.in_hand.popleft()[1]] = result
+                    actor.ready = True
+            except RayTaskError:
+                raise
+            except RayError:
+                self._replace(place, shift)
+
+    def _replace(self, place: int, shift: "_Shift[Any]") -> None:
+        """Start an actor in the place of a dead one and put its chunks back; the one it was at may be the cause."""
+        chunks = [index for _, index in self._actors[place].in_hand]
+        self._actors[place] = self._start()
+        if chunks:
+            shift.deaths[chunks[0]] += 1
+            if shift.deaths[chunks[0]] >= DEATHS:
+                shift.done[chunks[0]] = self._one_by_one(place, shift, shift.requests[chunks[0]])
+                del chunks[0]
+        shift.waiting.extendleft(reversed(chunks))
+
+    def _one_by_one(self, place: int, shift: "_Shift[T]", request: CohortRequest) -> T:
+        """Return the result of a chunk whose clients are asked alone, of the actor in this place."""
+        parts = []
+        for alone in request.each():
+            try:
+                parts.append(ray.get(shift.send(self._actors[place].handle, alone)))
+            except RayTaskError:
+                raise
+            except RayError as error:
+                parts.append(shift.failed(alone, f"its worker died ({type(error).__name__})"))
+                self._actors[place] = self._start()
+        return shift.work.join(parts)
+
+
+@dataclass(eq=False)
+class _Actor:
+    """An actor, and the results that it owes, oldest first, with the places of their chunks."""
+
+    handle: Any
+    started: Any
+    ready: bool = False
+    in_hand: deque[tuple[Any, int]] = field(default_factory=deque)
+
+    @property
+    def owed(self) -> Any:
+        """What can be waited for: the oldest result, or that it starts; None if it is idle."""
+        if not self.ready:
+            return self.started
+        return self.in_hand[0][0] if self.in_hand else None
+
+
+class _Shift(Generic[T]):
+    """A round's chunks: what waits, what is done.
+
+    Args:
+        work: What is done with each.
+        requests: The chunks.
+        parameters: The global adapter.
+    """
+
+    def __init__(self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters) -> None:
+        self.work, self.requests = work, requests
+        self.waiting = deque(range(len(requests)))
+        self.deaths: Counter[int] = Counter()
+        self.done: dict[int, T | None] = {}
+        self._parameters = parameters
+        self._broadcast = ray.put(dict(parameters))
+        self._pickled = ray.put(cloudpickle.dumps(work))  # type: ignore[no-untyped-call]
+
+    def send(self, handle: Any, request: CohortRequest) -> Any:
+        """Hand a chunk to an actor and return what it will owe."""
+        return handle.work.remote(self._pickled, request, self._broadcast)
+
+    def failed(self, alone: CohortRequest, why: str) -> T:
+        """Return the result of a client that never answers."""
+        return self.work.failed(alone.clients[0], why, self._parameters)
+
+
+def _actor_kind(gpus: float) -> Any:
+    """Return the actor's class, which travels by value: a worker finds our modules only once it has our path."""
+
+    class Worker:
+        def begin(self, path: list[str]) -> None:
+            sys.path[:] = [*path, *(place for place in sys.path if place not in path)]
+
+        def work(self, pickled: bytes, request: Any, parameters: Any) -> Any:
+            return cloudpickle.loads(pickled)(request, parameters)
+
+    return ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(Worker)

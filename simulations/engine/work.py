@@ -1,0 +1,80 @@
+"""What a worker does with a chunk of clients: train them, and hand back their answers or what these add up to."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from clients.cohort import CohortRequest
+from fedrec.training.task import CohortUpdate, joined, nobody
+from server.total import Adder, Total
+from server.update import Array
+
+T = TypeVar("T")
+
+Parameters = Mapping[str, Array]
+
+Train = Callable[[CohortRequest, Parameters], CohortUpdate]
+"""Answers for clients; travels to workers by pickle."""
+
+
+@dataclass(frozen=True)
+class Work(ABC, Generic[T]):
+    """A worker's task, the same for every chunk of a round.
+
+    Attributes:
+        train: Answers for clients.
+    """
+
+    train: Train
+
+    @abstractmethod
+    def result(self, update: CohortUpdate, parameters: Parameters) -> T:
+        """Return what goes back to the server."""
+
+    @abstractmethod
+    def join(self, parts: Sequence[T]) -> T:
+        """Return the results of several chunks as one."""
+
+    def __call__(self, request: CohortRequest, parameters: Parameters) -> T:
+        """Return the result of a chunk."""
+        return self.result(self.train(request, parameters), parameters)
+
+    def failed(self, client: int, why: str, parameters: Parameters) -> T:
+        """Return the result of a chunk of one client that never answered."""
+        return self.result(nobody({client: why}), parameters)
+
+
+class Answer(Work[CohortUpdate]):
+    """For strategies that need the whole cohort: the answers themselves."""
+
+    def result(self, update: CohortUpdate, parameters: Parameters) -> CohortUpdate:
+        """Return the answers."""
+        del parameters
+        return update
+
+    def join(self, parts: Sequence[CohortUpdate]) -> CohortUpdate:
+        """Return them together."""
+        return joined(parts)
+
+
+@dataclass(frozen=True)
+class Add(Work[Total]):
+    """For strategies that average: what the changes add up to.
+
+    Attributes:
+        adder: How they are added.
+    """
+
+    adder: Adder
+
+    def result(self, update: CohortUpdate, parameters: Parameters) -> Total:
+        """Return their total."""
+        return self.adder.add_cohort(parameters, update)
+
+    def join(self, parts: Sequence[Total]) -> Total:
+        """Return the totals' total, added in their order."""
+        total = Total({})
+        for part in parts:
+            total += part
+        return total

@@ -1,0 +1,81 @@
+"""Chunks of clients against the ClientApp, one client at a time: the same run up to rounding, the same ledger."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Message, RecordDict
+
+import clients.cohort
+from clients.cohort import answer_cohort
+from fedrec.errors import FederationError
+from fedrec.training.task import CohortTask, CohortUpdate
+from fedrec.training.workbench import Workbench
+from simulations.engine.cohorts import Alone, CohortGrid
+from tests.integration.conftest import NewRun, Outcome, outcome
+from tests.integration.many import Many
+from tests.tiny import rounds_of, tiny
+
+
+@pytest.mark.parametrize("partition", ["shards", "users"])
+def test_a_run_in_chunks_is_the_run_of_its_clients_alone_up_to_rounding(
+    partition: str, many: Many, start: NewRun
+) -> None:
+    if partition == "users":
+        in_chunks, chunked = many.run(Alone())
+        alone = many.new()
+        last = rounds_of(alone, clients=len(alone.job.prepared.federation))
+    else:
+        in_chunks, alone = start(tiny()), start(tiny())
+        chunked, last = rounds_of(in_chunks, grid=CohortGrid(4, Alone(), answer_cohort)), rounds_of(alone)
+    assert chunked.ledger == last.ledger
+    for name, value in last.parameters.items():
+        np.testing.assert_allclose(chunked.parameters[name], value, rtol=0, atol=1e-5)
+    for one, other in zip(in_chunks.rounds(), alone.rounds(), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert [one.get(key) for key in ("cohort", "replies", "epsilon")] == [
+            other.get(key) for key in ("cohort", "replies", "epsilon")
+        ]
+
+
+def test_a_killed_run_in_chunks_goes_on_to_the_same_bits(many: Many, many_steady: Outcome) -> None:
+    run, last = many.run(Alone())
+    newest = max((run.path / "checkpoints").iterdir())
+    newest.unlink()
+    assert last.round == 2
+    assert outcome(run, many.go_on(run, Alone())) == many_steady
+
+
+def test_a_client_that_raises_fails_alone_and_is_named_with_its_round(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = many.new().job.cohort(1)[5]
+    real = clients.cohort.train_cohort
+
+    def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+        if victim in task.clients and task.round == 1:
+            message = "no rows"
+            raise ValueError(message)
+        return real(bench, task)
+
+    monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
+    run, _ = many.run(Alone())
+    assert many.rejected(run, 1) == {victim: "client failed: ValueError: no rows (round 1)"}
+    assert many.rejected(run, 2) == {}
+
+
+def test_too_few_usable_answers_fail_the_round_and_say_why(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+        raise MemoryError
+
+    monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
+    with pytest.raises(FederationError, match=r"0 usable replies of \d+.*MemoryError"):
+        many.run(Alone())
+
+
+def test_other_messages_go_to_the_client_app(tmp_path: Path) -> None:
+    grid = CohortGrid(3, Alone(), answer_cohort)
+    questions = [Message(RecordDict(), client, "query") for client in (2, 0)]
+    answers = grid.send_and_receive(questions)
+    assert [answer.content["node"]["partition-id"] for answer in answers] == [2, 0]
+    assert grid.send_and_receive([]) == []

@@ -1,0 +1,126 @@
+"""Chunks on real Ray actors: the same bits as in one process, also when actors die or hang."""
+
+import _thread
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.cohort import CohortRequest, answer_cohort
+from fedrec.training.task import CohortUpdate
+from simulations.engine.cohorts import Alone
+from simulations.engine.ray_crew import RayCrew
+from simulations.engine.ray_session import ray_session
+from simulations.engine.work import Answer, Parameters, Train
+from tests.integration.conftest import Outcome, outcome
+from tests.integration.many import Many
+
+
+@pytest.fixture(scope="module")
+def crew(many: Many) -> Iterator[RayCrew]:
+    with ray_session(4):
+        made = RayCrew(2)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def one_actor(crew: RayCrew) -> Iterator[RayCrew]:
+    del crew  # opens the session
+    made = RayCrew(1)
+    yield made
+    made.close()
+
+
+def once(marker: Path, fault: str) -> Train:
+    """Return a trainer that breaks down at its first chunk; a closure, so that it travels to workers by value."""
+
+    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        if not marker.exists():
+            marker.write_text(str(os.getpid()))
+            if fault == "dies":
+                os._exit(9)
+            time.sleep(600)
+        return answer_cohort(request, parameters)
+
+    return train
+
+
+def test_one_process_one_actor_and_two_give_the_same_bits_lines_and_ledger(
+    many: Many, many_steady: Outcome, crew: RayCrew, one_actor: RayCrew
+) -> None:
+    assert outcome(*many.run(crew)) == many_steady
+    assert outcome(*many.run(one_actor)) == many_steady
+
+
+def test_an_actor_that_dies_in_a_round_is_replaced_and_changes_no_bit(
+    many: Many, many_steady: Outcome, crew: RayCrew, tmp_path: Path
+) -> None:
+    run, last = many.run(crew, once(tmp_path / "marker", "dies"))
+    assert (tmp_path / "marker").exists()
+    assert many.rejected(run, 1) == {}
+    assert outcome(run, last) == many_steady
+
+
+def test_a_client_that_takes_every_actor_with_it_fails_alone(many: Many, crew: RayCrew) -> None:
+    victim = many.run(Alone())[0].job.cohort(1)[3]
+
+    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        if request.round == 1 and victim in request.clients:
+            os._exit(9)
+        return answer_cohort(request, parameters)
+
+    run, _ = many.run(crew, train)
+    assert many.rejected(run, 1) == {victim: "client failed: its worker died (ActorDiedError)"}
+    assert many.rejected(run, 2) == {}
+    assert [line["replies"] - line["cohort"] for line in run.rounds()[1:]] == [-1, 0]
+
+
+def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
+    many: Many, crew: RayCrew, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    run, _ = many.run(crew, once(tmp_path / "marker", "hangs"), federation={"timeout": 8.0})
+    assert time.monotonic() - began < 120
+    late = many.rejected(run, 1)
+    assert len(late) >= 8
+    assert set(late.values()) == {"no reply: nothing came within federation.timeout"}
+    assert many.rejected(run, 2) == {}
+
+
+@pytest.mark.parametrize("strategy", ["median", "fedadam", "flwr.serverapp.strategy:FedAvg"])
+def test_every_kind_of_strategy_gives_the_same_bits_in_one_process_and_on_actors(
+    many: Many, crew: RayCrew, strategy: str
+) -> None:
+    changes = {"strategy": {"name": strategy}, "privacy": {"epsilon": float("inf")}, "rounds": 1}
+    assert outcome(*many.run(crew, **changes)) == outcome(*many.run(Alone(), **changes))
+
+
+def test_ctrl_c_ends_actors_at_once_whatever_they_do(many: Many, crew: RayCrew, tmp_path: Path) -> None:
+    marker, sleeper = tmp_path / "marker", RayCrew(1)
+
+    def interrupt() -> None:
+        while not marker.exists() or not marker.read_text():
+            time.sleep(0.05)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt).start()
+    request = CohortRequest(str(many.folder), [0], 1)
+    with pytest.raises(KeyboardInterrupt):
+        list(sleeper.do(Answer(once(marker, "hangs")), [request], {}, None))
+    sleeper.close()
+    deadline = time.monotonic() + 10
+    while _runs(int(marker.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"

@@ -1,0 +1,160 @@
+"""Many clients at once against the Opacus reference, one at a time, in float64: the same mechanism, draw for draw."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fedrec.errors import FedrecError
+from fedrec.models.adapters import ADAPTERS, is_private
+from fedrec.training.client import train_client
+from fedrec.training.task import CohortTask
+from fedrec.training.vectorized import clip_, train_cohort
+from tests.handmade import SEQUENCES, bench, moved, plan, task
+
+EXACT = {"rtol": 0, "atol": 1e-9}
+LONG = (*SEQUENCES, [6, 5, 4, 3, 2, 1, 0, 6, 2], [2], [3, 3, 3])
+MANY = ([0, 1, 4], [2], [3, 6], [5], [4], [0, 1, 2, 3, 4, 6, 0, 1])
+"""Clients of one to eight users; client 3 has nothing to train on; users 4 and up draw windows, repeat items."""
+PRIVACY = {
+    "open": plan(),
+    "central": plan("server", noise=1.0, clip=0.5),
+    "local without noise": plan("client", noise=0.0, clip=0.5),
+    "local": plan("client", noise=1.5, clip=0.5),
+}
+
+
+def cohort_task(made, clients, number=2, **more):
+    return CohortTask(clients, number, dict(made.shared_start), **more)
+
+
+def assert_same(made, clients, number=2, **more):
+    """Every client's answer is the reference's."""
+    found = train_cohort(made, cohort_task(made, clients, number, **more))
+    assert list(found.clients) == list(clients)
+    assert not found.failures
+    for client, update in found.each():
+        private = {name: value[list(clients).index(client)] for name, value in more.get("private", {}).items()}
+        wanted = train_client(made, task(made, client, number, **{**more, "private": private}))
+        for part in ("parameters", "private"):
+            got, reference = getattr(update, part), getattr(wanted, part)
+            assert got.keys() == reference.keys()
+            for name in got:
+                torch.testing.assert_close(got[name], reference[name], **EXACT, msg=lambda m, n=name: f"{n}: {m}")
+        assert update.weight == wanted.weight
+        assert update.loss == (None if wanted.loss is None else pytest.approx(wanted.loss, rel=1e-12))
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.names())
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("example", ["sequence", "prefix"])
+@pytest.mark.parametrize("privacy", PRIVACY)
+def test_a_cohort_answers_as_its_clients_would_one_at_a_time(adapter, optimizer, example, privacy):
+    made = bench(
+        LONG,
+        MANY,
+        PRIVACY[privacy],
+        adapter={"name": adapter, "item_delta": True},
+        training={"optimizer": optimizer, "lr": 0.1, "steps": 3, "example": example, "sampling_rate": 0.6},
+    )
+    assert_same(made, range(6))
+
+
+@pytest.mark.parametrize("privacy", ["open", "local"])
+def test_also_with_a_pull_private_parameters_and_a_sampled_softmax(privacy):
+    made = bench(
+        LONG,
+        MANY,
+        PRIVACY[privacy],
+        model={"softmax_items": 5},
+        adapter={"item_delta": True, "private": ("item_*", "*lora_A*")},
+        training={"steps": 3, "lr": 0.1, "sampling_rate": 0.6},
+    )
+    generator = torch.Generator().manual_seed(3)
+    private = {
+        name: torch.randn(4, *value.shape, generator=generator, dtype=value.dtype)
+        for name, value in made.start.items()
+        if is_private(name, made.experiment.adapter)
+    }
+    assert_same(made, [4, 0, 2, 1], private=private, proximal_mu=0.7)
+    assert_same(made, [0, 2], proximal_mu=0.7)
+
+
+def test_an_answer_depends_neither_on_who_else_is_asked_nor_on_their_order():
+    made = bench(LONG, MANY, PRIVACY["local"], training={"steps": 2, "sampling_rate": 0.6})
+    alone = train_cohort(made, cohort_task(made, [2])).parameters
+    among = train_cohort(made, cohort_task(made, [5, 2, 0])).parameters
+    for name, value in alone.items():
+        torch.testing.assert_close(value[0], among[name][1], **EXACT)
+
+
+def test_a_cohort_leaves_the_bench_as_it_was():
+    made = bench(LONG, MANY, PRIVACY["local"])
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    shared = dict(made.shared_start)
+    train_cohort(made, cohort_task(made, range(6)))
+    assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
+    assert all(torch.equal(value, shared[name]) for name, value in made.shared_start.items())
+
+
+def test_noise_has_the_planned_deviation_no_bias_and_is_nobodys_twin():
+    """Update - noiseless update = normal(0, clip * multiplier / expected batch), here 0.5 * 3 / 2 = 0.75.
+
+    Bounds as in `test_client_training`: five deviations, which fail once in two million seeds.
+    """
+    clients = [[0, 1]] * 30
+    loud = bench(SEQUENCES, clients, plan("client", noise=3.0, clip=0.5))
+    quiet = bench(SEQUENCES, clients, plan("client", noise=0.0, clip=0.5))
+    after, silent = (train_cohort(made, cohort_task(made, range(30))).parameters for made in (loud, quiet))
+    noise = torch.cat([(after[name] - silent[name]).flatten(1) for name in after], dim=1) / 0.75
+    count = noise.numel()
+    assert abs(noise.square().mean().item() - 1) < 5 * math.sqrt(2 / count)
+    assert abs(noise.mean().item()) < 5 / math.sqrt(count)
+    assert abs(30 * noise.mean(dim=0).square().mean().item() - 1) < 5 * math.sqrt(2 / noise.shape[1])
+
+
+def test_clipping_is_over_all_parameters_together():
+    # norms 5 and 0.5 under a clip of 1: 3 / (5 + 1e-6), 4 / (5 + 1e-6); the short one stays
+    rows = {
+        "a": torch.tensor([[3.0], [0.3]], dtype=torch.float64),
+        "b": torch.tensor([[4.0], [0.4]], dtype=torch.float64),
+    }
+    clip_(rows, 1.0)
+    assert rows["a"].tolist() == [[pytest.approx(3 / 5.000001, rel=1e-12)], [0.3]]
+    assert rows["b"].tolist() == [[pytest.approx(4 / 5.000001, rel=1e-12)], [0.4]]
+
+
+@pytest.mark.parametrize("privacy", ["open", "local"])
+def test_a_client_whose_loss_is_not_finite_fails_alone_and_is_named_with_round_and_step(privacy):
+    made = bench(LONG, MANY, PRIVACY[privacy], adapter={"private": ("item_bias*",)}, training={"steps": 2})
+    bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
+    bias[1, 0] = math.nan
+    found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
+    assert list(found.clients) == [0, 4]
+    assert found.failures == {2: "FedrecError: loss of client 2 is nan in round 2, step 1; lower training.lr"}
+    with pytest.raises(FedrecError, match="loss of client 2 is nan in round 2, step 1"):
+        train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]}))
+    healthy = train_cohort(made, cohort_task(made, [0, 4], private={"item_bias.weight": bias[[0, 2]]}))
+    assert torch.equal(
+        moved(found.parameters, healthy.parameters), torch.zeros(sum(v.numel() for v in healthy.parameters.values()))
+    )
+
+
+def test_parameters_that_are_not_the_adapters_are_refused():
+    made = bench()
+    alien = replace(cohort_task(made, [0]), parameters={**made.shared_start, "norm.weight": torch.ones(8)})
+    with pytest.raises(FedrecError, match=r"norm\.weight"):
+        train_cohort(made, alien)
+
+
+def test_float32_agrees_within_one_millionth_after_a_step():
+    made = bench(LONG, MANY, PRIVACY["local"], training={"lr": 0.1})
+    made.model.float()
+    made = replace(made, start={name: value.float() for name, value in made.start.items()})
+    found = train_cohort(made, cohort_task(made, range(6)))
+    for client, update in found.each():
+        wanted = train_client(made, task(made, client, 2))
+        for name, value in wanted.parameters.items():
+            np.testing.assert_allclose(update.parameters[name], value, rtol=0, atol=1e-6)
