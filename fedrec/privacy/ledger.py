@@ -5,21 +5,28 @@ A charge is written when the work is sent, so that a reply lost after someone sa
 the same noise: nothing new is released. Under central trust that needs a round's model to be in a checkpoint before
 anyone gets it, because the same noise on the sum of other replies would be a second release.
 
-Rounds are kept as the bits of one integer per client and kind of release, so merging, counting and comparing stay
-cheap for 10,000 clients.
+Rounds are kept as bits, a row a client that has paid: merging, counting and comparing stay cheap for a million clients.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrec.data.interactions import IntArray
 from fedrec.errors import PrivacyError, RunError
 from fedrec.privacy.accounting import Price, Release, epsilon
 
 Client = int | None
 """A client's number, or None for the whole population (central trust, where the cohort stays secret)."""
 
-_POPULATION = "population"
+_EVERYONE = -1
+"""The population's number."""
+
+_NOBODY = -2
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,44 @@ class Spent:
     releases: tuple[Release, ...]
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """Charges so far, as release of one round -> client -> bit set of rounds. Append only, by new values."""
+@dataclass(frozen=True, eq=False)
+class _Paid:
+    """Who paid for one kind of release in which rounds.
 
-    charges: Mapping[Release, Mapping[Client, int]] = field(default_factory=dict)
+    Attributes:
+        clients: Their numbers, ascending; `_EVERYONE` for the population.
+        bits: Bit `round` of each one's row is set, `[clients, bytes]`.
+    """
+
+    clients: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    bits: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
+
+    def also(self, clients: IntArray, round: int) -> "_Paid":  # noqa: A002
+        """Return what is paid when `clients` have paid for `round`, too."""
+        everyone = np.union1d(self.clients, clients)
+        bits = np.zeros((len(everyone), max(self.bits.shape[1], round // 8 + 1)), dtype=np.uint8)
+        bits[np.searchsorted(everyone, self.clients), : self.bits.shape[1]] = self.bits
+        bits[np.searchsorted(everyone, clients), round // 8] |= 1 << round % 8
+        return _Paid(everyone, bits)
+
+    def rounds(self, clients: IntArray) -> IntArray:
+        """Return in how many rounds each of `clients` paid: its own and, each for itself, the population's."""
+        asked = np.append(clients, _EVERYONE)
+        own = np.append(np.bitwise_count(self.bits).sum(axis=1, dtype=np.int64), 0)
+        places = np.searchsorted(self.clients, asked)
+        found = np.append(self.clients, _NOBODY)[places] == asked
+        counts = np.where(found, own[places], 0)
+        return counts[:-1] + np.where(clients == _EVERYONE, 0, counts[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """Charges so far, by kind of release. Append only, by new values."""
+
+    charges: Mapping[Release, _Paid] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ledger) and self.to_json() == other.to_json()
 
     def charge(self, round: int, clients: Iterable[Client], release: Release) -> "Ledger":  # noqa: A002
         """Return a ledger in which `clients` have also paid for one `release` in `round`.
@@ -45,14 +85,14 @@ class Ledger:
             clients: Whose data was used; none changes nothing.
             release: What one round released of one unit's data (`count` local steps), not of the run.
         """
-        paid = dict(self.charges.get(release, {}))
-        for client in clients:
-            paid[client] = paid.get(client, 0) | 1 << round
-        return Ledger({**self.charges, release: paid}) if paid else self
+        payers = np.unique(np.array([_number(client) for client in clients], dtype=np.int64))
+        if not len(payers):
+            return self
+        return Ledger({**self.charges, release: self.charges.get(release, _Paid()).also(payers, round)})
 
     def releases(self, client: Client) -> tuple[Release, ...]:
         """Return everything a unit of `client` went into, the population's charges included; `()` if nothing."""
-        return self._composition(self._profile(client))
+        return self._composition(self._profiles(np.array([_number(client)]))[0])
 
     def epsilon(self, delta: float, clients: int = 0) -> Spent:
         """Return what has been spent at `delta`.
@@ -62,25 +102,33 @@ class Ledger:
             clients: Number of clients there are; those never charged alone count for the median. The worst client
                 does not depend on it.
         """
-        charged = {client for paid in self.charges.values() for client in paid if client is not None}
-        profiles = [self._profile(client) for client in charged]
-        profiles += [self._profile(None)] * max(clients - len(charged), not profiles)
-        if len(self.charges) == 1:
-            # More of the same kind costs more: the order is known before any price is.
-            profiles.sort()
-        else:
-            prices = {profile: epsilon(self._composition(profile), delta).pld for profile in set(profiles)}
-            profiles.sort(key=prices.__getitem__)
-        worst, median = self._composition(profiles[-1]), self._composition(profiles[len(profiles) // 2])
-        return Spent(epsilon(worst, delta), epsilon(median, delta), worst)
+        payers = [paid.clients[paid.clients != _EVERYONE] for paid in self.charges.values()]
+        charged = np.unique(np.concatenate(payers)) if payers else np.empty(0, dtype=np.int64)
+        others = max(clients - len(charged), not len(charged))
+        profiles = np.concatenate((self._profiles(charged), self._profiles(np.array([_EVERYONE]))))
+        weights = np.append(np.ones(len(charged), dtype=np.int64), others)
+        order, starts = _alike(profiles)
+        kinds, members = profiles[order][starts], np.add.reduceat(weights[order], starts)
+        compositions = [self._composition(kind) for kind in kinds]
+        prices = [epsilon(composition, delta) for composition in compositions]
+        # More of one kind costs more, so that `kinds`, which is ascending, is in order before any price is rounded.
+        rank = np.arange(len(kinds))
+        if len(self.charges) > 1:
+            rank = np.argsort([price.pld for price in prices], kind="stable")
+        rank = rank[members[rank] > 0]
+        median = rank[np.searchsorted(np.cumsum(members[rank]), members.sum() // 2, side="right")]
+        return Spent(prices[rank[-1]], prices[median], compositions[rank[-1]])
 
     def to_json(self) -> str:
-        """Return the ledger as JSON: sorted, rounds as hexadecimal bit sets, exact under `from_json`."""
+        """Return the ledger as JSON: who paid for the same rounds together, under these rounds' hexadecimal bit set.
+
+        Sorted, and exact under `from_json`.
+        """
         entries = [
-            {"release": asdict(release), "rounds": {_label(client): hex(rounds) for client, rounds in _sorted(paid)}}
+            {"release": asdict(release), "rounds": _by_rounds(paid)}
             for release, paid in sorted(self.charges.items(), key=lambda entry: entry[0])
         ]
-        return json.dumps({"version": 1, "charges": entries}, sort_keys=True)
+        return json.dumps({"version": 2, "charges": entries}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Ledger":
@@ -90,37 +138,50 @@ class Ledger:
             RunError: If the text is not such a ledger: what was spent must never be guessed.
         """
         try:
-            return cls(
-                {
-                    Release(**entry["release"]): {_client(key): int(bits, 16) for key, bits in entry["rounds"].items()}
-                    for entry in json.loads(text)["charges"]
-                }
-            )
-        except (PrivacyError, KeyError, TypeError, ValueError, AttributeError) as error:
+            entries = json.loads(text)["charges"]
+            return cls({Release(**entry["release"]): _from_rounds(entry["rounds"]) for entry in entries})
+        except (PrivacyError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             message = f"the privacy ledger cannot be read ({error}); restore it from an earlier checkpoint"
             raise RunError(message) from error
 
-    def _profile(self, client: Client) -> tuple[int, ...]:
-        return tuple(_rounds(paid, client) for paid in self.charges.values())
+    def _profiles(self, clients: IntArray) -> IntArray:
+        """Return how many rounds of each kind the clients paid for, `[clients, kinds]`."""
+        kinds = [paid.rounds(clients) for paid in self.charges.values()]
+        return np.stack(kinds, axis=1) if kinds else np.zeros((len(clients), 0), dtype=np.int64)
 
-    def _composition(self, profile: tuple[int, ...]) -> tuple[Release, ...]:
-        kinds = zip(self.charges, profile, strict=True)
+    def _composition(self, profile: IntArray) -> tuple[Release, ...]:
+        kinds = zip(self.charges, profile.tolist(), strict=True)
         return tuple(replace(kind, count=kind.count * rounds) for kind, rounds in kinds if rounds)
 
 
-def _rounds(paid: Mapping[Client, int], client: Client) -> int:
-    """Return in how many rounds a unit of `client` paid: its own and, each for itself, the population's."""
-    own = paid.get(client, 0) if client is not None else 0
-    return own.bit_count() + paid.get(None, 0).bit_count()
+def _number(client: Client) -> int:
+    return _EVERYONE if client is None else client
 
 
-def _label(client: Client) -> str:
-    return _POPULATION if client is None else str(client)
+def _alike(rows: NDArray[np.integer[Any]]) -> tuple[IntArray, IntArray]:
+    """Return an order in which equal rows stand together, ascending, and where each kind of row starts in it."""
+    order = np.lexsort(rows.T[::-1]) if rows.shape[1] else np.arange(len(rows))
+    changes = (np.diff(rows[order], axis=0) != 0).any(axis=1).nonzero()[0] + 1
+    return order, np.concatenate(([0], changes))[: len(rows)]
 
 
-def _client(label: str) -> Client:
-    return None if label == _POPULATION else int(label)
+def _by_rounds(paid: _Paid) -> dict[str, list[int]]:
+    order, starts = _alike(np.pad(paid.bits, ((0, 0), (0, -paid.bits.shape[1] % 8))).view("<u8"))
+    together = np.split(paid.clients[order], starts[1:])
+    return {
+        hex(int.from_bytes(paid.bits[order[start]].tobytes(), "little")): clients.tolist()
+        for start, clients in zip(starts, together, strict=True)
+    }
 
 
-def _sorted(paid: Mapping[Client, int]) -> list[tuple[Client, int]]:
-    return sorted(paid.items(), key=lambda entry: -1 if entry[0] is None else entry[0])
+def _from_rounds(rounds: Mapping[str, list[int]]) -> _Paid:
+    width = max((len(bits) // 2 for bits in rounds), default=0)
+    patterns = [np.frombuffer(int(bits, 16).to_bytes(width, "little"), dtype=np.uint8) for bits in rounds]
+    clients = np.array([client for together in rounds.values() for client in together], dtype=np.int64)
+    sizes = [len(together) for together in rounds.values()]
+    bits = np.repeat(np.stack(patterns), sizes, axis=0) if patterns else np.empty((0, 0), dtype=np.uint8)
+    order = np.argsort(clients, kind="stable")
+    if len(np.unique(clients)) < len(clients):
+        message = "a client stands twice under one release"
+        raise ValueError(message)
+    return _Paid(clients[order], bits[order])
