@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.exits`.
 
 import typer
 
-from simulations import cli_ask, cli_data, cli_run
+from simulations import cli_ask, cli_bench, cli_data, cli_privacy, cli_run
 from simulations.exits import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -44,6 +44,8 @@ app = typer.Typer(
 app.command()(cli_run.run)
 app.command()(cli_run.resume)
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_bench.app, name="bench")
+app.add_typer(cli_privacy.app, name="privacy")
 app.command(name="list")(cli_ask.list_names)
 app.command()(cli_ask.validate)
 app.command()(cli_ask.report)

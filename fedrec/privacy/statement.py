@@ -1,7 +1,7 @@
 """What may be claimed, in words for people and in numbers for `summary.json`."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fedrec.privacy.groups import group_epsilon
@@ -13,24 +13,34 @@ UNPROTECTED = (
     "whoever sees an update or a model may learn about the users whose data trained it."
 )
 
-_BOUNDARY = (
-    "Nothing else leaves a client: no loss, no number of examples, only its parameters and the constant weight 1.",
-    "Outside the ledger are the validation and test users and the public users, who consented; the catalogue with its "
-    "text and the pretrained text encoder, which are public; and the controls, which are computed without privacy for "
-    "comparison only.",
-    "Choosing hyper-parameters on the private data costs more than this one run, and that cost is not included.",
-    "The seed behind cohorts, batches and noise has to stay secret wherever the data are real.",
-)
+_BOUNDARY = {
+    "Released": "Nothing else leaves a client: no loss, no number of examples, only its parameters and the constant "
+    "weight 1.",
+    "Not covered": "Outside the ledger are the validation and test users and the public users, who consented; the "
+    "catalogue with its text and the pretrained text encoder, which are public; and the controls, which are computed "
+    "without privacy for comparison only.",
+    "Tuning": "Choosing hyper-parameters on the private data costs more than this one run, and that cost is not "
+    "included.",
+    "Seed": "The seed behind cohorts, batches and noise has to stay secret wherever the data are real.",
+}
 _MEANINGLESS = 100.0
 """Group epsilon from which the words stop pretending: odds may change by a factor of e^100."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A claim: `text` in plain sentences, `summary` for `summary.json` (epsilon is inf where nothing is promised)."""
+    """A claim: `parts` in plain sentences by what they are about, `summary` for `summary.json`.
 
-    text: str
+    In the summary epsilon is inf where nothing is promised.
+    """
+
+    parts: dict[str, str]
     summary: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The whole claim as one paragraph."""
+        return " ".join(self.parts.values())
 
 
 def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
@@ -41,19 +51,24 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         ledger: Its charges; an empty ledger claims epsilon 0, because nothing was released.
     """
     if plan.placement == "none":
-        return Statement(
-            UNPROTECTED, {**_settings(plan), **_spent(math.inf, math.inf, math.inf), "statement": UNPROTECTED}
-        )
+        nothing = {**_settings(plan), **_spent(math.inf, math.inf, math.inf), "statement": UNPROTECTED}
+        return Statement({"Promise": UNPROTECTED}, nothing)
     spent = ledger.epsilon(plan.delta, plan.clients)
     numbers = _settings(plan) | _spent(spent.worst.pld, spent.worst.rdp, spent.median.pld)
     numbers["releases_per_unit"] = sum(release.count for release in spent.releases)
-    sentences = [_claim(plan, spent), _adjacency(plan), _adversary(plan), _sampling(plan), _composition(plan, numbers)]
+    parts = {
+        "Promise": _claim(plan, spent),
+        "Neighbours": _adjacency(plan),
+        "Trust": _adversary(plan),
+        "Sampling": _sampling(plan),
+        "Composition": _composition(plan, numbers),
+    }
     if plan.unit == "example":
         groups = _groups(plan, spent)
         numbers |= groups
-        sentences.append(_multiplicity(groups))
-    text = " ".join([*sentences, *_BOUNDARY])
-    return Statement(text, {**numbers, "statement": text})
+        parts["Interactions"] = _multiplicity(groups)
+    said = Statement({**parts, **_BOUNDARY}, numbers)
+    return replace(said, summary={**numbers, "statement": said.text})
 
 
 def _settings(plan: PrivacyPlan) -> dict[str, Any]:
@@ -156,6 +171,17 @@ def _multiplicity(groups: dict[str, Any]) -> str:
 
 def _guarantee(value: float) -> str:
     return f"epsilon {words(value)}" if value < _MEANINGLESS else "no meaningful guarantee"
+
+
+def in_other_words(unit: str, value: float, delta: float) -> str:
+    """Return what an epsilon means for one unit: the definition of differential privacy, said in a sentence."""
+    one = "training example" if unit == "example" else unit
+    if value >= _MEANINGLESS:
+        return f"What can be seen may be far likelier with the data of one {one} than without: no meaningful guarantee."
+    return (
+        f"Whatever can be seen is at most {words(math.exp(value))} times (e to the epsilon) as likely with the data of "
+        f"one {one} as without, and the other way round, but for a chance of {delta:.4g}."
+    )
 
 
 def words(value: float) -> str:

@@ -1,0 +1,83 @@
+"""Which noise for an epsilon, and which epsilon for a noise, without running anything.
+
+The answers are the accountant's own (see `fedrec.privacy.accounting`): a run with these settings claims the same.
+"""
+
+import math
+from dataclasses import dataclass
+
+from fedrec.errors import PrivacyError
+from fedrec.privacy.accounting import Release, calibrate, epsilon
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How often a unit's data would be released, and at which delta.
+
+    Args:
+        sampling_rate: Chance that the unit is in a release, by its own secret coin (Poisson), in (0, 1]; 1 claims none.
+        rounds: Rounds that the unit takes part in, at least 1.
+        delta: Chance of failure, in (0, 1).
+        steps: Releases in each of these rounds, at least 1.
+    """
+
+    sampling_rate: float
+    rounds: int
+    delta: float
+    steps: int = 1
+
+    @property
+    def count(self) -> int:
+        """Releases of the unit's data in all."""
+        return self.rounds * self.steps
+
+    @property
+    def used(self) -> float:
+        """Chance that the unit's data is used at all."""
+        return -math.expm1(self.count * math.log1p(-self.sampling_rate)) if self.sampling_rate < 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A noise multiplier and what it claims: `epsilon` by PLD, `epsilon_rdp` beside it as a check."""
+
+    noise_multiplier: float
+    epsilon: float
+    epsilon_rdp: float
+
+
+def epsilon_of(exposure: Exposure, noise_multiplier: float) -> Answer:
+    """Return what a noise multiplier claims, inf without noise.
+
+    Raises:
+        PrivacyError: If delta is too small for the accountant, which cuts tails near 1e-13.
+    """
+    price = epsilon([Release(noise_multiplier, exposure.sampling_rate, exposure.count)], exposure.delta)
+    if math.isinf(price.pld) and noise_multiplier:
+        message = f"delta {exposure.delta:g} is smaller than the accountant can see; choose one of at least 1e-12"
+        raise PrivacyError(message)
+    return Answer(noise_multiplier, price.pld, price.rdp)
+
+
+def noise_for(exposure: Exposure, target: float) -> Answer:
+    """Return the noise multiplier whose claim is at most `target` and within 0.1 % of it.
+
+    Raises:
+        PrivacyError: If any noise would do, or none is found.
+    """
+    if exposure.used <= exposure.delta:
+        message = (
+            f"a unit is used with a chance of {exposure.used:.3g}, at most delta {exposure.delta:g}: any noise, even "
+            "none, would meet every epsilon, yet whoever is used is not protected; choose a smaller delta"
+        )
+        raise PrivacyError(message)
+    try:
+        found = calibrate(target, exposure.delta, exposure.sampling_rate, exposure.count)
+    except PrivacyError as error:
+        message = (
+            f"no noise is found that claims epsilon {target:g} at delta {exposure.delta:g} over {exposure.count:,} "
+            f"releases with sampling rate {exposure.sampling_rate:g}; choose another epsilon (0.01 to 50 is safe) and "
+            "a delta of at least 1e-12, or try a noise multiplier and read its epsilon"
+        )
+        raise PrivacyError(message) from error
+    return epsilon_of(exposure, found)

@@ -1,0 +1,64 @@
+"""What a run may claim so far, finished or not: the privacy statement over the ledger that it saved last."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fedrec.errors import RunError
+from fedrec.prepared import is_prepared
+from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.statement import in_other_words, statement, words
+from fedrec.reporting.rundir import RunDirectory
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The statement's `parts` by what they are about, with what only a reader needs; `facts` for programs."""
+
+    parts: dict[str, str]
+    facts: dict[str, Any]
+
+
+def explain(run: RunDirectory) -> Explanation:
+    """Return the run's statement over its newest checkpoint, or over `ledger.json` if it is finished.
+
+    A round that was sent and not saved is in neither. Resuming repeats it with the same noise and charges it then; what
+    it would bring the claim to is said beside it.
+
+    Raises:
+        RunError: If nothing is prepared yet, or the ledger cannot be read.
+    """
+    if not is_prepared(run.path / "prepared"):
+        message = f"{run.path} has no prepared data, so no client was asked yet; `fedrec resume {run.path}` goes on"
+        raise RunError(message)
+    plan, rounds = run.job.plan, run.experiment.rounds
+    finished = (run.path / "summary.json").is_file()
+    saved, ledger = _saved(run, finished=finished)
+    said = statement(plan, ledger)
+    parts, facts = dict(said.parts), dict(said.summary)
+    if plan.placement != "none":
+        parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.delta)
+        if not finished and saved is not None and saved < rounds:
+            sent = ledger.charge(saved + 1, plan.charged(_asked(run, saved + 1)), plan.release)
+            facts["epsilon_if_sent"] = sent.epsilon(plan.delta, plan.clients).worst.pld
+            parts["Not saved yet"] = (
+                f"Round {saved + 1} may have been sent already, and is not counted above: with it, epsilon is "
+                f"{words(facts['epsilon_if_sent'])} for the units of the most exposed client."
+            )
+    facts |= {"run": str(run.path), "finished": finished, "round": saved or 0, "rounds": rounds}
+    return Explanation(parts, facts)
+
+
+def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger]:
+    """Return the last round that counts (None before the first checkpoint) and what was spent up to it."""
+    file = run.path / "ledger.json"
+    if finished and file.is_file():
+        return run.experiment.rounds, Ledger.from_json(file.read_text(encoding="utf-8"))
+    checkpoint = run.latest_checkpoint()
+    return (None, Ledger()) if checkpoint is None else (checkpoint.round, checkpoint.ledger)
+
+
+def _asked(run: RunDirectory, number: int) -> list[int]:
+    """Return who may have been asked in a round: a stranger's strategy draws its own cohort, so everyone."""
+    if ":" in run.experiment.strategy.name:
+        return list(range(run.job.plan.clients))
+    return run.job.cohort(number)

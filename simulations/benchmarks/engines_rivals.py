@@ -1,0 +1,117 @@
+"""Rivals, each in a process of its own: started once, warm, and standing still while others have their turn.
+
+Two Ray sessions cannot be open in one process, and neither Ray nor Flower is idle when it has nothing to do: so a rival
+is a process group that is stopped (SIGSTOP) between its turns, Ray's processes included. Idle rivals then cost nothing.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from fedrec.__main__ import QUIET_DEFAULTS, app_root
+from fedrec.errors import FedrecError
+
+Answer = dict[str, Any]
+"""Of one round: `seconds`, and whatever else a rival tells."""
+
+SETTLE_SECONDS = 0.5
+"""What Ray's daemons get to catch up with their timers before the clock runs."""
+
+CLOSE_SECONDS = 60.0
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+class Player(Protocol):
+    """A rival that is ready."""
+
+    def play(self, number: int) -> Answer:
+        """Do the work of round `number` and tell how long it took."""
+
+
+class Child(AbstractContextManager[Player]):
+    """A rival of `simulations.benchmarks.engines_child`.
+
+    Args:
+        name: What it is called when it fails.
+        spec: What it does; see there.
+
+    Raises:
+        FedrecError: From `__enter__` and `play`, if it breaks down; with the end of what it wrote to standard error.
+    """
+
+    def __init__(self, name: str, spec: Mapping[str, Any]) -> None:
+        self._name, self._spec = name, spec
+
+    def __enter__(self) -> Self:
+        self._home = tempfile.TemporaryDirectory(prefix="fedrec-bench-")
+        self._log = Path(self._home.name) / "log"
+        command = [sys.executable, "-m", "simulations.benchmarks.engines_child", json.dumps(self._spec)]
+        surroundings = {**QUIET_DEFAULTS, **os.environ, **THREADS, "FLWR_HOME": self._home.name}
+        with self._log.open("w") as log:
+            # A group of its own in our session: when we die, the system continues and hangs up a stopped one.
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=app_root(),
+                env=surroundings,
+                process_group=0,
+            )
+        try:
+            self.ready = self._hear()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        self._signal(signal.SIGSTOP)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._signal(signal.SIGCONT)
+        with suppress(BrokenPipeError):
+            self._pipes[0].close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSE_SECONDS if error is None else 1.0)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._pipes[1].close()
+        self._home.cleanup()
+
+    def play(self, number: int) -> Answer:
+        """Let it do round `number`, awake."""
+        self._signal(signal.SIGCONT)
+        time.sleep(SETTLE_SECONDS)
+        self._pipes[0].write(f"{number}\n")
+        self._pipes[0].flush()
+        answer = self._hear()
+        self._signal(signal.SIGSTOP)
+        return answer
+
+    def _hear(self) -> Answer:
+        line = self._pipes[1].readline()
+        answer: Answer = json.loads(line) if line else {"error": "it ended"}
+        if "error" in answer:
+            end = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            message = f"rival {self._name} broke down: {answer['error']}\n{end}"
+            raise FedrecError(message)
+        return answer
+
+    @property
+    def _pipes(self) -> tuple[Any, Any]:
+        return self._process.stdin, self._process.stdout
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)

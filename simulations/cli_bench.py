@@ -1,0 +1,70 @@
+"""`fedrec bench`: benchmarks that a stranger can run. Imports of weight happen inside, see `simulations.cli`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from simulations.cli_options import Json, Quiet
+
+Result = dict[str, Any]
+
+app = typer.Typer(help="Benchmarks that anybody can run.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Benchmarks that anybody can run."""
+
+
+@app.command()
+def engines(  # noqa: PLR0913 - one argument each
+    case: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="training, limit, scale, trivial or workers; may be repeated. All by default."
+        ),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions of each rival; the median counts.")] = 5,
+    cohort: Annotated[int, typer.Option(min=1, help="Clients of a round in the case training.")] = 64,
+    rival: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only these rivals take part; may be repeated.")
+    ] = None,
+    pfl: Annotated[
+        Path | None,
+        typer.Option(metavar="PYTHON", help="Interpreter of an environment that has pfl: pfl-research takes part."),
+    ] = None,
+    *,
+    flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower's own simulation takes part.")] = True,
+    small: Annotated[bool, typer.Option("--small", help="Tiny sizes: shows that it works, says nothing.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> Result:
+    """Time fedrec's engines and their rivals on the same work, in turn.
+
+    \b
+    training  real training under user-level local privacy: engines, Flower's simulation, one at a time, pfl, central
+    limit     vectorised training in one thread as a share of central training without privacy
+    scale     1,000 of 10,000 clients a round, real training
+    trivial   clients that do nothing, up to a million of them: what simulating costs
+    workers   two Ray workers against one process
+
+    Takes the better part of an hour, most of it Flower's; nothing else should run meanwhile.
+
+    \b
+    Examples:
+      fedrec bench engines --case training --case limit
+      fedrec bench engines --no-flower --json > engines.json
+      fedrec bench engines --pfl ../pfl-venv/bin/python
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from simulations.benchmarks.engines import bench
+    from simulations.benchmarks.engines_cases import Settings
+    from simulations.benchmarks.engines_table import show
+    from simulations.console import RichProgress
+
+    asked = Settings(repeats, cohort, small, flower, pfl and pfl.absolute(), tuple(rival or ()))
+    with RichProgress(quiet=quiet) as progress:
+        result = bench(case or (), asked, progress)
+    if not json:
+        show(result)
+    return result

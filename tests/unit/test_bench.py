@@ -1,0 +1,122 @@
+"""The engines' benchmark: its arithmetic by hand, and its small form for real."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedrec.errors import ConfigError, FedrecError
+from fedrec.progress import silent
+from simulations.benchmarks.engines import bench, heat_result, same_work
+from simulations.benchmarks.engines_cases import CASES, Heat, Settings
+from simulations.benchmarks.engines_rivals import Child
+from simulations.benchmarks.engines_times import limit_of, measures, ratios, turns
+from simulations.cli_bench import engines as command
+
+SMALL = Settings(repeats=2, small=True, flower=False, rivals=())
+
+
+def test_rivals_take_turns_and_who_has_fewer_repetitions_is_passed_over() -> None:
+    found = list(turns({"a": 3, "b": 1, "c": 2}))
+    assert found == [(1, "a"), (1, "b"), (1, "c"), (2, "a"), (2, "c"), (3, "a")]
+    assert list(turns({})) == []
+
+
+def test_the_median_counts_and_not_the_mean() -> None:
+    found = measures([1.0, 100.0, 2.0], clients=8)
+    assert found["seconds"] == [1.0, 100.0, 2.0]
+    # the middle of 1, 2, 100; 8 clients in 2 s; 2000 ms / 8
+    assert (found["median_s"], found["clients_per_s"], found["ms_per_client"]) == (2.0, 4.0, 250.0)
+    assert measures([1.0, 4.0], clients=1)["median_s"] == 2.5
+
+
+def test_a_ratio_says_how_many_times_as_fast() -> None:
+    medians = {"ours": 2.0, "flower": 10.0, "central-64": 1.0, "central-32": 0.5, "by-length-32": 0.1}
+    found = ratios(medians, ["flower", "pfl", "limit"])
+    # 10 / 2, and the limit is the faster central one: 0.5 / 2
+    assert found["ours"] == {"flower": 5.0, "limit": 0.25}
+    assert found["flower"] == {"limit": 0.05}
+    assert (limit_of(medians), limit_of({"ours": 2.0})) == ("central-32", None)
+
+
+def test_a_heat_tells_of_every_single_time() -> None:
+    heat = Heat("hand", 4, {}, ("flower",), facts={"registered": 9})
+    answers = {"ours": [{"seconds": 1.0}, {"seconds": 3.0}], "flower": [{"seconds": 8.0}]}
+    found = heat_result(heat, answers)
+    assert found["rivals"]["ours"]["seconds"] == [1.0, 3.0]
+    assert found["rivals"]["ours"]["ratios"] == {"flower": 4.0}
+    assert (found["title"], found["clients"], found["facts"], found["limit"]) == ("hand", 4, {"registered": 9}, None)
+
+
+def test_work_is_the_same_if_the_changes_agree_in_every_round() -> None:
+    ours, flower = [{"update_norm": 1.0}, {"update_norm": 2.0}], [{"update_norm": 1.00001}]
+    assert same_work([ours, flower]) is True
+    assert same_work([ours, [{"update_norm": 1.0}, {"update_norm": 2.1}]]) is False
+    assert same_work([ours, [{"seconds": 1.0}]]) is None
+
+
+def test_an_unknown_case_is_named() -> None:
+    with pytest.raises(ConfigError, match="no case speed; there are training, limit"):
+        bench(["speed"], SMALL, silent)
+
+
+def test_a_rival_that_breaks_down_says_why() -> None:
+    with (
+        pytest.raises(FedrecError, match="rival odd broke down: KeyError: 'nonsense'"),
+        Child("odd", {"act": "nonsense"}),
+    ):
+        pass
+
+
+def assert_whole(result: dict, case: str, against: str | None) -> None:
+    """The promised keys are there, and every number is finite and positive."""
+    assert json.loads(json.dumps(result)) == result
+    assert result.keys() == {"benchmark", "settings", "cores", "environment", "cases"}
+    assert result["environment"]["torch"]
+    assert result["cases"][case]["about"]
+    for heat in result["cases"][case]["heats"]:
+        assert heat.keys() == {"title", "clients", "facts", "limit", "same_work", "rivals", "load_before"}
+        for name, rival in heat["rivals"].items():
+            assert len(rival["seconds"]) == SMALL.repeats
+            numbers = [rival[key] for key in ("median_s", "clients_per_s", "ms_per_client", "start_s")]
+            assert all(math.isfinite(value) and value > 0 for value in [*numbers, *rival["ratios"].values()])
+            assert rival["peak_mb_above_start"] >= 0
+            assert against is None or against in rival["ratios"] or name == against
+
+
+def test_training_is_put_beside_the_limit() -> None:
+    rivals = ("central-32", "vectorised-user", "vectorised-example")
+    result = bench(["limit"], Settings(**{**vars(SMALL), "rivals": rivals}), silent)
+    assert_whole(result, "limit", "limit")
+    (heat,) = result["cases"]["limit"]["heats"]
+    assert tuple(heat["rivals"]) == rivals
+    assert heat["rivals"][heat["limit"]]["ratios"]["limit"] == 1.0
+    assert all(0 <= share < 1 for share in heat["facts"]["padding"].values())
+
+
+def test_clients_that_do_nothing_are_timed_beside_pfl(tmp_path: Path) -> None:
+    asked = Settings(**{**vars(SMALL), "rivals": ("inprocess", "pfl-1"), "pfl": stand_in(tmp_path)})
+    result = bench(["trivial"], asked, silent)
+    for heat in result["cases"]["trivial"]["heats"]:
+        heat["rivals"].pop("pfl-1")
+    assert_whole(result, "trivial", "pfl-1")
+
+
+def stand_in(folder: Path) -> Path:
+    """Return an interpreter that answers as pfl would, after looking at its work."""
+    script = folder / "python"
+    told = {"rounds": [0.25], "version": "0", "torch": "0"}
+    script.write_text(
+        f"#!{sys.executable}\nimport json, pathlib, sys\n"
+        "work = json.loads((pathlib.Path(sys.argv[-1]) / 'work.json').read_text())\n"
+        "assert (work['kind'], work['rounds'], work['parameters']) == ('trivial', 2, 1000)\n"
+        f"print('chatter'); print(json.dumps({told!r}))\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+def test_the_command_knows_every_case() -> None:
+    assert all(case in (command.__doc__ or "") for case in CASES)
