@@ -24,7 +24,7 @@ def train(message: Message, context: Context) -> Message:
     config = message.content.config_records["config"]
     run, round_number = str(config["run"]), int(str(config["server-round"]))
     client = int(str(context.node_config["partition-id"]))
-    desk = desk_of(run)
+    desk = desk_of(run, "cpu")
     if refusal := admit(desk.store, desk.bench.plan, [client], round_number).get(client):
         raise PrivacyError(refusal)
     private = desk.store.recall([client], before=round_number)

@@ -20,8 +20,8 @@ class Desk:
     store: ClientStore
 
 
-@lru_cache(maxsize=1)
-def desk_of(run: str, device: str = "cpu") -> Desk:
+@lru_cache(maxsize=2)  # a server that asks for sizes sits at a desk on the CPU, its clients perhaps at one on a GPU
+def desk_of(run: str, device: str) -> Desk:
     """Return what this process's clients share; one torch thread a worker, so that cores are not fought over.
 
     Raises:

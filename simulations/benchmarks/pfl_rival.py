@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fedrec.config import AdapterConfig, ModelConfig
+from fedrec.data.examples import IGNORED
 from fedrec.models.adapters import attach_, load_parameters_
 from fedrec.models.backbone import Backbone
 from fedrec.models.text_transformer import TextTransformer
@@ -116,8 +117,12 @@ def simulate(folder: Path) -> dict[str, Any]:
     nothing = torch.zeros(1)
 
     def dataset(user: int) -> Any:
-        data = (nothing,) if trivial else (tensors["history"][user : user + 1], tensors["target"][user : user + 1])
-        return PyTorchTensorDataset(data, user_id=str(user))
+        if trivial:
+            return PyTorchTensorDataset((nothing,), user_id=str(user))
+        # To its own length: others' padding is no work of this user.
+        history, target = tensors["history"][user : user + 1], tensors["target"][user : user + 1]
+        length = int((target != IGNORED).nonzero()[-1, 1]) + 1
+        return PyTorchTensorDataset((history[:, :length], target[:, :length]), user_id=str(user))
 
     # Clients in turn: round r's cohort is known, and nobody is in it twice.
     users = FederatedDataset(dataset, get_user_sampler("minimize_reuse", range(work["clients"])))
