@@ -17,8 +17,8 @@ from fedrec.data.interactions import IntArray
 MOST_ROWS = 16
 """Examples in the highest block: enough to share a client's parameters, few enough for blocks of similar length."""
 
-LEAST_FILLED = 0.75
-"""Every row of a group fills at least this share of the longest, so that at most a quarter is padding."""
+MOST_PADDING = 0.2
+"""Most of a group's positions that may be padding: less costs more calls, each as dear as six sequences of 50."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +59,12 @@ def groups_of(
     first = 0
     while first < len(blocks):
         rows, longest = len(blocks[first][1]), _length(blocks[first][1][0])
-        last = first + 1
-        while (
-            last < len(blocks)
-            and len(blocks[last][1]) == rows
-            and _length(blocks[last][1][-1]) >= LEAST_FILLED * longest
-            and (last + 1 - first) * rows * longest <= most_positions
-        ):
+        last, filled = first, 0
+        while last < len(blocks) and len(blocks[last][1]) == rows:
+            filled += sum(_length(cut) for cut in blocks[last][1])
+            computed = (last + 1 - first) * rows * longest
+            if last > first and (computed > most_positions or filled < (1 - MOST_PADDING) * computed):
+                break
             last += 1
         yield _group(blocks[first:last], whole=whole)
         first = last
@@ -81,7 +80,7 @@ def _blocks(cuts: Sequence[IntArray], most_rows: int) -> Iterator[list[IntArray]
     """Yield a client's examples, longest first, in blocks of 2^k rows: 11 of one length are 8 + 2 + 1."""
     left = sorted(cuts, key=len, reverse=True)
     while left:
-        similar = sum(_length(cut) >= LEAST_FILLED * _length(left[0]) for cut in left)
+        similar = sum(_length(cut) >= (1 - MOST_PADDING) * _length(left[0]) for cut in left)
         rows = min(most_rows, 1 << (similar.bit_length() - 1))
         yield left[:rows]
         left = left[rows:]
