@@ -77,6 +77,9 @@ class Ledger:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ledger) and self.to_json() == other.to_json()
 
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
     def charge(self, round: int, clients: Iterable[Client], release: Release) -> "Ledger":  # noqa: A002
         """Return a ledger in which `clients` have also paid for one `release` in `round`.
 

@@ -79,7 +79,8 @@ class _Sweep:
         }
         training = bench.experiment.training
         self.optimizer = OPTIMIZERS[training.optimizer](self.stack.values(), lr=training.lr)
-        self.noise = [torch_generator_for(bench.experiment.seed, "noise", task.round, c) for c in task.clients]
+        noisy = task.clients if self.private else ()
+        self.noise = [torch_generator_for(bench.experiment.seed, "noise", task.round, client) for client in noisy]
         self.objective = _Objective(bench.model)
         scored = min(bench.train.num_items, bench.experiment.model.softmax_items)
         self.most_positions = most_positions(scored, bench.device)
@@ -186,7 +187,9 @@ def most_positions(num_items: int, device: torch.device) -> int:
 
 def clip_(gradients: Stack, clip_norm: float) -> None:
     """Scale each row over all names together to an L2 norm of at most `clip_norm`, as Opacus does."""
-    norms = torch.stack([gradient.flatten(1).norm(2, dim=1) for gradient in gradients.values()], dim=1).norm(2, dim=1)
+    norms = torch.stack([gradient.reshape(len(gradient), -1).norm(2, dim=1) for gradient in gradients.values()]).norm(
+        2, dim=0
+    )
     factors = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0)
     for gradient in gradients.values():
         gradient.mul_(_beside(factors, gradient))
