@@ -108,8 +108,8 @@ class Adder:
                 total.add_(change, alpha=factor)
                 weight += weighs
                 accepted.append(client)
-        parts = total.split([before[name].size for name in names])
-        sums = {name: part.numpy().reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
+        parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
+        sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
         return Total(sums if accepted else {}, weight, accepted, rejections)
 
     def _factor(self, weight: float, norm: float) -> tuple[float, float]:
