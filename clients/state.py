@@ -229,12 +229,12 @@ class Column:
 def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:  # noqa: A002
     """Charge the clients for `round`, but those that would release more of their users than was planned.
 
-    Nobody pays where clients add no noise.
+    Nobody pays where clients add no noise. Who adds a share of it relies on others' shares, and counts all the same.
 
     Returns:
         Why a client refuses, by client: it is not charged and must not answer.
     """
-    if plan.placement != "client":
+    if plan.placement not in {"client", "sum"}:
         return {}
     releases = store.charged(clients, including=round) * plan.steps
     refusals = {

@@ -21,6 +21,7 @@ from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.trained_controls import CONTROLS, Control
 from fedrec.files import write_whole
 from fedrec.models.adapters import is_private
+from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
 from fedrec.reporting.environment import environment
@@ -64,7 +65,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         },
         "controls": _beside(test, controls),
         "privacy": statement(run.job.plan, last.ledger).summary,
-        "communication": _communication(rounds, chosen),
+        "communication": _communication(run.job.plan, rounds, chosen),
         "faults": _faults(rounds),
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
@@ -160,11 +161,11 @@ def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> 
     }
 
 
-def _communication(rounds: list[dict[str, Any]], chosen: dict[str, Tensor]) -> dict[str, int]:
+def _communication(plan: PrivacyPlan, rounds: list[dict[str, Any]], chosen: dict[str, Tensor]) -> dict[str, int]:
     payload = sum(value.nbytes for value in chosen.values())
     asked = sum(line.get("cohort", 0) for line in rounds)
     return {
-        "upload_bytes_per_client_round": payload,
+        "upload_bytes_per_client_round": plan.upload_bytes(sum(value.numel() for value in chosen.values())),
         "download_bytes_per_client_round": payload,
         "upload_bytes_total": sum(line.get("upload_bytes", 0) for line in rounds),
         "download_bytes_total": payload * asked,

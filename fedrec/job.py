@@ -68,8 +68,8 @@ class Job:
 
     @property
     def fixed_cohort(self) -> int:
-        """Size of a fixed cohort: the expected share of the clients, at least one."""
-        return max(1, int(self.experiment.federation.participation * len(self.prepared.federation) + 0.5))
+        """Size of a fixed cohort."""
+        return self.experiment.federation.fixed_cohort(len(self.prepared.federation))
 
     @property
     def expected_cohort(self) -> float:

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
+from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.config import Experiment, PrivacyConfig
 from fedrec.errors import ConfigError
 from fedrec.job import Job
-from fedrec.privacy.plan import UnitCounts, check, plan
+from fedrec.privacy.plan import UnitCounts, check, placement_of, plan
 from server.base import Strategy
 from server.foreign import Foreign
+from server.secret_sum import secret
 from server.setting import Setting
 from server.strategies import STRATEGIES
 
@@ -27,16 +29,28 @@ def check_strategy(experiment: Experiment) -> None:
     adopt(kind, Setting(0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
 
 
+def check_grid(experiment: Experiment, grid: Grid) -> None:
+    """Refuse a grid that would show the server what the experiment hides from it.
+
+    Raises:
+        PrivacyError: Saying what to choose instead.
+    """
+    if placement_of(experiment.privacy) == "sum":
+        secret(grid)
+
+
 def build_strategy(job: Job) -> Strategy:
     """Return the configured strategy.
 
     Raises:
-        ConfigError: If it is unknown or does not take its options.
+        ConfigError: If it is unknown or does not take its options, or the grid of a secure sum is too coarse.
         PrivacyError: If it cannot keep the privacy claim.
     """
     experiment = job.experiment
     kind = STRATEGIES.get(experiment.strategy.name)
     check(experiment, linear_strategy=getattr(kind, "linear", False))
+    if job.plan.agreement is not None:
+        job.plan.agreement.check(sum(value.numel() for value in job.workbench.shared_start.values()))
     setting = Setting(
         seed=experiment.seed,
         cohort=job.cohort,

@@ -19,7 +19,7 @@ from fedrec.experiment_file import load_experiment
 from fedrec.places import default_cache, free_run
 from fedrec.prepared import prepare
 from fedrec.reporting.rundir import RunDirectory
-from server.adoption import check_strategy
+from server.adoption import check_grid, check_strategy
 from server.conduct import conduct
 from server.grids import ClientGrid
 
@@ -35,6 +35,7 @@ def main(grid: Grid, context: Context) -> None:
     scenario = config["scenario"] or "movielens"
     experiment = load_experiment(scenario, shlex.split(config["set"]), scenarios=SCENARIOS)
     check_strategy(experiment)
+    check_grid(experiment, grid)
     name = Path(scenario).stem
     out = Path(config["out"]) if config["out"] else free_run(name, experiment)
     run = RunDirectory.create(out, experiment, name)

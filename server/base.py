@@ -14,9 +14,11 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.errors import FederationError
+from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.registry import Registry
-from server.privacy import noisy_mean
+from server.privacy import fixed_mean, noisy_mean
 from server.replies import Rejection, check_replies, in_words
+from server.secret_sum import SecretSum, decoded, forbid_updates
 from server.setting import RoundReport, Setting
 from server.total import Adder, Total
 from server.update import Arrays, State, Update, norm_of
@@ -102,8 +104,13 @@ class Strategy(FlowerStrategy):
 
     @property
     def adder(self) -> Adder:
-        """How changes are added up, by whoever does it."""
+        """How changes are added up, by whoever does it.
+
+        Raises:
+            PrivacyError: Under secure aggregation: there a sum is opened only once it has noise.
+        """
         plan = self.setting.plan
+        forbid_updates(plan)
         return Adder(self.setting.max_update_norm, plan.clip_norm if plan.placement == "server" else None)
 
     def aggregate_total(self, server_round: int, total: Total) -> ArrayRecord | None:
@@ -115,10 +122,20 @@ class Strategy(FlowerStrategy):
         self._note(server_round, total.accepted, total.rejections)
         return self._conclude(server_round, total)
 
+    def aggregate_secret(self, server_round: int, opened: SecretSum, agreement: Agreement) -> ArrayRecord | None:
+        """Return the new global adapter from a sum that clients made in secret.
+
+        Raises:
+            FederationError: As `aggregate_train` does.
+        """
+        return self.aggregate_total(server_round, decoded(opened, self.current, agreement))
+
     def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""
         if self.setting.plan.placement == "server":
             return self._after(server_round, noisy_mean(total, self.current, self.setting, server_round))
+        if self.setting.plan.placement == "sum":
+            return self._after(server_round, fixed_mean(total, self.current, self.setting))
         return self._after(server_round, total.mean()) if total.weight > 0 else None
 
     def _after(self, server_round: int, aggregated: Arrays) -> ArrayRecord:
@@ -140,7 +157,13 @@ class Strategy(FlowerStrategy):
         return list(self.setting.cohort(server_round))
 
     def accept(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
-        """Return the usable updates and note the others; fails the round if there are too few."""
+        """Return the usable updates and note the others; fails the round if there are too few.
+
+        Raises:
+            FederationError: If so.
+            PrivacyError: Under secure aggregation, where no update may come here.
+        """
+        forbid_updates(self.setting.plan)
         updates, rejections = check_replies(replies, self.current, self.setting.max_update_norm)
         self._note(server_round, [update.client for update in updates], rejections)
         return updates

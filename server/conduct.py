@@ -11,7 +11,7 @@ from fedrec.progress import Progress
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.reporting.tensorboard import TensorBoardObserver
 from fedrec.threads import one_thread
-from server.adoption import build_strategy
+from server.adoption import build_strategy, check_grid
 from server.rounds import Course, Observer, run_rounds
 from server.stop import Stop
 
@@ -25,6 +25,7 @@ def conduct(
         FedrecError: As the rounds and the conclusion do.
     """
     stop = stop or Stop(run.path)
+    check_grid(run.experiment, grid)
     with one_thread(), ExitStack() as at_the_end:
         course = Course(run, build_strategy(run.job), grid, Judge(run.job))
         observers: list[Observer] = []

@@ -1,7 +1,8 @@
-"""The server's privacy bracket (trust = central): noise on the sum of clipped changes, over the expected cohort.
+"""The server's privacy bracket: the sum of clipped changes over the expected cohort, noised where it has no noise yet.
 
 DP-FedAvg (McMahan et al. 2018): each user's whole change is clipped as it is added (`server.total.Adder`); with uniform
-weights and a denominator fixed beforehand, the sum's sensitivity to one user is `clip_norm`.
+weights and a denominator fixed beforehand, the sum's sensitivity to one user is `clip_norm`. Trust `central` noises the
+sum here; under `secure-aggregation` it comes with its clients' noise.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,17 @@ from fedrec.seeding import rng_for
 from server.setting import Setting
 from server.total import Total
 from server.update import Array, Arrays
+
+
+def fixed_mean(total: Total, shape: Mapping[str, Array], setting: Setting) -> Arrays:
+    """Return a sum over the expected cohort, whoever is in it.
+
+    Args:
+        total: A sum that is private by itself.
+        shape: The adapter, for names.
+        setting: The denominator.
+    """
+    return {name: (total.sums[name] / setting.expected_cohort).astype(np.float32) for name in sorted(shape)}
 
 
 def noisy_mean(

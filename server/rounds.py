@@ -23,6 +23,7 @@ from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from server.base import Strategy, to_record
 from server.grids import SummingGrid
+from server.secret_sum import secret
 from server.stop import Stop
 from server.update import Arrays
 
@@ -112,7 +113,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
         "rejected": dict(Counter(rejection.reason for rejection in report.rejections)),
         "rejections": [vars(rejection) for rejection in report.rejections],
         "update_norm": report.update_norm,
-        "upload_bytes": report.accepted * sum(value.nbytes for value in parameters.values()),
+        "upload_bytes": report.accepted * plan.upload_bytes(sum(value.numel() for value in parameters.values())),
     }
     if number % run.experiment.evaluation.every == 0 or number == run.experiment.rounds:
         line["validation"] = _validation(judge, parameters)
@@ -132,8 +133,14 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
 
 
 def _collect(course: Course, number: int, messages: Sequence[Message]) -> ArrayRecord | None:
-    """Send a round's messages and return the new adapter: from one total where the grid can add, else from replies."""
+    """Send a round's messages and return the new adapter.
+
+    From a sum made in secret where the plan says so, from one total where the grid can add, else from replies.
+    """
     strategy, grid, timeout = course.strategy, course.grid, course.run.experiment.federation.timeout
+    if (agreement := course.run.job.plan.agreement) is not None:
+        opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
+        return strategy.aggregate_secret(number, opened, agreement)
     if strategy.linear and isinstance(grid, SummingGrid):
         total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=timeout)
         return strategy.aggregate_total(number, total)

@@ -81,8 +81,8 @@ def calibrate(  # noqa: PLR0913 - one argument each
 
     Give --sampling-rate, --rounds and --delta, and one of --epsilon and --noise-multiplier. With trust=central the unit
     is a user: Q is federation.participation with sampling=poisson (1 with fixed cohorts), N all rounds. With
-    trust=local Q is training.sampling_rate, --steps is training.steps, and N counts the rounds that the unit's client
-    takes part in.
+    trust=secure-aggregation Q is 1, and with trust=local Q is training.sampling_rate and --steps is training.steps; N
+    counts the rounds that the unit's client takes part in.
 
     \b
     Examples:

@@ -22,6 +22,7 @@ from server.adoption import check_strategy
 from server.conduct import conduct
 from server.stop import Stop
 from simulations.engine import ENGINES
+from simulations.engine.base import check_engine
 from simulations.options import RunOptions
 
 
@@ -35,7 +36,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     """
     check_strategy(experiment)
     ADAPTERS.get(experiment.adapter.name)
-    ENGINES.get(options.engine)
+    check_engine(experiment, options.engine)
     out = options.out or free_run(options.name, experiment)
     directory = RunDirectory.create(out, experiment, options.name)
     try:
@@ -57,6 +58,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
 
     Raises:
         RunError: If `experiment` is another one than the run's: the keys that differ are named.
+        PrivacyError: If the engine would show the server what the run hides from it.
     """
     found = RunDirectory(path)
     if experiment is not None and experiment.fingerprint != found.experiment.fingerprint:
@@ -64,6 +66,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
         message = f"{path} was made by another experiment; start a new run, or leave these keys as they are:\n{keys}"
         raise RunError(message)
     if not (found.path / "summary.json").is_file():
+        check_engine(found.experiment, options.engine)
         return _work(found, options, progress)
     if not (found.path / "report.html").is_file():
         render_report(found.path)

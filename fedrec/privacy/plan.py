@@ -4,9 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from fedrec.config import Experiment
+from fedrec.config import Experiment, PrivacyConfig
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, calibrate
+from fedrec.privacy.secagg.agreement import Agreement, agreement_of
+
+Placement = Literal["client", "sum", "server", "none"]
+
+PLACES: dict[str, Placement] = {"local": "client", "secure-aggregation": "sum", "central": "server"}
+"""By `privacy.trust`."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,8 @@ class PrivacyPlan:
     """What is clipped and noised, where, and how often a unit's data is released.
 
     Args:
-        placement: Who clips and adds noise; "none" without privacy.
+        placement: Who clips and adds noise: each client, enough for itself; clients, enough together ("sum"); the
+            server. "none" without privacy.
         unit: What one neighbour adds or removes.
         noise_multiplier: Noise standard deviation over `clip_norm`, on the sum; 0 without privacy.
         clip_norm: L2 bound of one unit's contribution to one sum.
@@ -36,9 +43,10 @@ class PrivacyPlan:
         own_client: Whether every user is a client of their own.
         whole_population: Whether each round charges everyone, because the cohort is secret.
         cohorts: How cohorts are drawn; "all" when every client is in every round.
+        agreement: Of clients whose noise is together enough; None elsewhere.
     """
 
-    placement: Literal["client", "server", "none"]
+    placement: Placement
     unit: Literal["user", "example"]
     noise_multiplier: float
     clip_norm: float
@@ -51,6 +59,7 @@ class PrivacyPlan:
     own_client: bool
     whole_population: bool
     cohorts: Literal["fixed", "poisson", "all"]
+    agreement: Agreement | None = None
 
     @property
     def count(self) -> int:
@@ -62,6 +71,10 @@ class PrivacyPlan:
         """What one round releases of a unit's data: the ledger's charge."""
         return Release(self.noise_multiplier, self.sampling_rate, self.steps)
 
+    def upload_bytes(self, numbers: int) -> int:
+        """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted."""
+        return numbers * (4 if self.agreement is None else self.agreement.terms(0, numbers).dtype.itemsize)
+
     def charged(self, cohort: Iterable[int]) -> list[int | None]:
         """Return who pays for a round with this cohort: its clients, or everyone (None) where the cohort is secret.
 
@@ -70,8 +83,16 @@ class PrivacyPlan:
         return [None] if self.whole_population else list(cohort)
 
 
+def placement_of(privacy: PrivacyConfig) -> Placement:
+    """Return who clips and adds noise."""
+    return PLACES[privacy.trust] if privacy.on else "none"
+
+
 def plan(experiment: Experiment, units: UnitCounts, participations: int) -> PrivacyPlan:
     """Return the plan of a checked experiment (see `check`), its noise calibrated unless given.
+
+    A secure sum is a release of its own with the noise of its fewest summands. Who is in it is no secret of the server,
+    so it is never amplified.
 
     Args:
         experiment: What is asked for.
@@ -81,20 +102,22 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
 
     Raises:
         PrivacyError: If delta is not below 1 / n, or no noise meets epsilon.
+        ConfigError: If no secure sum can be made of a cohort.
     """
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
-    central = privacy.trust == "central"
+    placement = placement_of(privacy)
+    central, whole = privacy.trust == "central", privacy.trust != "local"
     everyone = federation.participation == 1
     secret = central and federation.sampling == "poisson"
-    steps = 1 if central else training.steps
+    steps = 1 if whole else training.steps
     rounds = experiment.rounds if secret else participations
-    rate = (federation.participation if secret else 1.0) if central else training.sampling_rate
+    rate = (federation.participation if secret else 1.0) if whole else training.sampling_rate
     delta = _delta(privacy.delta, units.users if privacy.unit == "user" else units.examples) if privacy.on else 0.0
     noise = privacy.noise_multiplier
     if noise is None:
         noise = calibrate(privacy.epsilon, delta, rate, steps * rounds) if privacy.on else 0.0
     return PrivacyPlan(
-        placement=("server" if central else "client") if privacy.on else "none",
+        placement=placement,
         unit=privacy.unit,
         noise_multiplier=noise,
         clip_norm=privacy.clip_norm,
@@ -107,6 +130,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         own_client=federation.partition == "users",
         whole_population=secret,
         cohorts="all" if everyone else federation.sampling,
+        agreement=agreement_of(experiment, units.clients, noise) if placement == "sum" else None,
     )
 
 
@@ -131,25 +155,31 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
 def _refusals(experiment: Experiment, *, linear_strategy: bool) -> list[str]:
     privacy, training = experiment.privacy, experiment.training
     partition = experiment.federation.partition
-    central, prefix = privacy.trust == "central", training.example == "prefix"
+    trust, whole, prefix = privacy.trust, privacy.trust != "local", training.example == "prefix"
     rules = [
         (
-            central and partition != "users",
-            f"privacy.trust=central clips one user's whole update, but federation.partition={partition} lets many "
+            whole and partition != "users",
+            f"privacy.trust={trust} clips one user's whole update, but federation.partition={partition} lets many "
             "users share it; set federation.partition=users, or privacy.trust=local",
         ),
         (
-            central and not linear_strategy,
-            f"privacy.trust=central adds noise to a sum, but strategy.name={experiment.strategy.name} is not an "
-            "average; choose an averaging strategy such as fedavg, or privacy.trust=local",
+            whole and not linear_strategy,
+            f"privacy.trust={trust} adds noise to a sum, but strategy.name={experiment.strategy.name} is not an "
+            "average of ours; choose an averaging strategy such as fedavg, or privacy.trust=local",
         ),
         (
-            central and privacy.unit == "example",
-            "privacy.unit=example needs per-example clipping, which privacy.trust=central does not do; "
+            whole and privacy.unit == "example",
+            f"privacy.unit=example needs per-example clipping, which privacy.trust={trust} does not do; "
             "set privacy.unit=user, or privacy.trust=local",
         ),
         (
-            not central and privacy.unit == "user" and prefix,
+            trust == "secure-aggregation" and experiment.federation.sampling == "poisson",
+            "privacy.trust=secure-aggregation sizes noise and threshold for a cohort known beforehand, but "
+            "federation.sampling=poisson draws its size, and a cohort that the server sees amplifies nothing; "
+            "set federation.sampling=fixed, or privacy.trust=central",
+        ),
+        (
+            not whole and privacy.unit == "user" and prefix,
             "privacy.unit=user with privacy.trust=local needs one example per user, but training.example=prefix makes "
             "many; set training.example=sequence, or privacy.unit=example",
         ),

@@ -6,16 +6,18 @@ from typing import Any
 
 from fedrec.privacy.groups import group_epsilon
 from fedrec.privacy.ledger import Ledger, Spent
-from fedrec.privacy.plan import PrivacyPlan
+from fedrec.privacy.plan import PLACES, PrivacyPlan
+from fedrec.privacy.statement_of_sums import masks, numbers_of, summing, uncovered
 
 UNPROTECTED = (
     "Nothing is protected: this run trained without differential privacy. Every update leaves its client as it is, and "
     "whoever sees an update or a model may learn about the users whose data trained it."
 )
 
+_NOTHING_ELSE = "Nothing else leaves a client: no loss, no number of examples, only "
+
 _BOUNDARY = {
-    "Released": "Nothing else leaves a client: no loss, no number of examples, only its parameters and the constant "
-    "weight 1.",
+    "Released": f"{_NOTHING_ELSE}its parameters and the constant weight 1.",
     "Not covered": "Outside the ledger are the validation and test users and the public users, who consented; the "
     "catalogue with its text and the pretrained text encoder, which are public; and the controls, which are computed "
     "without privacy for comparison only.",
@@ -67,7 +69,7 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         groups = _groups(plan, spent)
         numbers |= groups
         parts["Interactions"] = _multiplicity(groups)
-    said = Statement({**parts, **_BOUNDARY}, numbers)
+    said = Statement({**parts, **_boundary(plan)}, numbers)
     return replace(said, summary={**numbers, "statement": said.text})
 
 
@@ -75,13 +77,26 @@ def _settings(plan: PrivacyPlan) -> dict[str, Any]:
     on = plan.placement != "none"
     return {
         "unit": plan.unit if on else "none",
-        "trust": {"client": "local", "server": "central", "none": "none"}[plan.placement],
+        "trust": {place: trust for trust, place in PLACES.items()}.get(plan.placement, "none"),
         "adjacency": "add/remove" if on else "none",
         "delta": plan.delta,
         "noise_multiplier": plan.noise_multiplier,
         "clip_norm": plan.clip_norm if on else None,
         "sampling": {"cohorts": plan.cohorts, "rate": plan.sampling_rate, "amplifies": on and plan.sampling_rate < 1},
         "releases_per_unit": plan.count,
+        **({"secure_aggregation": numbers_of(plan.agreement)} if plan.agreement else {}),
+    }
+
+
+def _boundary(plan: PrivacyPlan) -> dict[str, str]:
+    """Return what the claim is not about."""
+    if plan.agreement is None:
+        return _BOUNDARY
+    return {
+        **_BOUNDARY,
+        "Released": f"{_NOTHING_ELSE}masked integers, keys, sealed shares and that it took part.",
+        "Not covered": f"{_BOUNDARY['Not covered']} {uncovered(plan.agreement)}",
+        "Masks": masks(plan.agreement),
     }
 
 
@@ -113,6 +128,8 @@ def _adjacency(plan: PrivacyPlan) -> str:
 
 
 def _adversary(plan: PrivacyPlan) -> str:
+    if plan.agreement is not None:
+        return summing(plan.agreement)
     if plan.placement == "server":
         return (
             "The server is trusted: it sees every user's update, clips each whole update to L2 norm "

@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from flwr.serverapp import Grid
 
+from fedrec.config import Experiment
+from fedrec.errors import PrivacyError
+from fedrec.privacy.plan import placement_of
 from fedrec.registry import Registry
 from simulations.options import RunOptions
 
@@ -13,3 +16,27 @@ Engine = Callable[[ServerWork, int, RunOptions], None]
 """Calls the work once, with a grid of so many clients whose node ids are the clients' numbers."""
 
 ENGINES: Registry[Engine] = Registry("engine", group="fedrec.engines")
+
+_SECRET: set[Engine] = set()
+
+
+def sums_in_secret(engine: Engine) -> Engine:
+    """Mark an engine whose grid is a `server.secret_sum.SecretSumGrid`."""
+    _SECRET.add(engine)
+    return engine
+
+
+def check_engine(experiment: Experiment, name: str) -> None:
+    """Find out before any work whether the engine exists and keeps from the server what it must not see.
+
+    Raises:
+        ConfigError: If there is no such engine.
+        PrivacyError: If the server would see what the experiment hides from it.
+    """
+    if ENGINES.get(name) not in _SECRET and placement_of(experiment.privacy) == "sum":
+        able = " or ".join(known for known in ENGINES.names() if ENGINES.get(known) in _SECRET)
+        message = (
+            f"the engine {name} hands the server every client's update, which privacy.trust=secure-aggregation hides "
+            f"from it; choose --engine {able}, or privacy.trust=local"
+        )
+        raise PrivacyError(message)

@@ -4,7 +4,7 @@ import os
 from functools import partial
 
 from clients.cohort import answer_cohort
-from simulations.engine.base import ENGINES, ServerWork
+from simulations.engine.base import ENGINES, ServerWork, sums_in_secret
 from simulations.engine.chunks import CHUNK_SIZES
 from simulations.engine.cohorts import Alone, CohortGrid
 from simulations.engine.device import usable
@@ -13,6 +13,7 @@ from simulations.options import RunOptions
 
 
 @ENGINES.register("inprocess")
+@sums_in_secret
 def inprocess(work: ServerWork, clients: int, options: RunOptions) -> None:
     """Run the server's work and the clients' in this process."""
     device = usable(options.device)
@@ -20,6 +21,7 @@ def inprocess(work: ServerWork, clients: int, options: RunOptions) -> None:
 
 
 @ENGINES.register("ray")
+@sums_in_secret
 def ray(work: ServerWork, clients: int, options: RunOptions) -> None:
     """Run the server's work here and the clients' on Ray actors, of this machine or of a cluster."""
     workers, device = options.workers or os.cpu_count() or 1, usable(options.device)

@@ -16,12 +16,16 @@ from clients.app import app, pack
 from clients.cohort import CohortRequest
 from clients.desk import desk_of
 from fedrec.data.interactions import IntArray
+from fedrec.errors import FederationError
+from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.training.task import CohortUpdate
 from server.grids import SummingGrid
+from server.secret_sum import SecretSum, SecretSumGrid
 from server.total import Adder, Total
 from server.update import Array
 from simulations.engine.chunks import CHUNK_SIZES, ChunkSize, chunks_of
 from simulations.engine.inprocess import InProcessGrid
+from simulations.engine.secret_sums import Encode
 from simulations.engine.work import Add, Answer, Parameters, Train, Work
 
 T = TypeVar("T")
@@ -33,6 +37,11 @@ Positions = Callable[[str, Sequence[int]], IntArray]
 def positions_of(run: str, clients: Sequence[int]) -> IntArray:
     """Return what the prepared run says."""
     return desk_of(run, "cpu").bench.positions(clients)
+
+
+def seed_of(run: str) -> int:
+    """Return the seed behind the clients' noise; here the server could read it too, in a deployment it must not."""
+    return desk_of(run, "cpu").bench.experiment.seed
 
 
 class Crew(Protocol):
@@ -57,7 +66,7 @@ class Alone:
             yield work(request, parameters)
 
 
-class CohortGrid(InProcessGrid, SummingGrid):
+class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
     """Clients that are trained in chunks.
 
     Args:
@@ -89,6 +98,25 @@ class CohortGrid(InProcessGrid, SummingGrid):
             for part in self._crew.do(Add(self._train, adder), batch.requests, batch.parameters, timeout):
                 total = total if part is None else total + part
         return total
+
+    def send_and_open(
+        self, messages: Sequence[Message], agreement: Agreement, *, timeout: float | None = None
+    ) -> SecretSum:
+        """Return the sum that the clients make in secret.
+
+        Raises:
+            SecureAggregationError: If the round is lost.
+            FederationError: If not all are told the same: only changes of one adapter add up.
+        """
+        batches = list(self._batches(messages))
+        if len(batches) != 1:
+            message = f"a secure sum needs one message for the whole cohort, got {len(batches)}"
+            raise FederationError(message)
+        batch = batches[0]
+        first = batch.requests[0]
+        work = Encode(self._train, agreement, first.round, seed_of(first.run))
+        parts = [part for part in self._crew.do(work, batch.requests, batch.parameters, timeout) if part is not None]
+        return work.open(list(batch.messages), parts, batch.parameters)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Return the replies, in the order of the messages."""

@@ -92,19 +92,20 @@ def test_an_option_that_it_does_not_have_is_refused_by_name(name):
         check_strategy(experiment)
 
 
+@pytest.mark.parametrize("trust", ["central", "secure-aggregation"])
 @pytest.mark.parametrize("name", NAMES)
-def test_central_privacy_is_kept_or_refused(name):
+def test_privacy_of_sums_is_kept_or_refused(name, trust):
     experiment = Experiment.model_validate(
         {
             "strategy": {"name": name},
-            "privacy": {"epsilon": 8, "trust": "central"},
+            "privacy": {"epsilon": 8, "trust": trust},
             "federation": {"partition": "users"},
         }
     )
     if STRATEGIES.get(name).linear:
         check_strategy(experiment)
     else:
-        with pytest.raises(ConfigError, match="central"):
+        with pytest.raises(ConfigError, match=trust):
             check_strategy(experiment)
 
 

@@ -116,8 +116,9 @@ def test_what_it_cannot_do_is_said(start: NewRun, name: str, options: dict[str, 
 
 
 def test_central_privacy_with_a_stranger_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="central"):
-        check_strategy(stranger("FedAvg", {"epsilon": 8, "trust": "central"}))
+    for trust in ("central", "secure-aggregation"):
+        with pytest.raises(PrivacyError, match=trust):
+            check_strategy(stranger("FedAvg", {"epsilon": 8, "trust": trust}))
 
 
 def test_what_is_no_strategy_is_refused() -> None:

@@ -56,6 +56,11 @@ def test_one_process_one_actor_and_two_give_the_same_bits_lines_and_ledger(
     assert outcome(*many.run(one_actor)) == many_steady
 
 
+def test_sums_made_in_secret_have_the_same_bits_in_one_process_and_on_actors(many: Many, crew: RayCrew) -> None:
+    changes = {"privacy": {"trust": "secure-aggregation"}, "federation": {"participation": 0.02}}
+    assert outcome(*many.run(crew, **changes)) == outcome(*many.run(Alone(), **changes))
+
+
 def test_an_actor_that_dies_in_a_round_is_replaced_and_changes_no_bit(
     many: Many, many_steady: Outcome, crew: RayCrew, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedrec.errors import ConfigError
 from fedrec.privacy.secagg import server
+from fedrec.privacy.secagg.checks import check_opens
 from fedrec.privacy.secagg.client import Client
 from fedrec.privacy.secagg.errors import TooFewClientsError
 from fedrec.privacy.secagg.graph import Ring
@@ -59,6 +60,26 @@ def test_the_masked_sum_is_the_plain_sum_or_nothing(drawn):
     assert opened.survivors == tuple(sorted(summed))
     plain = [sum(int(vectors[n][place]) for n in summed) % 2**terms.bits for place in range(terms.length)]
     assert opened.vector.tolist() == plain
+
+
+@frugal
+@given(rounds())
+def test_without_masks_the_same_rounds_are_lost(drawn):
+    terms, vectors, fates = drawn
+    left = [n for n in sorted(fates) if fates[n] == "stays"]
+    dropped = Dropouts(shared=[n for n in fates if fates[n] != "stays"])
+    lost = []
+    for attempt in (
+        lambda: masked_sum(terms, vectors, dropped),
+        lambda: check_opens(terms, tuple(sorted(vectors)), left),
+    ):
+        try:
+            attempt()
+        except TooFewClientsError as error:
+            lost.append(str(error))
+        else:
+            lost.append("")
+    assert lost[0] == lost[1]
 
 
 @frugal

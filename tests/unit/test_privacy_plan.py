@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fedrec.config import Experiment
-from fedrec.errors import PrivacyError
+from fedrec.errors import ConfigError, PrivacyError
 from fedrec.privacy.accounting import Release, epsilon
 from fedrec.privacy.plan import UnitCounts, check, plan
 
@@ -39,6 +39,60 @@ def test_false_claims_are_refused_with_advice(changes, advice):
         check(experiment(**changes), linear_strategy=True)
 
 
+SECURE = {"privacy__trust": "secure-aggregation", "federation__partition": "users"}
+
+
+def test_all_that_secure_sums_cannot_do_is_refused_at_once():
+    wrong = {
+        "federation__partition": "shards",
+        "federation__sampling": "poisson",
+        "privacy__unit": "example",
+        "privacy__noise_multiplier": 1.0,
+        "strategy__name": "median",
+    }
+    with pytest.raises(PrivacyError) as caught:
+        check(experiment(**SECURE | wrong), linear_strategy=False)
+    assert str(caught.value).count("\n- ") == 5
+    for advice in (
+        "secure-aggregation clips one user's whole update, but federation.partition=shards",
+        "set federation.partition=users",
+        "strategy.name=median is not an average",
+        "secure-aggregation does not do; set privacy.unit=user",
+        "set federation.sampling=fixed, or privacy.trust=central",
+        "keep privacy.epsilon alone",
+    ):
+        assert advice in str(caught.value)
+
+
+def test_secure_sums_are_gaussian_releases_of_the_noise_of_their_fewest_summands():
+    secure = experiment(**SECURE, federation__participation=0.25, training__steps=5)
+    planned = plan(secure, UnitCounts(users=660, examples=60_000, clients=660), participations=12)
+    assert (planned.placement, planned.sampling_rate, planned.count) == ("sum", 1.0, 12)
+    assert planned.release == Release(planned.noise_multiplier, 1.0, 1)
+    assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 1.0, 12)], planned.delta).pld <= 8
+    assert planned.charged([4, 7]) == [4, 7]
+    # 165 clients, of which 132 stay and 131 of these are honest
+    agreed = planned.agreement
+    assert (agreed.cohort, agreed.threshold, agreed.colluding) == (165, 132, 1)
+    assert agreed.grid.deviation == pytest.approx(planned.noise_multiplier / math.sqrt(131))
+    # The same noise as central trust with fixed cohorts: only who adds it differs.
+    central = plan(experiment(**CENTRAL, federation__participation=0.25), UNITS, participations=12)
+    assert central.noise_multiplier == planned.noise_multiplier
+
+
+@pytest.mark.parametrize(("bits", "size"), [(32, 4), (33, 8), (16, 2)])
+def test_masked_integers_have_the_size_of_their_bits(bits, size):
+    secure = experiment(**SECURE, privacy__secure_aggregation={"bits": bits}, training__steps=5)
+    planned = plan(secure, UnitCounts(users=660, examples=60_000, clients=20), participations=1)
+    assert planned.upload_bytes(10) == 10 * size
+    assert plan(experiment(), UNITS, participations=1).upload_bytes(10) == 40
+
+
+def test_a_single_client_has_no_secret_sum():
+    with pytest.raises(ConfigError, match="a sum over 1 client"):
+        plan(experiment(**SECURE), UnitCounts(users=660, examples=60_000, clients=1), participations=1)
+
+
 def test_a_median_of_raw_updates_has_no_central_claim():
     with pytest.raises(PrivacyError, match=r"strategy\.name=median is not an average"):
         check(experiment(**CENTRAL, strategy__name="median"), linear_strategy=False)
@@ -60,6 +114,7 @@ def test_all_reasons_are_given_at_once():
         {"training__example": "prefix", "privacy__unit": "example"},
         {"training__optimizer": "adam"},
         CENTRAL | {"training__optimizer": "adam", "training__example": "prefix"},
+        {"privacy__trust": "secure-aggregation", "federation__partition": "users", "training__example": "prefix"},
         {"privacy__epsilon": math.inf, "privacy__noise_multiplier": 1.0},
     ],
 )

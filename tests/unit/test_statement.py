@@ -72,6 +72,57 @@ def test_central_claim_says_who_is_trusted_and_what_amplifies():
     assert said.summary["releases_per_unit"] == planned.count == 2
 
 
+SECURE = {"epsilon": 4.0, "trust": "secure-aggregation"}
+
+
+def test_secure_sums_say_who_is_trusted_with_what():
+    federation = {"partition": "users", "participation": 0.5}
+    planned, said = claimed({"rounds": 4, "privacy": SECURE, "federation": federation}, charges=((0, range(10)),))
+    assert said.summary["trust"] == "secure-aggregation"
+    assert said.summary["sampling"] == {"cohorts": "fixed", "rate": 1.0, "amplifies": False}
+    numbers = said.summary["secure_aggregation"]
+    assert (numbers["cohort"], numbers["threshold"], numbers["colluding"], numbers["neighbours"]) == (10, 8, 1, 9)
+    assert (numbers["bits"], numbers["masked_rounds"]) == (32, 1)
+    for part in (
+        "The server is trusted to follow the protocol, and with no client's update (semi-honest)",
+        f"rounds it to multiples of {planned.agreement.grid.step:g}",
+        "learns their sum modulo 2^32 over at least 8 of a round's 10 clients, or nothing",
+        f"those of 8 clients, less 1 that may be known, make Gaussian noise of {planned.noise_multiplier:.4g} times",
+        "holds against the server together with any client of a round",
+        "Cohorts have a fixed size, for which no amplification",
+        "who takes part in a round are not hidden",
+        "only masked integers, keys, sealed shares and that it took part",
+        "a server that lies about public keys",
+        "clients that lie about their own numbers",
+        "asked for again, after a crash, with other clients left",
+        "it computes the masks of the first of 4 rounds; in the others the same integers, noise included, are added",
+    ):
+        assert part in said.text
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words_"),
+    [
+        ({"colluding": 0}, "not against a client of the same round, who knows its own share"),
+        ({"colluding": 3}, "together with up to 3 clients of a round"),
+        ({"masked_rounds": 0}, "it computes the masks of none of 30 rounds"),
+        ({"masked_rounds": 3}, "it computes the masks of the first 3 of 30 rounds"),
+        ({"masked_rounds": 50}, "it computes the masks of all 30 rounds"),
+    ],
+)
+def test_secure_sums_say_what_was_chosen(chosen, words_):
+    privacy = {**SECURE, "secure_aggregation": chosen}
+    assert words_ in claimed({"privacy": privacy, "federation": {"partition": "users"}})[1].text
+
+
+def test_a_sparse_graph_of_masks_is_said_to_be_one():
+    units = UnitCounts(users=500, examples=500, clients=500)
+    _, said = claimed({"privacy": SECURE, "federation": {"partition": "users"}}, units=units)
+    few = said.summary["secure_aggregation"]["neighbours"]
+    assert few < 200
+    assert f"that a client's {few} neighbours, drawn at random" in said.text
+
+
 @pytest.mark.parametrize(
     ("participation", "words_"),
     [(0.5, "Cohorts have a fixed size, for which no amplification"), (1.0, "Every user is in every round, without")],

@@ -86,6 +86,40 @@ def check_survivors(
         raise TooFewClientsError(message)
 
 
+def check_rebuilds(terms: Terms, client: int, found: int, holders: int) -> None:
+    """Refuse to go on where fewer shares of a client's secret were revealed than rebuild it.
+
+    Raises:
+        TooFewClientsError: Saying how many are needed.
+    """
+    needed = terms.shares_needed(holders)
+    if found < needed:
+        message = (
+            f"round {terms.round}: {found} of {holders} clients revealed shares of client {client}'s "
+            f"secret, but {needed} rebuild it; the round is lost"
+        )
+        raise TooFewClientsError(message)
+
+
+def check_opens(terms: Terms, clients: tuple[int, ...], survivors: Sequence[int]) -> None:
+    """Refuse survivors whose sum the protocol would not open if all clients shared and all survivors revealed.
+
+    For simulations that leave out the masks: they lose the same rounds.
+
+    Raises:
+        TooFewClientsError: If they are too few, fall apart, or are too few of one client's neighbours.
+        TamperedError: If there are more clients than invited, or survivors that are none of them.
+    """
+    if len(clients) > terms.cohort:
+        message = f"round {terms.round} invites {terms.cohort} clients, got {len(clients)}"
+        raise TamperedError(message)
+    check_survivors(terms, clients, clients, survivors)
+    ring, staying = terms.ring(clients), frozenset(survivors)
+    for client in clients:
+        holders = ring.holders(client)
+        check_rebuilds(terms, client, len(staying.intersection(holders)), len(holders))
+
+
 def _check_present(clients: Sequence[int], own: int, what: str) -> None:
     if own not in clients:
         message = f"client {own} is missing among those that {what}, yet it is asked to go on"

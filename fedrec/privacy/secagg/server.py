@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedrec.privacy.secagg.checks import check_enough, check_known, check_roster, check_survivors
-from fedrec.privacy.secagg.errors import TamperedError, TooFewClientsError
+from fedrec.privacy.secagg.checks import (
+    check_enough,
+    check_known,
+    check_rebuilds,
+    check_roster,
+    check_survivors,
+)
+from fedrec.privacy.secagg.errors import TamperedError
 from fedrec.privacy.secagg.graph import Ring
 from fedrec.privacy.secagg.masks import mask_private, pair_mask, self_mask, self_tag
 from fedrec.privacy.secagg.messages import (
@@ -141,14 +147,8 @@ def _clients(roster: Roster) -> tuple[int, ...]:
 
 
 def _rebuilt(terms: Terms, client: int, shares: Mapping[int, bytes], holders: tuple[int, ...]) -> bytes:
-    needed = terms.shares_needed(len(holders))
-    if len(shares) < needed:
-        message = (
-            f"round {terms.round}: {len(shares)} of {len(holders)} clients revealed shares of client {client}'s "
-            f"secret, but {needed} rebuild it; the round is lost"
-        )
-        raise TooFewClientsError(message)
-    return rebuild(dict(sorted(shares.items())[:needed]), holders)
+    check_rebuilds(terms, client, len(shares), len(holders))
+    return rebuild(dict(sorted(shares.items())[: terms.shares_needed(len(holders))]), holders)
 
 
 def _check_post(sender: int, shares: Sequence[SealedShare], ring: Ring) -> None:

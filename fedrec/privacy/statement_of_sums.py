@@ -1,0 +1,78 @@
+"""What may be claimed where the server learns sums alone: the part of the statement about secure aggregation."""
+
+from typing import Any
+
+from fedrec.privacy.secagg.agreement import Agreement
+
+
+def numbers_of(agreement: Agreement) -> dict[str, Any]:
+    """Return what `summary.json` says of it."""
+    return {
+        "cohort": agreement.cohort,
+        "threshold": agreement.threshold,
+        "colluding": agreement.colluding,
+        "neighbours": agreement.cohort - 1 if agreement.neighbours is None else agreement.neighbours,
+        "bits": agreement.bits,
+        "step": agreement.grid.step,
+        "noise_share": agreement.grid.deviation,
+        "masked_rounds": agreement.masked_rounds,
+    }
+
+
+def summing(agreement: Agreement) -> str:
+    """Return who is trusted with what."""
+    fewest, clip_norm = agreement.threshold, agreement.clip_norm
+    return (
+        "The server is trusted to follow the protocol, and with no client's update (semi-honest): each client clips "
+        f"its whole update to L2 norm {clip_norm:g}, rounds it to multiples of {agreement.grid.step:g}, adds its share "
+        "of the noise and hides the integers under masks, so that the server learns their sum modulo "
+        f"2^{agreement.bits} over at least {fewest} of a round's {agreement.cohort} clients, or nothing. The shares "
+        f"are sized for the fewest: {_counted(agreement)} make Gaussian noise of {agreement.noise_multiplier:.4g} "
+        f"times the norm, and more of them more. {_against(agreement)}"
+    )
+
+
+def uncovered(agreement: Agreement) -> str:
+    """Return what the claim says nothing about."""
+    sparse = (
+        ""
+        if agreement.neighbours is None
+        else f"that a client's {agreement.neighbours} neighbours, drawn at random, are nearly all gone or colluding "
+        "(a chance below one in a million a round); "
+    )
+    return (
+        "Nor are covered: a server that lies about public keys, or about who is left; clients that lie about their own "
+        f"numbers; {sparse}and a round whose sum was opened and that is asked for again, after a crash, with other "
+        "clients left."
+    )
+
+
+def masks(agreement: Agreement) -> str:
+    """Return in how many rounds a simulation really computed the masks."""
+    masked, rounds = agreement.masked_rounds, agreement.rounds
+    if masked >= rounds:
+        return f"This is a simulation, and it computes the masks of all {rounds} rounds."
+    which = {0: "none", 1: "the first"}.get(masked, f"the first {masked}")
+    return (
+        f"This is a simulation: it computes the masks of {which} of {rounds} rounds; in the others the same integers, "
+        "noise included, are added without masks, which gives the same sum."
+    )
+
+
+def _counted(agreement: Agreement) -> str:
+    if not agreement.colluding:
+        return f"those of {agreement.threshold} clients"
+    return f"those of {agreement.threshold} clients, less {agreement.colluding} that may be known,"
+
+
+def _against(agreement: Agreement) -> str:
+    if not agreement.colluding:
+        return (
+            "The claim holds against the server by itself and whoever sees the models, but not against a client of the "
+            "same round, who knows its own share."
+        )
+    helpers = "any client" if agreement.colluding == 1 else f"up to {agreement.colluding} clients"
+    return (
+        f"The claim holds against the server together with {helpers} of a round, against these alone, and against "
+        "whoever sees the models."
+    )

@@ -1,0 +1,161 @@
+"""What a whole sweep costs in privacy: its trials were trained on the same users, so they compose.
+
+The bound is basic composition (Dwork and Roth 2014, theorem 3.16): epsilons and deltas add up. Beside it, where every
+ledger holds one kind of release, stands the epsilon of all releases together at that same delta, which is tighter.
+
+Composition is of mechanisms whose noise is independent. Noise is drawn by name from the seed, so two private trials
+with one seed have the same noise but for its scale: whoever holds both can cancel it. Sharing seeds makes trials
+comparable, and that is what a simulation is for; as a release it promises nothing.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.statement import words
+from fedrec.reporting.frontier import Result
+from fedrec.reporting.wording import look, number
+
+MOST_KINDS = 64
+"""Different releases that are composed exactly; more of them take minutes."""
+
+Exposure = Mapping[str, tuple[Release, ...]]
+"""Fingerprint of a trial -> all that its most exposed unit's data went into; what is not known is left out."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """All private trials with one unit, as if each had noise of its own.
+
+    Attributes:
+        trials: How many.
+        epsilon: Sum of their claims.
+        delta: Sum of their deltas.
+        tighter: Epsilon of all their releases together at that delta; nan where it is not known.
+    """
+
+    trials: int
+    epsilon: float
+    delta: float
+    tighter: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep costs: `units` by what a neighbour adds or removes, trials by what can be said of them.
+
+    Attributes:
+        units: Unit -> its private trials, composed.
+        open_trials: Finished trials without privacy.
+        unfinished: Trials that claim nothing yet.
+        shared: Private trials that share their seed, and with it their noise, with another.
+    """
+
+    units: Mapping[str, Composed]
+    open_trials: int
+    unfinished: int
+    shared: int
+
+    @property
+    def promises(self) -> bool:
+        """Whether anything is promised if all finished trials are released as they are."""
+        return not self.open_trials and not self.shared
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same for programs."""
+        return {
+            "units": {
+                unit: {
+                    "trials": of.trials,
+                    "epsilon_sum": of.epsilon,
+                    "delta_sum": of.delta,
+                    "epsilon_composed": None if math.isnan(of.tighter) else of.tighter,
+                    "epsilon_if_all_released": of.epsilon if self.promises else math.inf,
+                }
+                for unit, of in self.units.items()
+            },
+            "trials_without_privacy": self.open_trials,
+            "trials_unfinished": self.unfinished,
+            "trials_sharing_noise": self.shared,
+            "statement": " ".join(self.sentences()),
+        }
+
+    def sentences(self) -> list[str]:
+        """Return the cost in words, a paragraph an entry."""
+        told = []
+        if self.units:
+            told.append(
+                "Trials on the same users compose: what one of them reveals about a person adds to what the others "
+                "reveal. "
+                + " ".join(_sum(unit, of) for unit, of in self.units.items())
+                + " Publishing only the best trial is no cheaper, if it was chosen by looking at what the others made."
+            )
+        if self.shared:
+            told.append(
+                f"That sum needs noise of its own in every trial, and {self.shared} private trials here share a seed, "
+                "and with it their noise, with another: whoever holds two of them can cancel it. Such trials are good "
+                "for comparing, which is what a simulation does. Released together as they are, they promise nothing: "
+                "epsilon is infinity. Release one trial a seed at most, or run what is to be released with seeds of "
+                "its own."
+            )
+        if self.open_trials:
+            told.append(
+                f"{_trials(self.open_trials)} trained without privacy, for comparison; releasing any of them protects "
+                "nobody."
+            )
+        if self.unfinished:
+            told.append(f"{_trials(self.unfinished)} did not finish; what they spent so far is not in these numbers.")
+        return told or ["No trial has finished, so nothing was claimed yet."]
+
+
+def cost_of(results: Sequence[Result], exposure: Exposure) -> Cost:
+    """Return the cost of releasing all finished trials."""
+    finished = [result for result in results if result.summary is not None]
+    private = [result for result in finished if math.isfinite(result.epsilon)]
+    seeds = Counter(result.seed for result in private)
+    units = dict.fromkeys(str(look(result.summary, "privacy", "unit")) for result in private)
+    return Cost(
+        units={
+            unit: _composed([r for r in private if look(r.summary, "privacy", "unit") == unit], exposure)
+            for unit in units
+        },
+        open_trials=len(finished) - len(private),
+        unfinished=len(results) - len(finished),
+        shared=sum(count for count in seeds.values() if count > 1),
+    )
+
+
+def _composed(results: Sequence[Result], exposure: Exposure) -> Composed:
+    delta = math.fsum(number(look(result.summary, "privacy", "delta")) for result in results)
+    total = math.fsum(result.epsilon for result in results)
+    return Composed(len(results), total, delta, _tighter([exposure.get(r.fingerprint) for r in results], delta))
+
+
+def _tighter(exposures: Sequence[tuple[Release, ...] | None], delta: float) -> float:
+    """Return the epsilon of everything together; nan where a ledger is missing or mixes releases.
+
+    Of one kind of release the most exposed unit has the most, so it bounds every unit in every composition; of
+    several kinds no unit need be the worst in all of them.
+    """
+    releases = [release for found in exposures for release in found or ()]
+    known = all(found is not None and len(found) <= 1 for found in exposures)
+    if not known or len(set(releases)) > MOST_KINDS or not 0 < delta < 1:
+        return math.nan
+    return epsilon(releases, delta).pld
+
+
+def _sum(unit: str, of: Composed) -> str:
+    one = "training example" if unit == "example" else unit
+    tighter = "" if math.isnan(of.tighter) else f", and composing their ledgers gives {words(of.tighter)}"
+    return (
+        f"If {_trials(of.trials)} with {unit}-level privacy were all released, each with noise of its own, the "
+        f"worst case for one {one} would be epsilon {words(of.epsilon)} at delta {of.delta:.4g}: the claims add up"
+        f"{tighter}."
+    )
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial" if count == 1 else f"{count} trials"

@@ -1,0 +1,100 @@
+"""The page of a sweep: one HTML file like a run's report, with the same look, to be read anywhere and offline."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from fedrec.evaluation.significance import Interval
+from fedrec.reporting.frontier import Curve, Point, Result, frontier, groups_of, metric_of, score
+from fedrec.reporting.frontier_cost import Cost
+from fedrec.reporting.frontier_figures import frontier_charts, group_frontiers
+from fedrec.reporting.frontier_table import in_order
+from fedrec.reporting.frontier_template import FRONTIER
+from fedrec.reporting.page import PAGE
+from fedrec.reporting.tables import CASES
+from fedrec.reporting.wording import DASH, epsilon_text, listed, metric_label, number, score_text
+
+CASE = "last20"
+"""The case that sentences and groups are about."""
+
+
+def render_frontier(
+    name: str, results: Sequence[Result], failures: Sequence[Mapping[str, str]], cost: Cost, asked: str
+) -> str:
+    """Return the page.
+
+    Args:
+        name: Of the sweep.
+        results: All its trials; those that are not finished are listed and nothing more.
+        failures: `trial` and `message` of each that failed.
+        cost: What all of them cost together.
+        asked: The sweep as a file.
+    """
+    metric, ordered = metric_of(results), in_order(results)
+    curves = frontier(ordered)
+    templates = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    macros = PAGE[: PAGE.index("<!doctype html>")]
+    groups = groups_of(ordered, CASE)
+    return templates.from_string(macros + FRONTIER).render(
+        name=name,
+        results=ordered,
+        varied=listed(sorted({key for result in ordered for key in result.point})),
+        answer=answer(ordered, curves, metric),
+        failures=failures,
+        cost=cost.sentences(),
+        charts=frontier_charts(curves, metric) if curves else [],
+        rows=[_row(curve, point, metric) for curve in curves for point in curve.points],
+        groups=[chart for curve in curves for chart in group_frontiers(curve, groups, CASE, metric)],
+        trials=[_trial(result, metric) for result in ordered],
+        metric=metric_label(metric),
+        case=CASE,
+        cases=CASES,
+        asked=asked,
+        policy=next(line for line in PAGE.splitlines() if "Content-Security-Policy" in line),
+        style=PAGE.partition("<style>")[2].partition("</style>")[0],
+        script=PAGE.rpartition("<script>")[2].partition("</script>")[0],
+        plotly=get_plotlyjs(),
+    )
+
+
+def answer(results: Sequence[Result], curves: Sequence[Curve], metric: str) -> list[str]:
+    """Return what was found, a sentence a setting: its scores from the least epsilon to none."""
+    finished = sum(result.summary is not None for result in results)
+    sentences = [f"{finished} of {len(results)} trials finished."]
+    for curve in curves:
+        scores = []
+        for point in curve.points:
+            found = point.over_seeds(score(CASE, metric))
+            where = "without privacy" if math.isinf(point.epsilon) else f"at epsilon {epsilon_text(point.epsilon)}"
+            scores.append(f"{_cell(found)['mean']} {_cell(found)['interval']} {where}".replace("  ", " "))
+        setting = f"With {curve.label}, " if curve.label else ""
+        sentences.append(f"{setting}{metric_label(metric)} on {CASES[CASE]} is {', '.join(scores)}.")
+    return sentences
+
+
+def _row(curve: Curve, point: Point, metric: str) -> dict[str, Any]:
+    return {
+        "setting": curve.label or "Federated",
+        "epsilon": "∞" if math.isinf(point.epsilon) else epsilon_text(point.epsilon),
+        "seeds": len(point.results),
+        "cells": [_cell(point.over_seeds(score(case, metric))) for case in CASES],
+    }
+
+
+def _cell(found: Interval) -> dict[str, str]:
+    without = math.isnan(found.low + found.high)
+    return {"mean": score_text(found.mean), "interval": "" if without else f"[{found.low:.3f}, {found.high:.3f}]"}
+
+
+def _trial(result: Result, metric: str) -> dict[str, str]:
+    if result.summary is None:
+        return {"label": result.label, "folder": "", "epsilon": "not finished", "score": DASH}
+    return {
+        "label": result.label,
+        "folder": result.folder,
+        "epsilon": "none" if math.isinf(result.epsilon) else epsilon_text(result.epsilon),
+        "score": score_text(number(score(CASE, metric)(result.summary))),
+    }

@@ -1,0 +1,121 @@
+"""`fedrec sweep`. Imports of weight happen inside, see `simulations.cli`."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from simulations.cli_options import DeviceOption, Json, Quiet, Settings
+from simulations.exits import naming
+
+if TYPE_CHECKING:
+    from simulations.sweep.conduct import Finished
+
+Result = dict[str, Any]
+
+Over = Annotated[
+    list[str],
+    typer.Option(
+        "--over",
+        metavar="PATH=VALUE,VALUE",
+        help="Vary one key of the experiment, such as privacy.epsilon=1,8,inf; may be repeated, for a grid.",
+    ),
+]
+
+
+def sweep(  # noqa: PLR0913 - one argument each
+    source: Annotated[str, typer.Argument(metavar="[SCENARIO_OR_FILE]", hidden=True)] = "movielens",
+    over: Over = [],  # noqa: B006 - typer copies it
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", show_default=False, help="Directory of the sweep; sweeps/NAME-FINGERPRINT if not given."
+        ),
+    ] = None,
+    *,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, show_default=False, help="Trials at once; one a core."),
+    ] = None,
+    device: DeviceOption = "cpu",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> Result:
+    """Run a grid of experiments and draw the frontier: utility against epsilon.
+
+    SCENARIO_OR_FILE is as for `fedrec run`; a file may say what to vary, too: seed = [0, 1, 2] in a section
+    [sweep.over]. Every experiment is checked before the first one runs. Each trial is a run directory of its own.
+
+    The same command goes on with a sweep that was interrupted or killed: finished trials are not run again, begun ones
+    go on from their checkpoints, failed ones are tried again. With more values in --over the sweep in --out grows.
+
+    \b
+    Examples:
+      fedrec sweep --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2 --out sweeps/frontier
+      fedrec sweep smoke --over privacy.clip_norm=0.5,1 --over adapter.rank=1,4 --set rounds=10 --workers 2
+      fedrec sweep my-sweep.toml
+      fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from simulations.console import RichProgress
+    from simulations.plugins import SCENARIOS, registries_of
+    from simulations.sweep.conduct import SweepOptions
+    from simulations.sweep.conduct import sweep as carry_out
+    from simulations.sweep.grid import read_asked
+    from simulations.sweep.plan import plan_sweep
+
+    plan = plan_sweep(read_asked(source, settings, over, SCENARIOS), registries_of())
+    options = SweepOptions(out=out, workers=workers, device=device)
+    with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
+        finished = carry_out(plan, options, progress)
+    result = _result(finished)
+    if not json:
+        _show(finished, result)
+    finished.require_whole()
+    return result
+
+
+def _result(finished: "Finished") -> Result:
+    from fedrec.reporting.frontier import frontier, metric_of, points_json
+
+    path = finished.directory.path
+    return {
+        "sweep": str(path),
+        "trials": len(finished.results),
+        "finished": sum(result.summary is not None for result in finished.results),
+        "failures": finished.failures,
+        "frontier": points_json(frontier(finished.results), metric_of(finished.results)),
+        "privacy": finished.cost.to_json(),
+        "table": str(path / "trials.parquet"),
+        "report": str(path / "report.html"),
+    }
+
+
+def _show(finished: "Finished", result: Result) -> None:
+    from fedrec.reporting.tables import CASES
+    from fedrec.reporting.wording import epsilon_text, metric_label, number
+    from simulations.show import show_facts, show_table, show_text
+
+    if result["frontier"]:
+        metric = metric_label(result["frontier"][0]["metric"])
+        rows = [
+            [
+                point["setting"] or "Federated",
+                epsilon_text(point["epsilon"]),
+                str(point["seeds"]),
+                *(_cell(*(number(point[case][end]) for end in ("mean", "low", "high"))) for case in CASES),
+            ]
+            for point in result["frontier"]
+        ]
+        columns = ["", "epsilon", "seeds", *(f"{metric}, {case}" for case in CASES.values())]
+        show_table("Test users, mean and 95 % interval over seeds", columns, rows)
+    for paragraph in finished.cost.sentences():
+        show_text(paragraph)
+    show_facts({"Sweep": result["sweep"], "Table": result["table"], "Report": result["report"]})
+
+
+def _cell(mean: float, low: float, high: float) -> str:
+    from fedrec.reporting.wording import score_text
+
+    return score_text(mean) + ("" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]")

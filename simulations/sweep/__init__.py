@@ -1,0 +1,1 @@
+"""`fedrec sweep`: a grid of experiments, each a run of its own, several at once, resumable, read together."""

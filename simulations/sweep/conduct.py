@@ -1,0 +1,193 @@
+"""A whole sweep: run what is missing, several trials at once, then write what all of them say together."""
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedrec.errors import FedrecError
+from fedrec.files import write_whole
+from fedrec.places import default_cache
+from fedrec.privacy.ledger import Ledger
+from fedrec.progress import Progress
+from fedrec.reporting.frontier import Result
+from fedrec.reporting.frontier_cost import Cost, Exposure, cost_of
+from fedrec.reporting.frontier_page import render_frontier
+from fedrec.reporting.frontier_table import table_of, timings_of, write_table
+from simulations.sweep.directory import SweepDirectory
+from simulations.sweep.plan import Plan, Trial
+from simulations.sweep.sharing import preparation_key
+from simulations.sweep.trial import TrialWork
+from simulations.sweep.workers import Crew, Outcome, worker_context
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class TrialsFailed(FedrecError):  # noqa: N818 - the others succeeded
+    """Some trials of a sweep failed; the others are finished and written."""
+
+
+class SweepInterrupted(FedrecError):  # noqa: N818 - no error: the user asked for it
+    """The user stopped a sweep, whose trials were saved."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is carried out: nothing here changes a result.
+
+    Attributes:
+        out: The sweep's directory; `sweeps/<name>-<fingerprint>` if not given, so the same sweep finds its own again.
+        cache: Cache of downloads and item vectors.
+        workers: Trials at once; the number of cores if not given.
+        device: Where clients train, `cpu` or `cuda`.
+        context: How worker processes are started.
+    """
+
+    out: Path | None = None
+    cache: Path = field(default_factory=default_cache)
+    workers: int | None = None
+    device: str = "cpu"
+    context: Any = field(default_factory=worker_context)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sweep's directory, its trials in the grid's order, the failures by fingerprint, and what all cost together."""
+
+    directory: SweepDirectory
+    results: tuple[Result, ...]
+    failures: dict[str, dict[str, str]]
+    cost: Cost
+
+    def require_whole(self) -> None:
+        """Raise TrialsFailed if any trial failed."""
+        if self.failures:
+            reasons = "\n".join(f"- {one['trial']}: {one['message']}" for one in self.failures.values())
+            message = (
+                f"{len(self.failures)} of {len(self.results)} trials failed; the others are in "
+                f"{self.directory.path / 'report.html'}, and the same command tries the failed ones again:\n{reasons}"
+            )
+            raise TrialsFailed(message)
+
+
+def sweep(plan: Plan, options: SweepOptions, progress: Progress) -> Finished:
+    """Run the trials that the directory lacks, and write its tables and report.
+
+    Raises:
+        RunError: If the directory cannot be used.
+        SweepInterrupted: If a stop was wished. What was finished is written all the same.
+    """
+    directory = SweepDirectory((options.out or _place(plan)).absolute())
+    with directory.opened(plan) as lock, _one_thread_each():
+        work = TrialWork(directory, plan.name, options.cache, options.device)
+        crew = Crew(work, options.workers or os.cpu_count() or 1, lock, options.context)
+        failures = _carry_out(crew, directory, plan, progress)
+        results = _results(directory, plan)
+        finished = Finished(directory, results, failures, cost_of(results, _exposure(directory, results)))
+        _write(finished, plan)
+    if crew.stopping and any(result.summary is None for result in finished.results):
+        message = "interrupted; what every trial had is saved, and the same command goes on with it"
+        raise SweepInterrupted(message)
+    return finished
+
+
+def in_turn(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials so that those who prepare different things come first, and nobody waits without need."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for trial in trials:
+        key = preparation_key(trial.experiment)
+        turns.append(seen[key])
+        seen[key] += 1
+    return [trial for _, trial in sorted(zip(turns, trials, strict=True), key=lambda entry: entry[0])]
+
+
+def _place(plan: Plan) -> Path:
+    return Path("sweeps") / f"{plan.name}-{plan.fingerprint[:8]}"
+
+
+def _carry_out(
+    crew: Crew[Trial], directory: SweepDirectory, plan: Plan, progress: Progress
+) -> dict[str, dict[str, str]]:
+    missing = [trial for trial in plan.trials if not directory.is_finished(trial.fingerprint)]
+    done, total, failed = len(plan.trials) - len(missing), len(plan.trials), {}
+
+    def hear(trial: Trial, heard: Any) -> None:
+        if isinstance(heard, str):
+            progress("note", 0, 0, heard)
+        else:
+            step, so_far, end = heard
+            progress("trials", done, total, f"{trial.label}: {step} {so_far}/{end}")
+
+    progress("trials", done, total)
+    for trial, outcome in crew(in_turn(missing), hear):
+        if outcome.state == "failed":
+            failed[trial.fingerprint] = _failure(trial, outcome)
+            progress("note", 0, 0, f"{trial.label} failed: {outcome.message}")
+        if outcome.state != "interrupted":
+            done += 1
+        progress("trials", done, total, trial.label)
+    return {trial.fingerprint: failed[trial.fingerprint] for trial in plan.trials if trial.fingerprint in failed}
+
+
+def _failure(trial: Trial, outcome: Outcome) -> dict[str, str]:
+    told = {key: value for key, value in asdict(outcome).items() if key != "state" and value}
+    return {"trial": trial.label, **told}
+
+
+def _results(directory: SweepDirectory, plan: Plan) -> tuple[Result, ...]:
+    return tuple(
+        Result(
+            fingerprint=trial.fingerprint,
+            point=trial.point,
+            seed=trial.experiment.seed,
+            label=trial.label,
+            folder=directory.run(trial.fingerprint).relative_to(directory.path).as_posix(),
+            summary=directory.summary(trial.fingerprint),
+        )
+        for trial in plan.trials
+    )
+
+
+def _exposure(directory: SweepDirectory, results: Sequence[Result]) -> Exposure:
+    """Return what each private trial's ledger says that its most exposed unit's data went into."""
+    found = {}
+    for result in results:
+        file = directory.run(result.fingerprint) / "ledger.json"
+        if math.isfinite(result.epsilon) and result.summary is not None and file.is_file():
+            ledger = Ledger.from_json(file.read_text(encoding="utf-8"))
+            found[result.fingerprint] = ledger.epsilon(result.summary["privacy"]["delta"]).releases
+    return found
+
+
+def _write(finished: Finished, plan: Plan) -> None:
+    path = finished.directory.path
+    failures = path / "failures.json"
+    if finished.failures:
+        write_whole(failures, json.dumps(finished.failures, indent=1) + "\n")
+    else:
+        failures.unlink(missing_ok=True)
+    write_table(path / "trials.parquet", table_of(finished.results))
+    write_table(path / "timings.parquet", timings_of(finished.results))
+    told = list(finished.failures.values())
+    page = render_frontier(plan.name, finished.results, told, finished.cost, plan.to_toml())
+    write_whole(path / "report.html", page)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let workers that are started meanwhile use one thread each, unless the user's environment says otherwise."""
+    unset = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
+    try:
+        yield
+    finally:
+        for name in unset:
+            del os.environ[name]

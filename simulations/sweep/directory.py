@@ -1,0 +1,123 @@
+"""A sweep is a directory.
+
+```
+sweep.toml                        what was asked: an experiment, what is varied, and each trial's fingerprint and point
+trials/<fingerprint>/             a run directory each, named by the first 16 digits of its experiment's fingerprint
+trials.parquet                    a row a trial; its bytes depend on the experiments and on nothing else
+timings.parquet  failures.json    what each trial took; why trials failed, if any did
+report.html                       the frontier: utility against epsilon
+prepared/                         what trials have in common, linked into their run directories; may be deleted
+```
+"""
+
+import contextlib
+import fcntl
+import json
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedrec.errors import RunError
+from fedrec.files import write_whole
+from simulations.sweep.grid import label
+from simulations.sweep.plan import Plan
+
+PATIENCE = 15.0
+"""Seconds that the workers of a sweep that was killed may take to notice."""
+
+SHOWN_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """Where things lie in a sweep's directory."""
+
+    path: Path
+
+    @property
+    def shared(self) -> Path:
+        """Prepared folders by preparation key."""
+        return self.path / "prepared"
+
+    @property
+    def asked(self) -> Path:
+        """What the sweep is."""
+        return self.path / "sweep.toml"
+
+    def run(self, fingerprint: str) -> Path:
+        """Return the run directory of the experiment with this fingerprint."""
+        return self.path / "trials" / fingerprint[:16]
+
+    def is_finished(self, fingerprint: str) -> bool:
+        """Return whether a trial needs no more work."""
+        return all((self.run(fingerprint) / file).is_file() for file in ("summary.json", "report.html"))
+
+    def summary(self, fingerprint: str) -> dict[str, Any] | None:
+        """Return a trial's `summary.json`; None if it is not finished."""
+        if not self.is_finished(fingerprint):
+            return None
+        found: dict[str, Any] = json.loads((self.run(fingerprint) / "summary.json").read_text(encoding="utf-8"))
+        return found
+
+    @contextlib.contextmanager
+    def opened(self, plan: Plan) -> Iterator[int]:
+        """Make or reopen the directory for a plan, alone; yield the lock's descriptor.
+
+        Raises:
+            RunError: If it holds something else, or trials that the plan lacks, or another process works on it.
+        """
+        self._refuse_what_is_no_sweep()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            self._lock(file.fileno())
+            self._refuse_to_forget(plan)
+            for name in ("sweep.toml", "trials.parquet", "timings.parquet", "failures.json", "report.html"):
+                for torn in self.path.glob(f".{name}.*"):
+                    torn.unlink()
+            write_whole(self.asked, plan.to_toml())
+            yield file.fileno()
+
+    def _refuse_what_is_no_sweep(self) -> None:
+        if self.path.is_file():
+            message = f"{self.path} is a file; choose another --out"
+            raise RunError(message)
+        if self.path.is_dir() and not self.asked.is_file():
+            others = [
+                entry.name for entry in self.path.iterdir() if not entry.name.startswith((".lock", ".sweep.toml."))
+            ]
+            if others:
+                message = f"{self.path} exists and is no sweep: it holds {sorted(others)[0]}; choose another --out"
+                raise RunError(message)
+
+    def _lock(self, descriptor: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    message = f"another process is working on {self.path}; wait for it, or end it"
+                    raise RunError(message) from error
+                time.sleep(0.1)
+            else:
+                return
+
+    def _refuse_to_forget(self, plan: Plan) -> None:
+        """A trial that ran was a release: a sweep may grow, but what it has is never left out of its accounts."""
+        if not self.asked.is_file():
+            return
+        tree: Mapping[str, Any] = tomllib.loads(self.asked.read_text(encoding="utf-8"))
+        held: Mapping[str, Mapping[str, Any]] = tree["sweep"]["trials"]
+        asked = {trial.fingerprint for trial in plan.trials}
+        lost = [label(dict(point)) for fingerprint, point in held.items() if fingerprint not in asked]
+        if lost:
+            shown = "\n".join(f"- {one}" for one in lost[:SHOWN_TRIALS])
+            message = (
+                f"{self.path} holds another sweep: {len(lost)} of its {len(held)} trials are not among those asked "
+                f"for, such as\n{shown}\nChoose another --out. More values in --over are fine; as it is, it goes on "
+                f"with: fedrec sweep {self.asked} --out {self.path}"
+            )
+            raise RunError(message)

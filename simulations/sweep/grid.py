@@ -1,0 +1,153 @@
+"""What a sweep varies: axes from `--over` and from the `[sweep]` table of an experiment file, and the points between.
+
+A file may say what to vary beside the experiment that it describes:
+
+```toml
+extends = "movielens"
+[sweep.over]
+seed = [0, 1, 2]
+privacy.epsilon = [1, 2, 4, 8, inf]
+```
+A `[sweep]` has one more entry, `trials`: a finished sweep writes there what it made, and nobody reads it here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from fedrec.experiment_layers import PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.reporting.frontier import value_text
+
+SWEEP = "sweep"
+ENTRIES = ("name", "over", "trials")
+_OPEN, _CLOSE, _QUOTES = "[{", "]}", "\"'"
+
+Point = Mapping[str, Any]
+"""Value of each varied key, by its dotted path."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key of the experiment and the values that it takes; `place` is where that was written."""
+
+    key: str
+    values: tuple[Any, ...]
+    place: str = "--over"
+
+    @property
+    def keys(self) -> Keys:
+        """The key as a path."""
+        return tuple(self.key.split("."))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for: the experiment around the axes, the axes, the sweep's name, and what is wrong so far."""
+
+    written: Written
+    axes: tuple[Axis, ...]
+    name: str
+    mistakes: tuple[str, ...]
+
+    def points(self) -> Iterator[Point]:
+        """Yield every point of the grid, the last axis the fastest."""
+        for values in product(*(axis.values for axis in self.axes)):
+            yield {axis.key: value for axis, value in zip(self.axes, values, strict=True)}
+
+
+def read_asked(source: str, settings: Sequence[str], over: Sequence[str], scenarios: Path | None) -> Asked:
+    """Read a scenario or file, settings over it, and axes; an axis of the command line replaces the file's."""
+    written = read_written(source, settings, scenarios)
+    fixed = read_written(None, settings, None).values
+    name, axes, mistakes = _taken_(written, Path(source).stem)
+    for entry in over:
+        axis, wrong = _axis(entry)
+        mistakes += wrong
+        axes |= {} if axis is None else {axis.key: axis}
+    for axis in axes.values():
+        if any(overlap(axis.keys, keys) for keys in fixed):
+            mistakes.append(f"{axis.place}: {axis.key} is varied, and --set fixes it; keep one of them")
+        mistakes += [
+            f"{axis.place}: {axis.key} lies within {other.key}, which is varied too; keep one of them"
+            for other in axes.values()
+            if other is not axis and axis.keys[: len(other.keys)] == other.keys
+        ]
+    if not axes and not mistakes and written.whole:
+        mistakes.append("nothing is varied; say what, for example --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2")
+    return Asked(written, tuple(axes.values()), name, (*written.mistakes, *mistakes))
+
+
+def pieces(text: str) -> list[str]:
+    """Return the parts of a list at its commas, but for those within brackets or quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in _QUOTES:
+            quote = letter
+        else:
+            depth += (letter in _OPEN) - (letter in _CLOSE)
+        if letter == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def label(point: Point) -> str:
+    """Return a point for people: "privacy.epsilon=8 seed=0"."""
+    return " ".join(f"{key}={value_text(value)}" for key, value in point.items())
+
+
+def _axis(entry: str) -> tuple[Axis | None, list[str]]:
+    key, equals, text = entry.partition("=")
+    if not equals or not text.strip():
+        return None, [f"--over {entry}: write path=value,value, such as privacy.epsilon=1,8,inf"]
+    keys = tuple(part.strip() for part in key.split("."))
+    values: list[Any] = []
+    mistakes: list[str] = []
+    for piece in pieces(text):
+        read = read_written(None, [f"{key}={piece}"], None)
+        mistakes += [f"--over {entry}: {wrong}" for wrong in read.mistakes]
+        if not piece or read.values.keys() - {keys} or {} in read.values.values():
+            mistakes.append(f"--over {entry}: {piece or 'nothing'} is no single value; vary one key at a time")
+        values += read.values.values()
+    return (None if mistakes else Axis(".".join(keys), tuple(values))), mistakes
+
+
+def _taken_(written: Written, name: str) -> tuple[str, dict[str, Axis], list[str]]:
+    """Take the `[sweep]` table out of what was written; return the sweep's name, its axes and what is wrong."""
+    axes: dict[str, Axis] = {}
+    mistakes: list[str] = []
+    for keys in [keys for keys in written.values if keys[0] == SWEEP]:
+        value, place = written.values.pop(keys), written.places.pop(keys)
+        within = ".".join(keys[2:])
+        if keys[1:] == ("name",) and isinstance(value, str):
+            name = value
+        elif keys[1:2] == ("over",) and within:
+            axis = Axis(within, tuple(value) if isinstance(value, list) else (), place)
+            mistakes += (wrong := list(_wrong_values(axis)))
+            axes |= {} if wrong else {within: axis}
+        elif keys[1:2] != ("trials",) and value != {}:
+            mistakes.append(f"{place}: {'.'.join(keys)} is nothing a sweep has; its keys are {', '.join(ENTRIES)}")
+    return name, axes, mistakes
+
+
+def _wrong_values(axis: Axis) -> Iterator[str]:
+    if not axis.values:
+        yield f"{axis.place}: sweep.over.{axis.key}: should be a list of values, such as [0, 1, 2]"
+    if any(isinstance(entry, dict) for entry in axis.values):
+        yield f"{axis.place}: sweep.over.{axis.key}: a table is no single value; vary one key at a time"
+    if axis.keys in PATH_KEYS and not all(Path(str(entry)).is_absolute() for entry in axis.values):
+        yield f"{axis.place}: sweep.over.{axis.key}: write absolute paths here"
+
+
+def laid_over(written: Written, point: Point, places: Mapping[str, str]) -> Written:
+    """Return what was written with a point over it."""
+    layered = Written(dict(written.values), dict(written.places), [], whole=written.whole)
+    for key, value in point.items():
+        for below, entry in flatten(value):
+            layered.put_((*key.split("."), *below), entry, places[key])
+    return layered

@@ -1,0 +1,137 @@
+"""From what was asked to trials: every experiment made and judged before anything runs, all mistakes at once."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
+
+from fedrec.config import Experiment
+from fedrec.errors import ConfigError, UserError
+from fedrec.experiment_mistakes import judge
+from fedrec.prepared import require_trainable
+from fedrec.registry import Registry
+from server.adoption import check_strategy
+from simulations.engine.base import check_engine
+from simulations.sweep.grid import Asked, Point, label, laid_over
+
+ENGINE = "inprocess"
+"""Where the clients of a trial work: several trials at once use the cores already."""
+
+SHOWN_MISTAKES = 20
+
+Registries = Mapping[str, Registry[Any]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One experiment of a sweep, and its point: each varied key with the value that the experiment has."""
+
+    experiment: Experiment
+    point: Point
+
+    @property
+    def fingerprint(self) -> str:
+        """The experiment's."""
+        return self.experiment.fingerprint
+
+    @property
+    def label(self) -> str:
+        """The point, for people."""
+        return label(self.point)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep whose experiments have passed every check that needs no data.
+
+    Attributes:
+        name: Of the scenario or file.
+        trials: In the order of the grid; points that give the same experiment are one trial.
+        over: The varied keys with their values, as asked.
+    """
+
+    name: str
+    trials: tuple[Trial, ...]
+    over: Mapping[str, tuple[Any, ...]]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the trials' fingerprints, in whatever order they were asked for."""
+        return hashlib.sha256("\n".join(sorted(trial.fingerprint for trial in self.trials)).encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """Return the sweep as a file that `fedrec sweep` takes: the same trials, and what each of them is."""
+        base = self.trials[0].experiment.model_dump(mode="json", exclude_none=True)
+        trials = {trial.fingerprint: dict(trial.point) for trial in self.trials}
+        over = {key: list(values) for key, values in self.over.items()}
+        tree = {**base, "sweep": {"name": self.name, "over": over, "trials": trials}}
+        return "# Made by `fedrec sweep`, which also takes this file. [sweep.trials] tells and is not read.\n" + (
+            tomli_w.dumps(json.loads(json.dumps(tree, default=str)))
+        )
+
+
+def plan_sweep(asked: Asked, registries: Registries) -> Plan:
+    """Return the checked trials.
+
+    Raises:
+        ConfigError: If anything is wrong anywhere in the grid; the message lists every mistake once.
+    """
+    trials: dict[str, Trial] = {}
+    found: dict[str, list[str]] = {mistake: [] for mistake in asked.mistakes}
+    places = {axis.key: axis.place for axis in asked.axes}
+    count = 0
+    for point in asked.points() if asked.axes else ():
+        count += 1
+        experiment, mistakes = _judged(asked, point, places, registries)
+        for mistake in mistakes:
+            found.setdefault(mistake, []).append(label(point))
+        trial = Trial(experiment, {key: _value_at(experiment, key) for key in places})
+        trials.setdefault(trial.fingerprint, trial)
+    if found:
+        raise ConfigError(_listed(found, count))
+    return Plan(asked.name, tuple(trials.values()), {axis.key: axis.values for axis in asked.axes})
+
+
+def _judged(
+    asked: Asked, point: Point, places: Mapping[str, str], registries: Registries
+) -> tuple[Experiment, list[str]]:
+    written = laid_over(asked.written, point, places)
+    experiment, found = judge(written.tree, registries)
+    mistakes = []
+    for one in found:
+        # what an unreadable file would have set is unknown, so only what was read can be blamed
+        place = next((place for keys in one.about if (place := written.place_of(keys))), "")
+        if written.whole or all(written.place_of(keys) for keys in one.about):
+            mistakes.append(f"{place}: {one.reason}" if place else one.reason)
+    if not mistakes and not asked.mistakes:
+        for check in (check_strategy, require_trainable, lambda found: check_engine(found, ENGINE)):
+            try:
+                check(experiment)
+            except UserError as error:
+                mistakes.append(str(error))
+    return experiment, mistakes
+
+
+def _value_at(experiment: Experiment, key: str) -> Any:
+    value: Any = experiment.model_dump()
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _listed(found: Mapping[str, list[str]], count: int) -> str:
+    lines = [mistake + _where(labels, count) for mistake, labels in found.items()]
+    if len(lines) == 1:
+        return lines[0]
+    shown, left = lines[:SHOWN_MISTAKES], len(lines) - SHOWN_MISTAKES
+    more = [f"and {left} more"] if left > 0 else []
+    return "\n  ".join([f"{len(lines)} mistakes:", *shown, *more])
+
+
+def _where(labels: list[str], count: int) -> str:
+    if len(labels) in {0, count}:
+        return ""
+    return f" (in {len(labels)} of {count} trials, the first is {labels[0]})"

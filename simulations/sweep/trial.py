@@ -1,0 +1,70 @@
+"""What a worker does: one trial, from whatever there is of it to its finished run directory."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fedrec.prepared import is_prepared
+from fedrec.reporting.rundir import RunDirectory
+from simulations.options import RunOptions
+from simulations.runner import resume
+from simulations.sweep.directory import SweepDirectory
+from simulations.sweep.plan import ENGINE, Trial
+from simulations.sweep.sharing import link, prepare_once
+from simulations.sweep.workers import Tell
+
+TELL_EVERY = 0.5
+"""Seconds between two words about a trial's progress."""
+
+Step = tuple[str, int, int]
+"""What a trial does, how far it is, and how far it goes."""
+
+
+@dataclass(frozen=True)
+class TrialWork:
+    """Does trials of one sweep.
+
+    Attributes:
+        directory: Of the sweep.
+        name: Of the sweep.
+        cache: Of downloads and item vectors.
+        device: Where clients train.
+    """
+
+    directory: SweepDirectory
+    name: str
+    cache: Path
+    device: str
+
+    def __call__(self, trial: Trial, tell: Tell) -> None:
+        """Begin a trial, or go on with it where it was interrupted.
+
+        Raises:
+            FedrecError: As a run does; what there is of it stays, and the next attempt goes on with it.
+        """
+        torch.set_num_threads(1)
+        folder, progress = self.directory.run(trial.fingerprint), _Telling(tell)
+        name = f"{self.name}: {trial.label}"
+        if not (folder / "experiment.toml").is_file():
+            RunDirectory.create(folder, trial.experiment, name)
+        if not is_prepared(folder / "prepared"):
+            link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), folder / "prepared")
+        options = RunOptions(engine=ENGINE, out=folder, cache=self.cache, device=self.device, name=name)
+        resume(folder, options, progress, trial.experiment)
+
+
+class _Telling:
+    """A `fedrec.progress.Progress` that hands on lines of text at once, and steps now and then."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._last = 0.0
+
+    def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
+        if label == "note":
+            self._tell(note)
+        elif time.monotonic() - self._last >= TELL_EVERY:
+            self._last = time.monotonic()
+            self._tell((label, done, total))
