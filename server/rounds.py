@@ -16,8 +16,9 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from fedrec.errors import FederationError
+from fedrec.errors import FederationError, RunError
 from fedrec.evaluation.judge import RANKED, Judge
+from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.ledger import Ledger
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
@@ -49,6 +50,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
     Raises:
         Interrupted: If a stop was wished; the round in hand is finished and saved first.
         FederationError: If a round has too few usable replies; the rounds before it are saved.
+        RunError: If the ledger of a resumed run lacks a round.
     """
     run, total = course.run, course.run.experiment.rounds
     here = run.latest_checkpoint()
@@ -57,6 +59,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         run.rewind(-1)
         _save(run, here, line, observers)
     else:
+        _require_paid(run, here)
         run.rewind(here.round)
         course.strategy.restore({name: value.numpy() for name, value in here.strategy.items()})
     while here.round < total:
@@ -69,6 +72,15 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         _save(run, here, line, observers)
         progress("rounds", here.round, total, note_of(line))
     return here
+
+
+def _require_paid(run: RunDirectory, here: Checkpoint) -> None:
+    """Refuse to go on with a ledger that forgot: an epsilon that counts from anew would be false."""
+    if ":" in run.experiment.strategy.name:  # a stranger draws cohorts of its own, which nobody can draw again
+        return
+    if lost := unpaid(here.ledger, run.job.plan, run.job.cohort, here.round):
+        message = f"the ledger of {run.path} lacks rounds {lost}; restore an earlier checkpoint, or start a new run"
+        raise RunError(message)
 
 
 def _save(run: RunDirectory, checkpoint: Checkpoint, line: Line, observers: Sequence[Observer]) -> None:

@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.exits`.
 
 import typer
 
-from simulations import cli_ask, cli_bench, cli_data, cli_privacy, cli_run, cli_sweep
+from simulations import cli_ask, cli_audit, cli_bench, cli_data, cli_privacy, cli_run, cli_sweep
 from simulations.exits import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -46,6 +46,7 @@ app = typer.Typer(
 app.command()(cli_run.run)
 app.command()(cli_run.resume)
 app.command()(cli_sweep.sweep)
+app.command()(cli_audit.audit)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_privacy.app, name="privacy")

@@ -1,0 +1,1 @@
+"""What somebody may learn from what a run gives away."""

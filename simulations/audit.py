@@ -1,0 +1,147 @@
+"""An audit of an experiment: the same run with canary users in it, and what the adversary made of them.
+
+The production code runs as it is, on a prepared folder that holds the canaries; ears (see `simulations.audit_ears`) sit
+where clients' work is called for. The trained model has learnt canaries and is thrown away.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from clients.cohort import answer_cohort
+from fedrec.config import Experiment
+from fedrec.evaluation.judge import Judge
+from fedrec.job import Job
+from fedrec.prepared import Prepared, prepare
+from fedrec.privacy.audit.books import unpaid
+from fedrec.privacy.audit.canaries import Canaries, directions, draw_canaries
+from fedrec.privacy.audit.noise import NoiseCheck, noise_check
+from fedrec.privacy.audit.one_run import lower_bound
+from fedrec.privacy.audit.replay import clear, client_noise, longest_share, losses_of
+from fedrec.privacy.audit.verdict import Access, Verdict
+from fedrec.progress import Progress
+from fedrec.reporting.rundir import Checkpoint
+from fedrec.threads import one_thread
+from fedrec.training.workbench import Workbench
+from server.adoption import build_strategy, check_strategy
+from server.base import Strategy
+from server.rounds import Course, run_rounds
+from server.stop import Stop
+from server.total import Adder
+from simulations.audit_ears import NoEar, Notes, SumEar, UpdateEar, Vector
+from simulations.audit_plant import planted_run
+from simulations.engine.cohorts import Alone, CohortGrid
+
+CLIPS = 10.0
+"""Length of a canary's update where sums are heard, in clip norms: a clip that is missing shows."""
+
+MOST_LENGTH = 0.99
+"""The same at most, of the longest update that is accepted."""
+
+ROUNDING = 1e-3
+
+CHECKED_CLIENTS = 4
+"""Clients whose own noise is checked under local trust."""
+
+Ear = NoEar | UpdateEar | SumEar
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How to audit.
+
+    Attributes:
+        canaries: Number of canary users; the bound cannot pass `log(c / (1 - c))` with `c = 0.05 ** (1 / canaries)`.
+        access: What the adversary sees: all that the trust model shows it, or the final model alone.
+        confidence: Chance that the bound holds, at least.
+        false_alarm: Chance that the check of noise calls a true claim false.
+    """
+
+    canaries: int = 100
+    access: Access = "white-box"
+    confidence: float = 0.95
+    false_alarm: float = 1e-3
+
+
+def audit(experiment: Experiment, asked: Audit, cache: Path, progress: Progress) -> Verdict:
+    """Run an experiment with canaries in a folder that is removed afterwards; return what was found.
+
+    Raises:
+        ConfigError: If the experiment, its privacy claim or the number of canaries cannot work.
+        FedrecError: If the data cannot be had, or a round fails.
+    """
+    check_strategy(experiment)
+    with TemporaryDirectory(prefix="fedrec-audit-") as folder:
+        prepared = prepare(experiment, Path(folder) / "prepared", cache, progress)
+        return audit_prepared(experiment, prepared.folder, Path(folder) / "run", asked, progress)
+
+
+def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: Audit, progress: Progress) -> Verdict:
+    """Audit an experiment whose data lie in the folder `prepared`, in a new run directory `place`."""
+    source = Prepared(prepared)
+    canaries = draw_canaries(asked.canaries, len(source.federation), source.train.num_items, experiment)
+    run = planted_run(experiment, source, canaries, place)
+    job, strategy = run.job, build_strategy(run.job)
+    bench = clear(job.workbench, canaries.rows_in(source.train, everybody=True))
+    ear = _ear(job, strategy, canaries, bench, asked.access)
+    with one_thread():
+        grid = CohortGrid(len(job.prepared.federation), Alone(), ear)
+        last = run_rounds(Course(run, strategy, grid, Judge(job)), progress, (), Stop(run.path))
+        if isinstance(ear, NoEar):
+            scores, noise = _losses_saved(last, source, bench), None
+        else:
+            scores, noise = ear.scores(job.expected_cohort), _noise(job, ear, canaries, asked.false_alarm)
+    spent = last.ledger.epsilon(job.plan.delta) if experiment.privacy.on else None
+    return Verdict(
+        claimed=float("inf") if spent is None else spent.worst.pld,
+        bound=lower_bound(scores, canaries.included, job.plan.delta, asked.confidence),
+        access=asked.access,
+        noise=noise,
+        unpaid=unpaid(last.ledger, job.plan, lambda number: ear.notes.asked.get(number, []), last.round),
+        others=[*_unclipped(job, canaries, bench), *ear.notes.told],
+    )
+
+
+def _ear(job: Job, strategy: Strategy, canaries: Canaries, bench: Workbench, access: Access) -> Ear:
+    """Return who listens: to sums where the server is trusted, to each update where it is not, or to none."""
+    experiment, sizes = job.experiment, [value.numel() for value in bench.shared_start.values()]
+    if access == "black-box":
+        return NoEar(answer_cohort, Notes(job.plan))
+    if job.plan.placement not in {"server", "sum"}:
+        return UpdateEar(answer_cohort, canaries, bench, Notes(job.plan))
+    clip, longest = job.plan.clip_norm, experiment.federation.max_update_norm
+    ear = SumEar(
+        train=answer_cohort,
+        canaries=canaries,
+        directions=directions(len(canaries), sum(sizes), experiment.seed),
+        length=min(CLIPS * clip, MOST_LENGTH * longest),
+        adder=Adder(longest, clip),
+        notes=Notes(job.plan),
+    )
+    ear.listen_to_(strategy)
+    return ear
+
+
+def _losses_saved(last: Checkpoint, source: Prepared, bench: Workbench) -> Vector:
+    """Return by how much the final model's loss on each canary is below the base's, in nats."""
+    final = last.best if bench.experiment.evaluation.select == "best" else last.parameters
+    canaries = range(source.train.num_users, bench.train.num_users)
+    before, after = (losses_of(bench, canaries, values) for values in (bench.shared_start, final))
+    return before - after
+
+
+def _unclipped(job: Job, canaries: Canaries, bench: Workbench) -> list[str]:
+    """Return what is wrong with clipping on clients, in a sentence; the server's shows in the sums."""
+    if job.plan.placement != "client":
+        return []
+    share = longest_share(bench, canaries.clients[:CHECKED_CLIENTS])
+    return [f"a gradient of {share:.3g} times the clip norm passes the clip"] if share > 1 + ROUNDING else []
+
+
+def _noise(job: Job, ear: Ear, canaries: Canaries, false_alarm: float) -> NoiseCheck | None:
+    deviation = job.plan.noise_multiplier * job.plan.clip_norm
+    if not deviation:
+        return None
+    if isinstance(ear, SumEar):
+        return noise_check(ear.noise(job.expected_cohort), deviation, false_alarm)
+    return noise_check(client_noise(job.workbench, canaries.clients[:CHECKED_CLIENTS]), deviation, false_alarm)

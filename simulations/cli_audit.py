@@ -1,0 +1,63 @@
+"""`fedrec audit`: does a run keep what it claims? Imports of weight happen inside, see `simulations.cli`."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from simulations.cli_options import Json, Quiet, Settings
+
+Result = dict[str, Any]
+
+
+class Access(StrEnum):
+    """What the adversary sees."""
+
+    WHITE_BOX = "white-box"
+    BLACK_BOX = "black-box"
+
+
+def audit(  # noqa: PLR0913 - one argument each
+    source: Annotated[str, typer.Argument(metavar="[SCENARIO_OR_FILE]", hidden=True)] = "movielens",
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    canaries: Annotated[
+        int, typer.Option(min=1, metavar="M", help="Made-up users, each in the data by a fair coin.")
+    ] = 100,
+    access: Annotated[
+        Access, typer.Option(help="What the adversary sees: all that the trust model shows it, or the final model.")
+    ] = Access.WHITE_BOX,
+    *,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> Result:
+    """Put canary users into an experiment, run it once, and try to tell who was in.
+
+    SCENARIO_OR_FILE is what `fedrec run` takes. The result is a lower bound on epsilon at 95 % confidence (one-run
+    estimator of Steinke, Nasr and Jagielski 2023), a test of the noise itself, and a look at the ledger. A bound above
+    the claimed epsilon, noise that is not as claimed, or a round that nobody paid for ends in an error.
+
+    The adversary's view is each client's update under local trust, and each round's noised sum under secure aggregation
+    and central trust. The model has learnt canaries and is thrown away.
+
+    \b
+    Examples:
+      fedrec audit smoke
+      fedrec audit my-experiment.toml --canaries 500 --json
+      fedrec audit smoke --set privacy.epsilon=inf --access black-box
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from fedrec.experiment_file import load_experiment
+    from fedrec.places import default_cache
+    from simulations.audit import Audit
+    from simulations.audit import audit as run_audit
+    from simulations.console import RichProgress
+    from simulations.plugins import SCENARIOS, registries_of
+    from simulations.show import show_text
+
+    experiment = load_experiment(source, settings, SCENARIOS, registries_of())
+    asked = Audit(canaries, "black-box" if access is Access.BLACK_BOX else "white-box")
+    with RichProgress(quiet=quiet) as progress:
+        verdict = run_audit(experiment, asked, default_cache(), progress)
+    verdict.require_true()
+    if not json:
+        show_text(verdict.text)
+    return verdict.to_json()

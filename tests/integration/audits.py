@@ -1,0 +1,41 @@
+"""Small audits: thirty users, a client each, and canaries; prepared once."""
+
+from pathlib import Path
+from typing import Any
+
+from fedrec.config import Experiment
+from fedrec.prepared import prepare
+from fedrec.privacy.audit.verdict import Verdict
+from fedrec.progress import silent
+from fedrec.reporting.rundir import RunDirectory
+from simulations.audit import Audit, audit_prepared
+from tests.tiny import new_run, tiny
+
+LOCAL = {"trust": "local", "clip_norm": 0.1, "delta": 1e-5}
+SECRET = {"trust": "secure-aggregation", "clip_norm": 0.5, "delta": 1e-5}
+CENTRAL = {"trust": "central", "clip_norm": 0.5, "delta": 1e-5}
+
+
+def small(privacy: dict[str, Any], **changes: Any) -> Experiment:
+    """Return the experiment: four rounds of everybody, unless changed; epsilon is that of the tiny one."""
+    base = {"rounds": 4, "split": {"public": 0.95}, "evaluation": {"every": 100}}
+    federation = {"partition": "users", **changes.pop("federation", {})}
+    return tiny(privacy=privacy, federation=federation, **{**base, **changes})
+
+
+class Audits:
+    """Audits of what is prepared in a folder."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        prepare(small(LOCAL), folder / "prepared", cache, silent)
+
+    def of(self, privacy: dict[str, Any], asked: Audit | None = None, **changes: Any) -> Verdict:
+        """Return the verdict of an audit."""
+        place = self.folder / f"run-{len(list(self.folder.iterdir()))}"
+        return audit_prepared(small(privacy, **changes), self.folder / "prepared", place, asked or Audit(), silent)
+
+    def run(self, privacy: dict[str, Any], **changes: Any) -> RunDirectory:
+        """Return a new run without canaries."""
+        place = self.folder / f"run-{len(list(self.folder.iterdir()))}"
+        return new_run(place, self.folder / "prepared", small(privacy, **changes))

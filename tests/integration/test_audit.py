@@ -1,0 +1,99 @@
+"""Audits of honest mechanisms: the bound stays below the claim, and is worth something where there is little noise."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fedrec.errors import ConfigError
+from fedrec.experiment_file import dump_experiment
+from simulations.audit import Audit
+from simulations.cli import app
+from tests.integration.audits import CENTRAL, LOCAL, SECRET, Audits, small
+
+LEARNING = {
+    "rounds": 4,
+    "adapter": {"private": (), "item_delta": True},
+    "training": {"optimizer": "adam", "lr": 0.1, "steps": 4},
+}
+"""What learns its users by heart."""
+POISSON = {"participation": 0.25, "sampling": "poisson", "min_replies": 0}
+
+
+@pytest.fixture(scope="module")
+def audits(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Audits:
+    return Audits(tmp_path_factory.mktemp("audits"), cache)
+
+
+@pytest.mark.parametrize("trust", [LOCAL, SECRET, CENTRAL], ids=["local", "secure-aggregation", "central"])
+@pytest.mark.parametrize("epsilon", [1.0, 8.0])
+def test_the_bound_of_an_honest_mechanism_stays_below_its_claim(trust: dict, epsilon: float, audits: Audits) -> None:
+    verdict = audits.of({**trust, "epsilon": epsilon})
+    assert verdict.faults == []
+    assert verdict.claimed == pytest.approx(epsilon, rel=2e-3)
+    assert verdict.bound.epsilon < epsilon
+    assert verdict.noise is not None
+    assert verdict.noise.relative_deviation > 0.95
+
+
+def test_it_stays_below_where_secret_cohorts_amplify(audits: Audits) -> None:
+    verdict = audits.of({**CENTRAL, "epsilon": 2.0}, federation=POISSON)
+    assert verdict.faults == []
+
+
+@pytest.mark.parametrize(
+    ("trust", "changes"),
+    [
+        (LOCAL, {}),
+        (LOCAL, {"training": {"optimizer": "adam", "lr": 0.01, "steps": 3, "sampling_rate": 0.5}}),
+        (LOCAL, {"strategy": {"name": "fedprox"}}),
+        (SECRET, {}),
+        (CENTRAL, {}),
+        (CENTRAL, {"strategy": {"name": "fedadam"}}),
+    ],
+    ids=["local", "local, adam, batches", "local, fedprox", "secure-aggregation", "central", "central, fedadam"],
+)
+def test_little_noise_shows(trust: dict, changes: dict, audits: Audits) -> None:
+    verdict = audits.of({**trust, "noise_multiplier": 0.3, "epsilon": float("inf")}, **changes)
+    assert verdict.faults == []
+    assert 0.5 < verdict.bound.epsilon < verdict.claimed
+
+
+def test_one_example_is_one_canary_where_that_is_the_unit(audits: Audits) -> None:
+    example = {"unit": "example", "noise_multiplier": 0.3, "epsilon": float("inf")}
+    verdict = audits.of({**LOCAL, **example}, rounds=1, training={"example": "prefix"})
+    assert verdict.faults == []
+    assert verdict.bound.epsilon > 1.0
+
+
+def test_without_privacy_everything_shows_even_in_the_final_model(audits: Audits) -> None:
+    off = {"epsilon": float("inf")}
+    seen = audits.of(off)
+    assert (seen.claimed, seen.noise) == (float("inf"), None)
+    assert seen.bound.epsilon > 2.5
+    taught = audits.of(off, Audit(access="black-box"), **LEARNING)
+    assert taught.bound.epsilon > 0.5
+    assert "the final model" in taught.text
+
+
+def test_a_final_model_shows_less_than_the_rounds_do(audits: Audits) -> None:
+    verdict = audits.of({**CENTRAL, "epsilon": 8.0}, Audit(access="black-box"))
+    assert verdict.faults == []
+    assert verdict.noise is None
+
+
+def test_more_canaries_than_parameters_are_refused(audits: Audits) -> None:
+    with pytest.raises(ConfigError, match="canaries do not fit"):
+        audits.of({**CENTRAL, "epsilon": 8.0}, Audit(canaries=2000))
+
+
+def test_the_command_tells_what_was_found(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDREC_CACHE", str(cache))
+    file = tmp_path / "small.toml"
+    file.write_text(dump_experiment(small({**LOCAL, "epsilon": 8.0}, rounds=1)))
+    result = CliRunner().invoke(app, ["audit", str(file), "--canaries", "40", "--quiet", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["guesses"]["canaries"], found["faults"]) == (40, [])
+    assert found["epsilon_at_least"] < found["epsilon_claimed"]

@@ -1,0 +1,267 @@
+"""Broken on purpose: each fault that would make a privacy claim false is put into the real code, and caught.
+
+The name of a test says by what: the bound on epsilon, the test of noise, the books, or the configuration.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import clients.cohort
+import server.base
+from clients.cohort import answer_cohort
+from fedrec.errors import PrivacyError, RunError
+from fedrec.job import Job
+from fedrec.privacy.audit.books import unpaid
+from fedrec.privacy.audit.verdict import Verdict
+from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.secagg.quantisation import Grid
+from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.seeding import Label
+from fedrec.training import vectorized
+from fedrec.training.task import CohortTask, CohortUpdate
+from fedrec.training.workbench import Workbench
+from server.adoption import check_strategy
+from server.setting import Setting
+from server.total import Adder, Total
+from server.update import Arrays
+from simulations.audit import Audit
+from simulations.engine.cohorts import Alone, CohortGrid
+from tests.integration.audits import CENTRAL, LOCAL, SECRET, Audits, small
+from tests.tiny import rounds_of
+
+Patch = pytest.MonkeyPatch
+Fault = Callable[[Patch], None]
+
+RARE = {"participation": 0.05, "sampling": "poisson", "min_replies": 0}
+
+
+@pytest.fixture(scope="module")
+def audits(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Audits:
+    return Audits(tmp_path_factory.mktemp("broken"), cache)
+
+
+# faults of the clients
+
+
+def no_noise_of_clients(patch: Patch) -> None:
+    patch.setattr(vectorized._Sweep, "_add_noise_", lambda sweep, sums: None)
+
+
+def half_the_noise_of_clients(patch: Patch) -> None:
+    whole = vectorized._Sweep._add_noise_
+
+    def half(sweep: Any, sums: vectorized.Stack) -> None:
+        before = {name: value.clone() for name, value in sums.items()}
+        whole(sweep, sums)
+        for name, value in sums.items():
+            value.add_(before[name]).div_(2)
+
+    patch.setattr(vectorized._Sweep, "_add_noise_", half)
+
+
+def one_seed_for_all_rounds_of_a_client(patch: Patch) -> None:
+    _reseed(patch, lambda round_number, client: (1, client))
+
+
+def one_seed_for_all_clients(patch: Patch) -> None:
+    _reseed(patch, lambda round_number, client: (round_number, 0))
+
+
+def _reseed(patch: Patch, name: Callable[[int, int], tuple[int, int]]) -> None:
+    real = vectorized.torch_generator_for
+
+    def generator(seed: int, what: Label, *labels: Any) -> torch.Generator:
+        return real(seed, what, *(name(*labels) if what == "noise" else labels))
+
+    patch.setattr(vectorized, "torch_generator_for", generator)
+
+
+def no_clip_of_clients(patch: Patch) -> None:
+    patch.setattr(vectorized, "clip_", lambda gradients, clip_norm: None)
+
+
+def clients_that_tell_their_examples(patch: Patch) -> None:
+    real = clients.cohort.train_cohort
+
+    def told(bench: Workbench, task: CohortTask) -> CohortUpdate:
+        return replace(real(bench, task), weights=[float(len(bench.examples(client))) for client in task.clients])
+
+    patch.setattr(clients.cohort, "train_cohort", told)
+
+
+# faults of the server
+
+
+def no_noise_of_the_server(patch: Patch) -> None:
+    _noise(patch, lambda plan_noise: 0.0)
+
+
+def half_the_noise_of_the_server(patch: Patch) -> None:
+    _noise(patch, lambda plan_noise: plan_noise / 2)
+
+
+def _noise(patch: Patch, changed: Callable[[float], float]) -> None:
+    real = server.base.noisy_mean
+
+    def noisy_mean(total: Total, shape: Arrays, setting: Setting, number: int) -> Arrays:
+        plan = replace(setting.plan, noise_multiplier=changed(setting.plan.noise_multiplier))
+        return real(total, shape, replace(setting, plan=plan), number)
+
+    patch.setattr(server.base, "noisy_mean", noisy_mean)
+
+
+def one_seed_for_all_rounds_of_the_server(patch: Patch) -> None:
+    real = server.base.noisy_mean
+    patch.setattr(server.base, "noisy_mean", lambda total, shape, setting, number: real(total, shape, setting, 1))
+
+
+def no_clip_of_the_server(patch: Patch) -> None:
+    patch.setattr(Adder, "_factor", lambda adder, weight, norm: (1.0, 1.0))
+
+
+def weights_by_examples(patch: Patch) -> None:
+    real = Adder._factor
+
+    def factor(adder: Adder, weight: float, norm: float) -> tuple[float, float]:
+        return real(adder, weight, norm)[0] * weight, weight
+
+    patch.setattr(Adder, "_factor", factor)
+
+
+# faults of clients that add up in secret
+
+
+def no_share_of_the_noise(patch: Patch) -> None:
+    patch.setattr(Grid, "noise", lambda grid, length, rng: np.zeros(length, dtype=np.int64))
+
+
+def half_a_share_of_the_noise(patch: Patch) -> None:
+    whole = Grid.noise
+    patch.setattr(Grid, "noise", lambda grid, length, rng: whole(grid, length, rng) // 2)
+
+
+def cohorts_of_everybody(patch: Patch) -> None:
+    patch.setattr(Job, "cohort", lambda job, number: list(range(len(job.prepared.federation))))
+
+
+def refuted(verdict: Verdict) -> bool:
+    """Return whether the guesses alone refute the claim."""
+    assert (verdict.bound.epsilon > verdict.claimed) == verdict.faults[0].startswith("epsilon is at least")
+    return verdict.bound.epsilon > verdict.claimed
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(no_noise_of_clients, "less than chance allows"), (no_clip_of_clients, "times the clip norm passes the clip")],
+)
+def test_the_bound_catches_clients_and_so_does_a_look(
+    fault: Fault, words: str, audits: Audits, monkeypatch: Patch
+) -> None:
+    fault(monkeypatch)
+    verdict = audits.of({**LOCAL, "epsilon": 1.0})
+    assert refuted(verdict)
+    assert words in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (half_the_noise_of_clients, "less than chance"),
+        (one_seed_for_all_rounds_of_a_client, "used again"),
+        (one_seed_for_all_clients, "used again"),
+    ],
+)
+def test_the_noise_catches_clients(fault: Fault, words: str, audits: Audits, monkeypatch: Patch) -> None:
+    fault(monkeypatch)
+    verdict = audits.of({**LOCAL, "epsilon": 1.0}, Audit(canaries=4), rounds=1)
+    assert words in verdict.text
+
+
+@pytest.mark.parametrize(
+    "fault", [no_noise_of_the_server, one_seed_for_all_rounds_of_the_server, no_clip_of_the_server, weights_by_examples]
+)
+def test_the_bound_catches_the_server(fault: Fault, audits: Audits, monkeypatch: Patch) -> None:
+    fault(monkeypatch)
+    assert refuted(audits.of({**CENTRAL, "epsilon": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (no_noise_of_the_server, "less than chance"),
+        (half_the_noise_of_the_server, "less than chance"),
+        (one_seed_for_all_rounds_of_the_server, "used again"),
+    ],
+)
+def test_the_noise_catches_the_server(fault: Fault, words: str, audits: Audits, monkeypatch: Patch) -> None:
+    fault(monkeypatch)
+    assert words in audits.of({**CENTRAL, "epsilon": 1.0}, Audit(canaries=4), rounds=2).text
+
+
+def test_the_bound_catches_a_secret_sum_without_noise(audits: Audits, monkeypatch: Patch) -> None:
+    no_share_of_the_noise(monkeypatch)
+    verdict = audits.of({**SECRET, "epsilon": 1.0})
+    assert refuted(verdict)
+    assert "less than chance" in verdict.text
+
+
+def test_the_noise_catches_a_secret_sum_of_half_shares(audits: Audits, monkeypatch: Patch) -> None:
+    half_a_share_of_the_noise(monkeypatch)
+    assert "less than chance" in audits.of({**SECRET, "epsilon": 1.0}, Audit(canaries=4), rounds=2).text
+
+
+def test_the_bound_catches_cohorts_that_were_not_sampled(audits: Audits, monkeypatch: Patch) -> None:
+    claim = {**CENTRAL, "epsilon": 1.0}
+    assert audits.of(claim, rounds=10, federation=RARE).faults == []
+    cohorts_of_everybody(monkeypatch)
+    assert refuted(audits.of(claim, rounds=10, federation=RARE))
+
+
+def test_the_books_catch_clients_that_tell_how_many_examples_they_have(audits: Audits, monkeypatch: Patch) -> None:
+    clients_that_tell_their_examples(monkeypatch)
+    verdict = audits.of({**LOCAL, "epsilon": 8.0}, Audit(canaries=20), rounds=1)
+    assert "says its weight 0" in verdict.text
+
+
+@pytest.mark.parametrize("trust", [LOCAL, CENTRAL], ids=["local", "central"])
+def test_a_run_whose_ledger_forgot_does_not_go_on(trust: dict[str, Any], audits: Audits, monkeypatch: Patch) -> None:
+    def go_on(run: RunDirectory) -> Ledger:
+        return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), Alone(), answer_cohort)).ledger
+
+    def newest_first(run: RunDirectory) -> Iterable[Path]:
+        return sorted((run.path / "checkpoints").iterdir(), reverse=True)
+
+    run = audits.run({**trust, "epsilon": 8.0}, rounds=2)
+    assert unpaid(go_on(run), run.job.plan, run.job.cohort, 2) == []
+    next(iter(newest_first(run))).unlink()
+    real = RunDirectory.latest_checkpoint
+
+    def forgetful(directory: RunDirectory) -> Checkpoint | None:
+        newest = real(directory)
+        return None if newest is None else replace(newest, ledger=Ledger())
+
+    monkeypatch.setattr(RunDirectory, "latest_checkpoint", forgetful)
+    with pytest.raises(RunError, match=r"the ledger of .* lacks rounds \[1\]; restore an earlier checkpoint"):
+        go_on(run)
+
+
+@pytest.mark.parametrize(
+    ("privacy", "changes", "words"),
+    [
+        (CENTRAL, {"strategy": {"name": "median"}}, "is not an average"),
+        (CENTRAL, {"federation": {"partition": "shards"}}, "lets many users share it"),
+        (CENTRAL | {"unit": "example"}, {}, "needs per-example clipping"),
+        (LOCAL, {"training": {"example": "prefix"}}, "needs one example per user"),
+    ],
+)
+def test_the_configuration_refuses_what_has_no_true_claim(
+    privacy: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PrivacyError, match=words):
+        check_strategy(small({**privacy, "epsilon": 8.0}, **changes))
