@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 	$(BIN)/fedrec run $(ARGS)
 
 test: $(INSTALLED_DEV)
-	echo "test: the whole suite; under 10 minutes on 2 cores"
+	echo "test: the whole suite; some 10 minutes on 2 cores"
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED_DEV)

@@ -88,7 +88,7 @@ def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
     many: Many, crew: RayCrew, tmp_path: Path
 ) -> None:
     began = time.monotonic()
-    run, _ = many.run(crew, once(tmp_path / "marker", "hangs"), federation={"timeout": 8.0})
+    run, _ = many.run(crew, once(tmp_path / "marker", "hangs"), federation={"timeout": 14.0})
     assert time.monotonic() - began < 120
     late = many.rejected(run, 1)
     assert len(late) >= 8
