@@ -110,7 +110,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     asked = strategy.asked(number)
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
     ledger = here.ledger if plan.placement == "none" else here.ledger.charge(number, plan.charged(asked), plan.release)
-    after = _collect(course, number, messages)
+    after = collect(strategy, course.grid, number, messages, run.experiment.federation.timeout)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
     loss = judge.loss(parameters)
@@ -144,13 +144,17 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     )
 
 
-def _collect(course: Course, number: int, messages: Sequence[Message]) -> ArrayRecord | None:
-    """Send a round's messages and return the new adapter.
+def collect(
+    strategy: Strategy, grid: Grid, number: int, messages: Sequence[Message], timeout: float
+) -> ArrayRecord | None:
+    """Send a round's messages and return the new adapter; None if nobody's answer weighs anything.
 
     From a sum made in secret where the plan says so, from one total where the grid can add, else from replies.
+
+    Raises:
+        FederationError: As the strategy's aggregation does.
     """
-    strategy, grid, timeout = course.strategy, course.grid, course.run.experiment.federation.timeout
-    if (agreement := course.run.job.plan.agreement) is not None:
+    if (agreement := strategy.setting.plan.agreement) is not None:
         opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
         return strategy.aggregate_secret(number, opened, agreement)
     if strategy.linear and isinstance(grid, SummingGrid):

@@ -5,7 +5,6 @@ made, so that no cohort ever lies in one memory. Totals of chunks are added in t
 on how many workers there are: neither does any bit of the sum.
 """
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +38,9 @@ class Total:
     rejections: Sequence[Rejection] = ()
 
     def __add__(self, other: "Total") -> "Total":
-        both = (self.sums, other.sums)
-        names = sorted(self.sums.keys() | other.sums.keys())
+        both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
         return Total(
-            {name: functools.reduce(np.add, [sums[name] for sums in both if name in sums]) for name in names},
+            both or other.sums,
             self.weight + other.weight,
             (*self.accepted, *other.accepted),
             (*self.rejections, *other.rejections),

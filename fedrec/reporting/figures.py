@@ -82,7 +82,7 @@ def controls_chart(rows: Sequence[Row], metric: str) -> Chart | None:
         return None
     figure.update_yaxes(categoryorder="array", categoryarray=[escape(row.label, quote=False) for row in reversed(rows)])
     figure.update_xaxes(title=label, rangemode="tozero")
-    return _chart(f"Test {label}", f"{label} on the test users, with 95 % intervals.", figure, 130 + 34 * len(rows))
+    return chart_of(f"Test {label}", f"{label} on the test users, with 95 % intervals.", figure, 130 + 34 * len(rows))
 
 
 def group_charts(groups: Mapping[str, Any], metric: str) -> list[Chart]:
@@ -111,7 +111,7 @@ def _bars(attribute: str, groups: Mapping[str, Any], metric: str) -> Chart | Non
     figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(title=metric_label(metric), rangemode="tozero")
     caption = f"Mean over each group's n test users; grey below {MIN_GROUP} users, where a mean is mostly chance."
-    return _chart(f"By {attribute}", caption, figure, 110 + 30 * len(names))
+    return chart_of(f"By {attribute}", caption, figure, 110 + 30 * len(names))
 
 
 def _all(lines: Sequence[Line], key: str) -> list[Any]:
@@ -137,10 +137,11 @@ def _course(title: str, caption: str, lines: Sequence[Line], series: Mapping[str
     if not figure.data:
         return None
     figure.update_xaxes(title="round")
-    return _chart(title, caption, figure, 280)
+    return chart_of(title, caption, figure, 280)
 
 
-def _chart(title: str, caption: str, figure: graph_objects.Figure, height: int) -> Chart:
+def chart_of(title: str, caption: str, figure: graph_objects.Figure, height: int) -> Chart:
+    """Return a figure as every page shows it, `height` pixels high."""
     figure.update_xaxes(automargin=True, zeroline=False)
     figure.update_yaxes(automargin=True, zeroline=False)
     figure.update_layout(

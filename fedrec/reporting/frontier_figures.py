@@ -7,8 +7,7 @@ from html import escape
 from plotly import graph_objects
 
 from fedrec.evaluation.significance import Interval
-from fedrec.reporting.figures import FEDERATED, QUIET, SECOND, Chart
-from fedrec.reporting.figures import _chart as chart_of
+from fedrec.reporting.figures import FEDERATED, QUIET, SECOND, Chart, chart_of
 from fedrec.reporting.frontier import Curve, Read, group_score, references, score
 from fedrec.reporting.tables import CASES
 from fedrec.reporting.wording import metric_label

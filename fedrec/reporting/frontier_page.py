@@ -13,7 +13,6 @@ from fedrec.reporting.frontier_cost import Cost
 from fedrec.reporting.frontier_figures import frontier_charts, group_frontiers
 from fedrec.reporting.frontier_table import in_order
 from fedrec.reporting.frontier_template import FRONTIER
-from fedrec.reporting.page import PAGE
 from fedrec.reporting.tables import CASES
 from fedrec.reporting.wording import DASH, epsilon_text, listed, metric_label, number, score_text
 
@@ -36,9 +35,8 @@ def render_frontier(
     metric, ordered = metric_of(results), in_order(results)
     curves = frontier(ordered)
     templates = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    macros = PAGE[: PAGE.index("<!doctype html>")]
     groups = groups_of(ordered, CASE)
-    return templates.from_string(macros + FRONTIER).render(
+    return templates.from_string(FRONTIER).render(
         name=name,
         results=ordered,
         varied=listed(sorted({key for result in ordered for key in result.point})),
@@ -53,9 +51,6 @@ def render_frontier(
         case=CASE,
         cases=CASES,
         asked=asked,
-        policy=next(line for line in PAGE.splitlines() if "Content-Security-Policy" in line),
-        style=PAGE.partition("<style>")[2].partition("</style>")[0],
-        script=PAGE.rpartition("<script>")[2].partition("</script>")[0],
         plotly=get_plotlyjs(),
     )
 

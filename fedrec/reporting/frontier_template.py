@@ -1,15 +1,22 @@
-# ruff: noqa: E501 - lines of HTML
 """The page of a sweep. It is a module because Flower's app bundles leave other kinds of file out."""
 
-FRONTIER = """<!doctype html>
+from fedrec.reporting.look import MACROS, POLICY, SCRIPT, STYLE
+
+FRONTIER = (
+    MACROS
+    + """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-{{ policy | safe }}
+"""
+    + POLICY
+    + """
 <title>{{ name }}, a sweep · fedrec</title>
-<style>{{ style | safe }}</style>
+<style>"""
+    + STYLE
+    + """</style>
 </head>
 <body>
 <main>
@@ -79,8 +86,11 @@ FRONTIER = """<!doctype html>
 </main>
 <noscript><p class="quiet">The charts need JavaScript; their numbers are in the tables.</p></noscript>
 <script>{{ plotly | safe }}</script>
-<script>{{ script | safe }}</script>
+<script>"""
+    + SCRIPT
+    + """</script>
 </body>
 </html>
 """
+)
 """Jinja template, behind the macros of a run's report; everything from data is escaped."""

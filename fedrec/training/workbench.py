@@ -80,8 +80,8 @@ class Workbench:
         sizes = np.zeros(len(clients), dtype=np.int64)
         for row, client in enumerate(clients):
             users = self.federation.users[client]
-            targets = self.train.bounds[users + 1] - self.train.bounds[users] - 1
-            sizes[row] = np.clip(targets, 0, window).sum() if whole else window * targets.sum()
+            targets = np.maximum(self.train.lengths_of(users) - 1, 0)
+            sizes[row] = np.minimum(targets, window).sum() if whole else window * targets.sum()
         return sizes
 
     def draw_negatives(self, round: int, step: int) -> Tensor | None:  # noqa: A002

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord
+from flwr.app import ConfigRecord
 from flwr.serverapp import Grid
 
 from fedrec.errors import FederationError
 from fedrec.job import Job
 from server.adoption import build_strategy
 from server.base import Strategy, to_record
-from server.grids import SummingGrid
-from server.rounds import to_arrays
+from server.rounds import collect, to_arrays
 from server.update import Arrays
 from simulations.benchmarks.engines_nodes import known_nodes
 from simulations.engine import ENGINES
@@ -64,11 +63,7 @@ class Federation:
         messages = list(strategy.configure_train(number, to_record(self.start), told, grid))
         if number == 1:
             messages = messages[: self.warm_up]
-        if strategy.linear and isinstance(grid, SummingGrid):
-            total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=TIMEOUT)
-            after: ArrayRecord | None = strategy.aggregate_total(number, total)
-        else:
-            after, _ = strategy.aggregate_train(number, list(grid.send_and_receive(messages, timeout=TIMEOUT)))
+        after = collect(strategy, grid, number, messages, TIMEOUT)
         seconds, report = time.perf_counter() - began, strategy.report
         if after is None or report.accepted < len(messages):
             message = f"{report.accepted} of {len(messages)} clients answered: {report.rejections[:3]}"

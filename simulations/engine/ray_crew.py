@@ -9,6 +9,7 @@ An actor that dies is replaced and its chunks are done again: client work is a p
 result is the same. A chunk that takes its actor with it twice is done client by client, and who kills alone, fails.
 """
 
+import math
 import sys
 import time
 from collections import Counter, deque
@@ -18,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import ray
 from ray import cloudpickle
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
 from clients.cohort import CohortRequest
 from fedrec.errors import FederationError
@@ -63,11 +64,11 @@ class RayCrew:
         Raises:
             FederationError: If no actor starts.
         """
-        shift = _Shift(work, requests, parameters)
-        began = heard = time.monotonic()
+        shift = _Shift(work, requests, parameters, timeout)
+        heard = time.monotonic()
         try:
             for index in range(len(requests)):
-                while index not in shift.done and (timeout is None or time.monotonic() < began + timeout):
+                while index not in shift.done and shift.left > 0:
                     self._hand_out(shift, up_to=index + IN_HAND * len(self._actors))
                     self._collect(shift)
                     heard = time.monotonic() if any(actor.ready for actor in self._actors) else heard
@@ -124,16 +125,23 @@ class RayCrew:
         shift.waiting.extendleft(reversed(chunks))
 
     def _one_by_one(self, place: int, shift: "_Shift[T]", request: CohortRequest) -> T:
-        """Return the result of a chunk whose clients are asked alone, of the actor in this place."""
+        """Return the result of a chunk whose clients are asked alone, of the actor in this place.
+
+        Who is not done when the round's time is up is in no part: nothing came.
+        """
         parts = []
         for alone in request.each():
+            actor = self._actors[place]
             try:
-                parts.append(ray.get(shift.send(self._actors[place].handle, alone)))
+                parts.append(ray.get(shift.send(actor.handle, alone), timeout=shift.left))
             except RayTaskError:
                 raise
             except RayError as error:
-                parts.append(shift.failed(alone, f"its worker died ({type(error).__name__})"))
+                ray.kill(actor.handle)
                 self._actors[place] = self._start()
+                if isinstance(error, GetTimeoutError):
+                    break
+                parts.append(shift.failed(alone, f"its worker died ({type(error).__name__})"))
         return shift.work.join(parts)
 
 
@@ -161,16 +169,25 @@ class _Shift(Generic[T]):
         work: What is done with each.
         requests: The chunks.
         parameters: The global adapter.
+        timeout: Seconds until nobody waits any more; None for no end.
     """
 
-    def __init__(self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters) -> None:
+    def __init__(
+        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+    ) -> None:
         self.work, self.requests = work, requests
         self.waiting = deque(range(len(requests)))
         self.deaths: Counter[int] = Counter()
         self.done: dict[int, T | None] = {}
         self._parameters = parameters
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
         self._broadcast = ray.put(dict(parameters))
         self._pickled = ray.put(cloudpickle.dumps(work))  # type: ignore[no-untyped-call]
+
+    @property
+    def left(self) -> float:
+        """Seconds until nobody waits any more; 0 when that is so."""
+        return max(0.0, self._end - time.monotonic())
 
     def send(self, handle: Any, request: CohortRequest) -> Any:
         """Hand a chunk to an actor and return what it will owe."""

@@ -96,6 +96,23 @@ def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
     assert many.rejected(run, 2) == {}
 
 
+def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: Many, crew: RayCrew) -> None:
+    victim = many.new().job.cohort(1)[3]
+
+    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        if request.round == 1 and victim in request.clients:
+            if len(request.clients) > 1:
+                os._exit(9)
+            time.sleep(600)
+        return answer_cohort(request, parameters)
+
+    began = time.monotonic()
+    run, _ = many.run(crew, train, federation={"timeout": 25.0})
+    assert time.monotonic() - began < 120
+    assert many.rejected(run, 1)[victim] == "no reply: nothing came within federation.timeout"
+    assert many.rejected(run, 2) == {}
+
+
 @pytest.mark.parametrize("strategy", ["median", "fedadam", "flwr.serverapp.strategy:FedAvg"])
 def test_every_kind_of_strategy_gives_the_same_bits_in_one_process_and_on_actors(
     many: Many, crew: RayCrew, strategy: str

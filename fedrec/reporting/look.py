@@ -1,0 +1,106 @@
+"""What every page looks like: macros, style and script that the report of a run and the page of a sweep share."""
+
+POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">"""
+"""Nothing is loaded from anywhere."""
+
+MACROS = """{% macro table(rows, caption) %}
+  {% if rows %}
+  <div class="scroll"><table class="pairs">
+    <caption>{{ caption }}</caption>
+    {% for name, text in rows %}
+    <tr><th scope="row">{{ name }}</th><td>{{ text }}</td></tr>
+    {% endfor %}
+  </table></div>
+  {% endif %}
+{% endmacro %}
+{% macro draw(chart) %}
+  <figure class="chart">
+    <h3>{{ chart.title }}</h3>
+    <div class="plot" role="img" aria-label="{{ chart.title }}. {{ chart.caption }}" style="height:{{ chart.spec.layout.height }}px">
+      <script type="application/json">{{ chart.spec | tojson }}</script>
+    </div>
+    <figcaption>{{ chart.caption }}</figcaption>
+  </figure>
+{% endmacro %}
+"""
+
+STYLE = """
+:root {
+  --page: #f6f7f9; --card: #fff; --ink: #1b1f26; --quiet: #5c6470; --line: #dfe3e8; --accent: #1f66b8;
+  --tint: #eaf2fb; --warn: #fff4e0; --warn-line: #d9951f;
+}
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    --page: #101317; --card: #181c22; --ink: #e7eaee; --quiet: #a0a8b4; --line: #2d333c; --accent: #76b0f2;
+    --tint: #1b2a3d; --warn: #33270f; --warn-line: #c98a1c;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+main { max-width: 70rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+header h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.01em; overflow-wrap: anywhere; }
+header { margin: 0 0 1.5rem; }
+header p { color: var(--quiet); overflow-wrap: anywhere; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1.25rem 1.5rem; margin: 0 0 1.25rem; }
+h2 { margin: 0 0 .75rem; font-size: 1.2rem; }
+h3 { margin: 0 0 .25rem; font-size: 1rem; }
+p { margin: 0 0 .75rem; max-width: 75ch; overflow-wrap: anywhere; }
+p:last-child { margin-bottom: 0; }
+.answer { font-size: 1.08rem; }
+.quiet, figcaption, caption { color: var(--quiet); font-size: .88rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; }
+.tiles div { background: var(--tint); border-radius: 10px; padding: .75rem 1rem; }
+.tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.tiles dt { color: var(--quiet); font-size: .88rem; }
+.warnings { background: var(--warn); border-color: var(--warn-line); }
+.warnings ul { margin: 0; padding-left: 1.2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding: 0 0 .4rem; }
+th, td { text-align: left; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+tr:last-child > th, tr:last-child > td { border-bottom: 0; }
+thead th { color: var(--quiet); font-weight: 550; font-size: .88rem; vertical-align: bottom; }
+tbody th, .pairs th { font-weight: 500; }
+.pairs th { width: 40%; color: var(--quiet); }
+.pairs td { overflow-wrap: anywhere; }
+.number { text-align: right; white-space: nowrap; }
+thead .number { white-space: normal; }
+.interval { color: var(--quiet); font-size: .88rem; }
+.best { font-weight: 750; }
+tr.federated > * { background: var(--tint); }
+tr.federated > th { color: var(--accent); font-weight: 700; padding-left: .6rem; border-left: 3px solid var(--accent); }
+.note { display: block; color: var(--quiet); font-size: .84rem; font-weight: 400; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1.25rem; margin: .5rem 0 1rem; }
+.chart { margin: 0; min-width: 0; break-inside: avoid; }
+.alone { max-width: 42rem; margin: 0 0 1.25rem; }
+.chart text:not(.hoverlayer text):not(.bartext) { fill: var(--ink) !important; }
+.chart .gridlayer path { stroke: var(--line) !important; }
+figcaption { margin-top: .35rem; }
+.scroll + .scroll, .quiet { margin-top: 1rem; }
+details { margin-top: 1rem; }
+summary { cursor: pointer; color: var(--accent); }
+details > :nth-child(2) { margin-top: .75rem; }
+pre { margin: 0 0 .75rem; padding: .9rem 1rem; overflow-x: auto; background: var(--page); border: 1px solid var(--line); border-radius: 8px; font: .86rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+code { font: .88em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { main { padding: 1rem .75rem 3rem; } section { padding: 1rem; } .pairs th { width: auto; } }
+@media print {
+  body { background: #fff; font-size: 10pt; }
+  main { padding: 0; max-width: none; }
+  section { border: 0; border-top: 1px solid var(--line); border-radius: 0; padding: .75rem 0; }
+  h2 { break-after: avoid; }
+  tr { break-inside: avoid; }
+  details table { font-size: 8pt; }
+  .charts { grid-template-columns: 1fr; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .tiles div, tr.federated > *, .warnings { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
+"""
+
+SCRIPT = """
+for (const place of document.querySelectorAll(".plot")) {
+  const chart = JSON.parse(place.querySelector("script").textContent);
+  place.replaceChildren();
+  Plotly.newPlot(place, chart.data, chart.layout, {displayModeBar: false, responsive: true});
+}
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+"""
