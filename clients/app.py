@@ -13,6 +13,7 @@ from clients.desk import desk_of
 from clients.state import admit
 from fedrec.errors import PrivacyError
 from fedrec.training.client import train_client
+from fedrec.training.item_counts import item_counts
 from fedrec.training.task import ClientTask, ClientUpdate
 
 app = ClientApp()
@@ -45,6 +46,14 @@ def query(message: Message, context: Context) -> Message:
     """Tell which client this node is."""
     partition = int(str(context.node_config["partition-id"]))
     return Message(RecordDict({"node": MetricRecord({"partition-id": partition})}), reply_to=message)
+
+
+@app.query("item_counts")
+def count(message: Message, context: Context) -> Message:
+    """Tell how many of this client's users have each item."""
+    run = str(message.content.config_records["config"]["run"])
+    counts = item_counts(desk_of(run, "cpu").bench, int(str(context.node_config["partition-id"])))
+    return Message(RecordDict({"arrays": ArrayRecord({"item_counts": Array(counts)})}), reply_to=message)
 
 
 def _tensors(arrays: ArrayRecord) -> dict[str, torch.Tensor]:

@@ -27,6 +27,7 @@ from fedrec.progress import Progress
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.result import result_of
 
 SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
 """Metrics that get an interval and a paired test."""
@@ -39,7 +40,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
     """
     began = time.monotonic()
-    chosen, chosen_round = _choose(run, last)
+    chosen, chosen_round = result_of(last, run.experiment)
     write_whole(run.path / "adapter.safetensors", tensors_to_bytes({n: v.contiguous() for n, v in chosen.items()}))
     write_whole(run.path / "ledger.json", last.ledger.to_json())
     test = judge.test(judge.scorer(chosen))
@@ -48,7 +49,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
-        **_identity(run, chosen, chosen_round),
+        **_identity(run, chosen, chosen_round, last.round),
         "metrics": {
             "validation": next(line["validation"] for line in reversed(rounds) if "validation" in line),
             "test": {target: evaluation.to_json() for target, evaluation in test.items()},
@@ -84,13 +85,7 @@ def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _choose(run: RunDirectory, last: Checkpoint) -> tuple[dict[str, Tensor], int]:
-    if run.experiment.evaluation.select == "best":
-        return last.best, last.best_round
-    return last.parameters, last.round
-
-
-def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int) -> dict[str, Any]:
+def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int, rounds_run: int) -> dict[str, Any]:
     facts, experiment = run.job.prepared.facts, run.experiment
     trained = run.job.workbench.start
     return {
@@ -99,6 +94,7 @@ def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int) -
         "fingerprint": experiment.fingerprint,
         "parameters_sha256": parameters_sha256(chosen),
         "rounds": experiment.rounds,
+        "rounds_run": rounds_run,
         "chosen_round": chosen_round,
         "dataset": facts["dataset"],
         "split": facts["split"],

@@ -111,6 +111,10 @@ class FederationConfig(Section):
         """Return the size of a fixed cohort: the expected share of the clients, at least one."""
         return max(1, int(self.participation * clients + 0.5))
 
+    def expected_cohort(self, clients: int) -> float:
+        """Return the expected number of clients a round: the denominator that no data decides."""
+        return self.participation * clients if self.sampling == "poisson" else float(self.fixed_cohort(clients))
+
 
 class TextConfig(Section):
     """How item text becomes item vectors."""
@@ -159,6 +163,8 @@ class AdapterConfig(Section):
     """LoRA rank, or the bottleneck's width."""
     targets: tuple[str, ...] = ("query", "key", "value", "output", "expand", "contract")
     """Modules that get a LoRA."""
+    freeze_a: bool = False
+    """Leave LoRA's A as it was drawn and train B alone: half of the numbers, and less for noise to spoil."""
     adaptor: bool = True
     """Also train the adaptor from item vectors to the model's width."""
     item_bias: bool = True
@@ -207,6 +213,31 @@ class SecureAggregationConfig(Section):
     ones add the same integers without masks, to the same bits."""
 
 
+class AdaptiveClipConfig(Section):
+    """A clip norm that follows the updates' lengths (`privacy.trust = "central"`; Andrew et al. 2021)."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the updates that should be no longer than the clip norm, which then starts at `privacy.clip_norm`; the
+    clip norm stays fixed if not given."""
+    lr: Annotated[float, Field(gt=0)] = 0.2
+    """The clip norm is multiplied by exp(-lr * (share - quantile)) a round."""
+    noise: Annotated[float, Field(gt=0)] = 0.05
+    """Noise on the share of updates that were short enough: a release, which the updates' own noise pays for."""
+
+
+class ItemCountsConfig(Section):
+    """How many users have each item: one noisy release before the first round (`privacy.trust = "central"`).
+
+    It becomes the item bias that training starts from, with the weight that validation users like best.
+    """
+
+    share: Share = 0.0
+    """Share of `privacy.epsilon` that it alone would spend; 0 asks for no counts. Without privacy any share asks for
+    the counts as they are."""
+    clip_norm: Annotated[float, Field(gt=0)] = 8.0
+    """L2 bound of one user's vector of ones and zeros: a user with n items is shortened if n > clip_norm^2."""
+
+
 class PrivacyConfig(Section):
     """What is promised to whom."""
 
@@ -214,8 +245,8 @@ class PrivacyConfig(Section):
     """Target epsilon of the whole run; inf trains without privacy."""
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Target delta; 1 / n^1.1 of the n units by default."""
-    unit: Literal["user", "example"] = "user"
-    """What one neighbour adds or removes."""
+    unit: Literal["user", "example", "platform"] = "user"
+    """What one neighbour adds or removes: a user, a training example, or all that one client holds."""
     trust: Literal["local", "secure-aggregation", "central"] = "local"
     """Who adds the noise: each client for itself (nobody is trusted), the clients together, of whom the server learns
     the sum alone (it is trusted to follow the protocol), or the server (it is trusted)."""
@@ -223,6 +254,16 @@ class PrivacyConfig(Section):
     """L2 bound of one unit's contribution."""
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None
     """Noise in units of `clip_norm`; calibrated from `epsilon` if not given."""
+    budget: Annotated[float, Field(gt=0)] = math.inf
+    """The run ends before the round that would bring its ledger's epsilon above this."""
+    bands: Positive = 1
+    """Rounds over which the server's noise is correlated, so that it cancels in the sum of all rounds (banded matrix
+    factorisation); clients then take part in every `bands`-th round only. 1 is independent noise."""
+    population: Positive | None = None
+    """Extrapolation: the server's noise is that of a population of so many users, and protects this one less. Always
+    labelled, and never a claim about this run's users."""
+    adaptive_clip: AdaptiveClipConfig = AdaptiveClipConfig()
+    item_counts: ItemCountsConfig = ItemCountsConfig()
     secure_aggregation: SecureAggregationConfig = SecureAggregationConfig()
 
     @property
@@ -238,8 +279,9 @@ class EvaluationConfig(Section):
     """Cut-offs of the ranking metrics."""
     every: Positive = 5
     """Rounds between two rankings of the validation users (their loss is taken every round)."""
-    select: Literal["best", "last"] = "best"
-    """Which round's adapter is the result: the one of the lowest validation loss, or the last."""
+    select: Literal["best", "last", "average"] = "best"
+    """Which adapter is the result: that of the lowest validation loss, that of the last round, or the mean of those of
+    the last half of the rounds, which under privacy costs nothing and averages noise out."""
     central_epochs: Positive = 60
     """Most epochs of the central control; validation users pick the best."""
     central_lr: Annotated[float, Field(gt=0)] = 2e-3

@@ -55,28 +55,25 @@ class Job:
         return max(1, int(counts.max()))
 
     def cohort(self, round: int) -> list[int]:  # noqa: A002
-        """Return the clients of a round, ascending: a named draw. A Poisson cohort may be empty."""
-        federation = self.experiment.federation
+        """Return the clients of a round, ascending: a named draw. A Poisson cohort may be empty.
+
+        With correlated noise (`privacy.bands`) clients take turns: see `PrivacyPlan.group`.
+        """
+        federation, bands = self.experiment.federation, self.experiment.privacy.bands
         clients = len(self.prepared.federation)
+        may = np.arange(round % bands, clients, bands)
         rng = rng_for(self.experiment.seed, "cohort", round)
         if federation.sampling == "poisson":
-            drawn = np.flatnonzero(rng.random(clients) < federation.participation)
+            drawn = may[rng.random(clients)[may] < federation.participation * bands]
         else:
-            drawn = np.sort(rng.choice(clients, size=self.fixed_cohort, replace=False))
+            drawn = np.sort(rng.choice(may, size=min(federation.fixed_cohort(clients), len(may)), replace=False))
         cohort: list[int] = drawn.tolist()
         return cohort
 
     @property
-    def fixed_cohort(self) -> int:
-        """Size of a fixed cohort."""
-        return self.experiment.federation.fixed_cohort(len(self.prepared.federation))
-
-    @property
     def expected_cohort(self) -> float:
         """Expected number of clients a round: the denominator that no data decides."""
-        if self.experiment.federation.sampling == "poisson":
-            return self.experiment.federation.participation * len(self.prepared.federation)
-        return float(self.fixed_cohort)
+        return self.experiment.federation.expected_cohort(len(self.prepared.federation))
 
     @cached_property
     def workbench(self) -> Workbench:

@@ -8,7 +8,8 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 from fedrec.config import Experiment, PrivacyConfig
 from fedrec.errors import ConfigError
 from fedrec.job import Job
-from fedrec.privacy.plan import UnitCounts, check, placement_of, plan
+from fedrec.privacy.plan import UnitCounts, placement_of, plan
+from fedrec.privacy.refusals import check
 from server.base import Strategy
 from server.foreign import Foreign
 from server.secret_sum import secret

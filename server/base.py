@@ -6,6 +6,7 @@ checked, privacy bracket (clip, sum, noise) where the server is trusted, `aggreg
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +17,15 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 from fedrec.errors import FederationError
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.registry import Registry
-from server.privacy import fixed_mean, noisy_mean
+from server.privacy import BRACKETS, Bracket
 from server.replies import Rejection, check_replies, in_words
 from server.secret_sum import SecretSum, decoded, forbid_updates
 from server.setting import RoundReport, Setting
 from server.total import Adder, Total
 from server.update import Arrays, State, Update, norm_of
+
+BRACKET = "bracket/"
+"""Before the names of what the bracket keeps."""
 
 STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
 
@@ -71,6 +75,21 @@ class Strategy(FlowerStrategy):
     def restore(self, state: State) -> None:
         """Take back what `state` returned."""
 
+    @cached_property
+    def bracket(self) -> Bracket:
+        """What clips and noises around the aggregation, as the privacy plan says."""
+        return BRACKETS[self.setting.plan.placement](self.setting)
+
+    def kept(self) -> State:
+        """Return what a checkpoint keeps: the strategy's own state and that of its privacy bracket."""
+        return {**self.state(), **{f"{BRACKET}{name}": value for name, value in self.bracket.state().items()}}
+
+    def take_back(self, kept: State) -> None:
+        """Take back what `kept` returned."""
+        self.restore({name: value for name, value in kept.items() if not name.startswith(BRACKET)})
+        inner = {name.removeprefix(BRACKET): value for name, value in kept.items() if name.startswith(BRACKET)}
+        self.bracket.restore(inner)
+
     # Flower's hooks ---------------------------------------------------------------------------------------------
 
     def configure_train(
@@ -109,9 +128,8 @@ class Strategy(FlowerStrategy):
         Raises:
             PrivacyError: Under secure aggregation: there a sum is opened only once it has noise.
         """
-        plan = self.setting.plan
-        forbid_updates(plan)
-        return Adder(self.setting.max_update_norm, plan.clip_norm if plan.placement == "server" else None)
+        forbid_updates(self.setting.plan)
+        return self.bracket.adder
 
     def aggregate_total(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from what workers added up; None if nobody's answer weighs anything.
@@ -132,11 +150,8 @@ class Strategy(FlowerStrategy):
 
     def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""
-        if self.setting.plan.placement == "server":
-            return self._after(server_round, noisy_mean(total, self.current, self.setting, server_round))
-        if self.setting.plan.placement == "sum":
-            return self._after(server_round, fixed_mean(total, self.current, self.setting))
-        return self._after(server_round, total.mean()) if total.weight > 0 else None
+        change = self.bracket.change(total, self.current, server_round)
+        return None if change is None else self._after(server_round, change)
 
     def _after(self, server_round: int, aggregated: Arrays) -> ArrayRecord:
         """Return the new global adapter from the aggregated change."""

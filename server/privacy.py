@@ -1,49 +1,155 @@
-"""The server's privacy bracket: the sum of clipped changes over the expected cohort, noised where it has no noise yet.
+"""The server's privacy bracket: from a round's sum to the change that the strategy takes its step with.
 
-DP-FedAvg (McMahan et al. 2018): each user's whole change is clipped as it is added (`server.total.Adder`); with uniform
-weights and a denominator fixed beforehand, the sum's sensitivity to one user is `clip_norm`. Trust `central` noises the
-sum here; under `secure-aggregation` it comes with its clients' noise.
+DP-FedAvg (McMahan et al. 2018): each client's whole change is clipped as it is added (`server.total.Adder`); with
+uniform weights and a denominator fixed beforehand, the sum's sensitivity to one client is the clip norm. Trust
+`central` noises the sum here, by independent or correlated noise; under `secure-aggregation` it comes with its clients'
+noise.
 """
 
+import math
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fedrec.privacy.banded import next_noise
+from fedrec.privacy.plan import AdaptiveClip, Placement
 from fedrec.seeding import rng_for
 from server.setting import Setting
-from server.total import Total
-from server.update import Array, Arrays
+from server.total import Adder, Total
+from server.update import Array, Arrays, State
+
+Noise = dict[str, NDArray[np.float64]]
 
 
-def fixed_mean(total: Total, shape: Mapping[str, Array], setting: Setting) -> Arrays:
-    """Return a sum over the expected cohort, whoever is in it.
+class Bracket(Protocol):
+    """What stands around a round's sum."""
+
+    @property
+    def adder(self) -> Adder:
+        """How the round's changes are added."""
+
+    def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays | None:  # noqa: A002
+        """Return the aggregated change; None if nobody's answer weighs anything.
+
+        Args:
+            total: What the adder added up.
+            shape: The adapter, for names and shapes.
+            round: Number of the round, which names the noise.
+        """
+
+    def state(self) -> State:
+        """Return what must survive a restart, by name."""
+
+    def restore(self, state: State) -> None:
+        """Take back what `state` returned."""
+
+
+class Average:
+    """The weighted mean, as it is: without privacy, or where each client's own change is private by itself."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.adder = Adder(setting.max_update_norm)
+
+    def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays | None:  # noqa: A002
+        """Return the mean of whoever answered."""
+        del shape, round
+        return total.mean() if total.weight > 0 else None
+
+    def state(self) -> State:
+        """Return nothing."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Take nothing back."""
+
+
+class FixedMean(Average):
+    """A sum that comes clipped and noised, over the expected cohort, whoever is in it."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._cohort = setting.expected_cohort
+
+    def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
+        """Return the sum over the expected cohort."""
+        del round
+        return {name: (total.sums[name] / self._cohort).astype(np.float32) for name in sorted(shape)}
+
+
+class NoisyMean:
+    """The sum of clipped changes, noised, over the expected cohort; of nobody's changes the noise alone.
 
     Args:
-        total: A sum that is private by itself.
-        shape: The adapter, for names.
-        setting: The denominator.
-    """
-    return {name: (total.sums[name] / setting.expected_cohort).astype(np.float32) for name in sorted(shape)}
-
-
-def noisy_mean(
-    total: Total,
-    shape: Mapping[str, Array],
-    setting: Setting,
-    round: int,  # noqa: A002
-) -> Arrays:
-    """Return the noised sum of clipped changes over the expected cohort; of nobody's, the noise alone.
-
-    Args:
-        total: What an `Adder` with the plan's clip norm added up.
-        shape: The adapter, for names and shapes.
         setting: Seed, plan and denominator.
-        round: Number of the round, which names the noise; it is drawn in the order of the arrays' names.
     """
-    rng = rng_for(setting.seed, "central noise", round)
-    deviation = setting.plan.noise_multiplier * setting.plan.clip_norm
-    noised = {}
-    for name in sorted(shape):
-        noise = rng.normal(0.0, deviation, shape[name].shape)
-        noised[name] = ((total.sums.get(name, 0.0) + noise) / setting.expected_cohort).astype(np.float32)
-    return noised
+
+    def __init__(self, setting: Setting) -> None:
+        plan = setting.plan
+        self._setting, self._clipping = setting, plan.clipping
+        self._earlier: list[Noise] = []
+        self.clip_norm = plan.clip_norm
+        """Of the round in hand."""
+
+    @property
+    def deviation(self) -> float:
+        """Noise on each number of the round's sum, before it is correlated with that of earlier rounds."""
+        plan = self._setting.plan
+        return self.clip_norm * (plan.noise_multiplier if plan.clipping is None else plan.clipping.noise_multiplier)
+
+    @property
+    def adder(self) -> Adder:
+        """Clip to the round's norm."""
+        return Adder(self._setting.max_update_norm, self.clip_norm)
+
+    def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
+        """Return the noised mean, the noise drawn in the order of the arrays' names."""
+        rng = rng_for(self._setting.seed, "central noise", round)
+        noise: Noise = {}
+        for name in sorted(shape):
+            fresh = rng.normal(0.0, self.deviation, shape[name].shape)
+            noise[name] = next_noise(fresh, [earlier[name] for earlier in self._earlier], self._setting.plan.factor)
+        self._earlier = [noise, *self._earlier][: self._setting.plan.bands - 1]
+        if self._clipping is not None:
+            self.clip_norm = self._next_clip(self._clipping, total, round)
+        cohort = self._setting.expected_cohort
+        return {n: ((total.sums.get(n, 0.0) + added) / cohort).astype(np.float32) for n, added in noise.items()}
+
+    def _next_clip(self, clipping: AdaptiveClip, total: Total, round: int) -> float:  # noqa: A002
+        """Return the next round's clip norm from the noised share of changes that were no longer than this one's.
+
+        Each bit is 1/2 or -1/2, so that a client more or less moves their sum by 1/2 (Andrew et al. 2021, section 2.2).
+        """
+        bits = total.unclipped - len(total.accepted) / 2
+        noise = rng_for(self._setting.seed, "clipped share", round).normal(0.0, clipping.bit_deviation)
+        share = (bits + noise) / self._setting.expected_cohort + 0.5
+        return self.clip_norm * math.exp(-clipping.lr * (share - clipping.quantile))
+
+    def state(self) -> State:
+        """Return the clip norm if it adapts, and the noise that later rounds take back."""
+        clip = {} if self._clipping is None else {"clip_norm": np.array(self.clip_norm)}
+        noise = {f"noise/{age}/{n}": a for age, earlier in enumerate(self._earlier) for n, a in earlier.items()}
+        return {**clip, **noise}
+
+    def restore(self, state: State) -> None:
+        """Take both back."""
+        self.clip_norm = float(state.get("clip_norm", self._setting.plan.clip_norm))
+        self._earlier = []
+        for name in sorted((name for name in state if name.startswith("noise/")), key=_age):
+            if _age(name) == len(self._earlier):
+                self._earlier.append({})
+            self._earlier[-1][name.split("/", 2)[2]] = state[name].astype(np.float64)
+
+
+def _age(name: str) -> int:
+    return int(name.split("/", 2)[1])
+
+
+BRACKETS: Mapping[Placement, type[Average | NoisyMean]] = {
+    "none": Average,
+    "client": Average,
+    "sum": FixedMean,
+    "server": NoisyMean,
+}
+"""By who clips and noises."""

@@ -16,14 +16,16 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from fedrec.errors import FederationError, RunError
+from fedrec.errors import FederationError, PrivacyError, RunError
 from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.ledger import Ledger
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.result import summed_with
 from server.base import Strategy, to_record
 from server.grids import SummingGrid
+from server.opening import opened
 from server.secret_sum import secret
 from server.stop import Stop
 from server.update import Arrays
@@ -45,7 +47,7 @@ class Course:
 
 
 def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer], stop: Stop) -> Checkpoint:
-    """Run the rounds that the run still lacks and return its last checkpoint.
+    """Run the rounds that the run still lacks and return its last checkpoint; a privacy budget may end them earlier.
 
     Raises:
         Interrupted: If a stop was wished; the round in hand is finished and saved first.
@@ -55,20 +57,24 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
     run, total = course.run, course.run.experiment.rounds
     here = run.latest_checkpoint()
     if here is None:
-        here, line = _first(course.judge)
+        here, line = _first(course)
         run.rewind(-1)
         _save(run, here, line, observers)
     else:
         _require_paid(run, here)
         run.rewind(here.round)
-        course.strategy.restore({name: value.numpy() for name, value in here.strategy.items()})
+        course.strategy.take_back({name: value.numpy() for name, value in here.strategy.items()})
     while here.round < total:
         stop.heed()
         try:
-            here, line = _round(course, here)
+            done = _round(course, here)
         except FederationError as error:
             message = f"{error}. Every finished round is saved; when that is mended: fedrec resume {run.path}"
             raise FederationError(message) from error
+        if done is None:
+            progress("rounds", here.round, total, f"privacy.budget={run.experiment.privacy.budget:g} is spent")
+            break
+        here, line = done
         _save(run, here, line, observers)
         progress("rounds", here.round, total, note_of(line))
     return here
@@ -90,18 +96,23 @@ def _save(run: RunDirectory, checkpoint: Checkpoint, line: Line, observers: Sequ
         observe(line)
 
 
-def _first(judge: Judge) -> tuple[Checkpoint, Line]:
-    """Judge the base and return the checkpoint before the first round."""
-    start = judge.bench.shared_start
-    loss = judge.loss(start)
-    return Checkpoint(0, start, start, 0, loss, {}, Ledger()), {
-        "round": 0,
-        "loss": loss,
-        "validation": _validation(judge, start),
-    }
+def _first(course: Course) -> tuple[Checkpoint, Line]:
+    """Return the checkpoint before the first round: the base, with what was released of it."""
+    judge, plan = course.judge, course.run.job.plan
+    start, line, ledger = judge.bench.shared_start, Line(round=0), plan.charge(Ledger(), 0, ())
+    if (cost := ledger.epsilon(plan.delta or 0.5).worst.pld) > (budget := course.run.experiment.privacy.budget):
+        message = f"item counts cost epsilon {cost:.3g}, more than privacy.budget={budget:g}; raise it, or ask for none"
+        raise PrivacyError(message)
+    if plan.counts is not None:
+        opening = opened(course.run, course.grid, judge, plan.counts)
+        start = opening.parameters
+        line |= {"item_counts_weight": opening.weight, "rejections": [vars(one) for one in opening.rejections]}
+    line |= {"loss": judge.loss(start), "validation": _validation(judge, start)}
+    return Checkpoint(0, start, start, 0, line["loss"], {}, ledger), line
 
 
-def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
+def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
+    """Return what a round leaves; None if the privacy budget has no room for it, in which case nobody is asked."""
     began = time.monotonic()
     run, strategy, judge = course.run, course.strategy, course.judge
     plan, number = run.job.plan, here.round + 1
@@ -109,7 +120,10 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     messages = list(strategy.configure_train(number, to_record(to_arrays(here.parameters)), told, course.grid))
     asked = strategy.asked(number)
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
-    ledger = here.ledger if plan.placement == "none" else here.ledger.charge(number, plan.charged(asked), plan.release)
+    ledger = plan.charge(here.ledger, number, asked)
+    epsilon = ledger.epsilon(plan.delta, plan.clients).worst.pld if plan.placement != "none" else None
+    if epsilon is not None and epsilon > run.experiment.privacy.budget:
+        return None
     after = collect(strategy, course.grid, number, messages, run.experiment.federation.timeout)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
@@ -119,7 +133,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
     line: Line = {
         "round": number,
         "loss": loss,
-        "epsilon": ledger.epsilon(plan.delta, plan.clients).worst.pld if plan.placement != "none" else None,
+        "epsilon": epsilon,
         "cohort": len(asked),
         "replies": report.accepted,
         "rejected": dict(Counter(rejection.reason for rejection in report.rejections)),
@@ -137,8 +151,9 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line]:
             best=parameters if better else here.best,
             best_round=number if better else here.best_round,
             best_score=loss if better else here.best_score,
-            strategy={name: torch.from_numpy(np.array(value)) for name, value in strategy.state().items()},
+            strategy={name: torch.from_numpy(np.array(value)) for name, value in strategy.kept().items()},
             ledger=ledger,
+            summed=summed_with(here, parameters, run.experiment),
         ),
         line,
     )

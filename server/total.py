@@ -30,12 +30,14 @@ class Total:
         weight: Sum of their weights.
         accepted: Their numbers, in the order in which they were added.
         rejections: Who was left out, and why.
+        unclipped: How many of the accepted changes were no longer than the clip norm.
     """
 
     sums: Mapping[str, NDArray[np.float64]]
     weight: float = 0.0
     accepted: Sequence[int] = ()
     rejections: Sequence[Rejection] = ()
+    unclipped: int = 0
 
     def __add__(self, other: "Total") -> "Total":
         both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
@@ -44,6 +46,7 @@ class Total:
             self.weight + other.weight,
             (*self.accepted, *other.accepted),
             (*self.rejections, *other.rejections),
+            self.unclipped + other.unclipped,
         )
 
     def mean(self) -> Arrays:
@@ -73,12 +76,14 @@ class Adder:
     def add(self, updates: Sequence[Update]) -> Total:
         """Return the total of checked updates, added in their order."""
         sums: Sums = {}
-        factors = [self._factor(update.weight, norm_of(update.delta)) for update in updates]
+        norms = [norm_of(update.delta) for update in updates]
+        factors = [self._factor(update.weight, norm) for update, norm in zip(updates, norms, strict=True)]
         for update, (factor, _) in zip(updates, factors, strict=True):
             for name, change in update.delta.items():
                 value = np.multiply(change, factor, dtype=np.float64)
                 sums[name] = sums[name] + value if name in sums else value
-        return Total(sums, sum(weight for _, weight in factors), [update.client for update in updates])
+        accepted = [update.client for update in updates]
+        return Total(sums, sum(weight for _, weight in factors), accepted, unclipped=sum(map(self._short, norms)))
 
     def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> Total:
         """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
@@ -92,7 +97,7 @@ class Adder:
         stack = torch.cat([update.parameters[name].reshape(len(update.clients), -1) for name in names], dim=1)
         start = torch.cat([torch.from_numpy(np.array(before[name])).flatten() for name in names])
         change, total = torch.empty_like(start, dtype=torch.float64), torch.zeros_like(start, dtype=torch.float64)
-        weight, accepted = 0.0, []
+        weight, accepted, unclipped = 0.0, [], 0
         for place, client in enumerate(update.clients):
             torch.sub(stack[place], start, out=change)
             norm = float(change.dot(change).sqrt())
@@ -105,13 +110,17 @@ class Adder:
                 factor, weighs = self._factor(update.weights[place], norm)
                 total.add_(change, alpha=factor)
                 weight += weighs
+                unclipped += self._short(norm)
                 accepted.append(client)
         parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
         sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
-        return Total(sums if accepted else {}, weight, accepted, rejections)
+        return Total(sums if accepted else {}, weight, accepted, rejections, unclipped)
+
+    def _short(self, norm: float) -> bool:
+        return self.clip_norm is None or norm <= self.clip_norm
 
     def _factor(self, weight: float, norm: float) -> tuple[float, float]:
         """Return what a change is multiplied by, and what it weighs."""
         if self.clip_norm is None:
             return weight, weight
-        return (self.clip_norm / norm if norm > self.clip_norm else 1.0), 1.0
+        return (1.0 if self._short(norm) else self.clip_norm / norm), 1.0

@@ -21,13 +21,13 @@ from fedrec.privacy.audit.replay import clear, client_noise, longest_share, loss
 from fedrec.privacy.audit.verdict import Access, Verdict
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint
+from fedrec.result import result_of
 from fedrec.threads import one_thread
 from fedrec.training.workbench import Workbench
 from server.adoption import build_strategy, check_strategy
 from server.base import Strategy
 from server.rounds import Course, run_rounds
 from server.stop import Stop
-from server.total import Adder
 from simulations.audit_ears import NoEar, Notes, SumEar, UpdateEar, Vector
 from simulations.audit_plant import planted_run
 from simulations.engine.cohorts import Alone, CohortGrid
@@ -115,16 +115,16 @@ def _ear(job: Job, strategy: Strategy, canaries: Canaries, bench: Workbench, acc
         canaries=canaries,
         directions=directions(len(canaries), sum(sizes), experiment.seed),
         length=min(CLIPS * clip, MOST_LENGTH * longest),
-        adder=Adder(longest, clip),
+        strategy=strategy,
         notes=Notes(job.plan),
     )
-    ear.listen_to_(strategy)
+    ear.listen_()
     return ear
 
 
 def _losses_saved(last: Checkpoint, source: Prepared, bench: Workbench) -> Vector:
     """Return by how much the final model's loss on each canary is below the base's, in nats."""
-    final = last.best if bench.experiment.evaluation.select == "best" else last.parameters
+    final, _ = result_of(last, bench.experiment)
     canaries = range(source.train.num_users, bench.train.num_users)
     before, after = (losses_of(bench, canaries, values) for values in (bench.shared_start, final))
     return before - after
@@ -139,9 +139,11 @@ def _unclipped(job: Job, canaries: Canaries, bench: Workbench) -> list[str]:
 
 
 def _noise(job: Job, ear: Ear, canaries: Canaries, false_alarm: float) -> NoiseCheck | None:
-    deviation = job.plan.noise_multiplier * job.plan.clip_norm
-    if not deviation:
+    plan = job.plan
+    if not plan.noise_multiplier:
         return None
     if isinstance(ear, SumEar):
-        return noise_check(ear.noise(job.expected_cohort), deviation, false_alarm)
-    return noise_check(client_noise(job.workbench, canaries.clients[:CHECKED_CLIENTS]), deviation, false_alarm)
+        claimed = plan.noise_multiplier if plan.clipping is None else plan.clipping.noise_multiplier
+        return noise_check(ear.noise(job.expected_cohort), claimed, false_alarm)
+    noise = client_noise(job.workbench, canaries.clients[:CHECKED_CLIENTS])
+    return noise_check(noise, plan.noise_multiplier * plan.clip_norm, false_alarm)

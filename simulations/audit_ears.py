@@ -114,31 +114,33 @@ class UpdateEar:
 class SumEar:
     """Where sums are heard (trust `central` and `secure-aggregation`) the adversary knows everybody but the canaries.
 
-    A canary is a client that answers with a long step along a direction of its own, forwards in odd rounds and
-    backwards in even ones (so that noise which repeats cancels), and claims many examples; it answers with no change
-    if it is out. Whatever it does, the server's bracket must hold.
+    A canary is a client that answers with a long step along a direction of its own, now forwards and now backwards (so
+    that noise which repeats cancels), and claims many examples; it answers with no change if it is out. Whatever it
+    does, the server's bracket must hold. Noise that is correlated is taken apart first: the adversary knows how.
 
     Attributes:
         train: The clients' work.
         canaries: Who is sought.
         directions: Of length 1, orthogonal, `[canaries, parameters]`.
         length: Length of a canary's step; well above the clip norm.
-        adder: How changes are clipped and added.
+        strategy: Knows how a round's changes are clipped and added.
         notes: What else was heard.
         others: What everybody but the canaries adds up to, by round.
         everybody: The same with them.
         heard: Noised means, as they come.
+        clips: The rounds' clip norms.
     """
 
     train: Train
     canaries: Canaries
     directions: Vector
     length: float
-    adder: Adder
+    strategy: Strategy
     notes: Notes
     others: dict[int, Vector] = field(default_factory=dict)
     everybody: dict[int, Vector] = field(default_factory=dict)
     heard: list[Vector] = field(default_factory=list)
+    clips: dict[int, float] = field(default_factory=dict)
 
     def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
         """Return the clients' answers, the canaries' as they make them; listen."""
@@ -146,38 +148,65 @@ class SumEar:
         planted = [client for client in request.clients if client in self.canaries.clients]
         update = self.train(replace(request, clients=real), parameters) if real else nobody({})
         self.notes.take(request, update)
+        adder = self.adder
+        self.clips[request.round] = adder.clip_norm or 1.0
         answers = self._answers(planted, request.round, parameters)
         for sums, part in ((self.others, update), (self.everybody, update), (self.everybody, answers)):
-            total = self.adder.add_cohort(parameters, part).sums
+            total = adder.add_cohort(parameters, part).sums
             now = sums.setdefault(request.round, np.zeros(self.directions.shape[1]))
             sums[request.round] = now + _flat(total) if total else now
         return joined([replace(update, private={}), answers])
 
-    def listen_to_(self, strategy: Strategy) -> None:
+    @property
+    def adder(self) -> Adder:
+        """How a sum's changes are clipped, whoever adds them."""
+        plan, longest = self.strategy.setting.plan, self.strategy.setting.max_update_norm
+        return Adder(longest, plan.clip_norm) if plan.placement == "sum" else self.strategy.adder
+
+    def listen_(self) -> None:
         """Hear what the strategy makes of each round before it takes its step."""
-        step = strategy.step
+        step = self.strategy.step
 
         def heard(update: Arrays) -> Arrays:
             self.heard.append(_flat(update))
             return step(update)
 
-        strategy.step = heard  # type: ignore[method-assign]
+        self.strategy.step = heard  # type: ignore[method-assign]
 
     def scores(self, expected_cohort: float) -> Vector:
         """Return each canary's share in what was heard: sums less the others', along its direction, `[canaries]`."""
-        scores = np.zeros(len(self.canaries))
-        for number, mean in enumerate(self.heard, 1):
-            rest = mean * expected_cohort - self.others.get(number, 0.0)
-            scores += _sign(number) * (self.directions @ rest)
+        scores, factor = np.zeros(len(self.canaries)), self.strategy.setting.plan.factor
+        rest = self._apart([m * expected_cohort - self.others.get(n, 0.0) for n, m in enumerate(self.heard, 1)])
+        for number in range(1, len(rest) + 1):
+            # A canary of this round is in what it and the next rounds leave, as often as the factor says.
+            traces = [weight * later for weight, later in zip(factor, rest[number - 1 :], strict=False)]
+            scores += self._may(number) * self._sign(number) * (self.directions @ np.sum(traces, axis=0))
         return scores
 
     def noise(self, expected_cohort: float) -> list[Vector]:
-        """Return what was heard less what everybody adds up to, a vector a round."""
-        return [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
+        """Return what was heard less what everybody adds up to, in clip norms, uncorrelated, a vector a round."""
+        noise = [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
+        return [value / self.clips.get(n, 1.0) for n, value in enumerate(self._apart(noise), 1)]
+
+    def _apart(self, values: Sequence[Vector]) -> list[Vector]:
+        """Return `C` times the rounds' vectors: noise `C^-1 z` becomes `z`."""
+        factor = self.strategy.setting.plan.factor
+        return [
+            np.sum([weight * values[here - age] for age, weight in enumerate(factor[: here + 1])], axis=0)
+            for here in range(len(values))
+        ]
+
+    def _may(self, number: int) -> NDArray[np.bool_]:
+        """Return which canaries may be in a round, `[canaries]`."""
+        clients, bands = np.array(self.canaries.clients), self.strategy.setting.plan.bands
+        return np.asarray(clients % bands == number % bands)
+
+    def _sign(self, number: int) -> int:
+        return -1 if (number - 1) // self.strategy.setting.plan.bands % 2 else 1
 
     def _answers(self, planted: Sequence[int], number: int, parameters: Parameters) -> CohortUpdate:
         rows = np.array(planted, dtype=np.int64) - self.canaries.first
-        steps = self.canaries.included[rows, None] * self.directions[rows] * self.length * _sign(number)
+        steps = self.canaries.included[rows, None] * self.directions[rows] * self.length * self._sign(number)
         ends = np.cumsum([parameters[name].size for name in sorted(parameters)])
         parts = dict(zip(sorted(parameters), np.split(steps, ends[:-1], axis=1), strict=True))
         after = {
@@ -186,10 +215,6 @@ class SumEar:
         }
         count = len(planted)
         return CohortUpdate(list(planted), after if count else {}, {}, [CLAIMED_EXAMPLES] * count, [None] * count)
-
-
-def _sign(number: int) -> int:
-    return 1 if number % 2 else -1
 
 
 def _flat(arrays: Mapping[str, NDArray[np.floating]]) -> Vector:

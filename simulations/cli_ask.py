@@ -63,7 +63,7 @@ def validate(
       fedrec validate experiments/*.toml
     """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.experiment_file import load_experiment
-    from fedrec.privacy.plan import check
+    from fedrec.privacy.refusals import check
     from simulations.plugins import SCENARIOS, registries_of
 
     registries = registries_of()

@@ -1,8 +1,8 @@
 """What is trained and travels: everything else of the model is frozen.
 
-An adapter opens a few parameters of a frozen base. LoRA is PEFT's (Hu et al. 2022), the bottleneck is that of
-Houlsby et al. 2019, bias-only is BitFit (Ben Zaken et al. 2022). The adaptor, the item bias and the item
-delta are opened beside any of them, as configured.
+An adapter opens a few parameters of a frozen base. LoRA is PEFT's (Hu et al. 2022), with A frozen FFA-LoRA (Sun et al.
+2024); the bottleneck is that of Houlsby et al. 2019, bias-only is BitFit (Ben Zaken et al. 2022). The adaptor, the item
+bias and the item delta are opened beside any of them, as configured.
 """
 
 from collections.abc import Callable, Mapping
@@ -76,7 +76,11 @@ def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 @ADAPTERS.register("lora")
 def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
-    """Low-rank updates of the target modules; A is normal 1/rank, B is 0: the model starts as its base."""
+    """Low-rank updates of the target modules; A is normal 1/rank, B is 0: the model starts as its base.
+
+    With `freeze_a` only B is open: half of the numbers, and an update that is linear in them, so that the mean of many
+    updates is the update of the mean, and noise on B is not multiplied by noise on A (Sun et al. 2024).
+    """
     known = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     unknown = sorted(set(config.targets) - known)
     if unknown or not config.targets:
@@ -88,6 +92,7 @@ def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) ->
     for name, parameter in model.named_parameters():
         if "lora_A" in name:
             nn.init.normal_(parameter, std=1 / config.rank, generator=generator)
+            parameter.requires_grad = not config.freeze_a
 
 
 @ADAPTERS.register("bottleneck")

@@ -16,7 +16,7 @@ class Backbone(nn.Module, ABC):
         item_vectors: Frozen vectors of the catalogue, `[num_items, dimensions]`.
         adaptor: From item vectors to the model's own width.
         item_delta: A free vector per item, 0 at the start.
-        item_bias: A free score per item, 0 at the start.
+        item_bias: A free score per item, 0 at the start; the score counts `bias_scale` times.
         per_example: Set under Opacus' hooks, which take the first axis of every module's input as the example axis:
             what is trained must then see a copy of shared inputs for every example.
     """
@@ -27,6 +27,7 @@ class Backbone(nn.Module, ABC):
     adaptor: nn.Module
     item_delta: nn.Embedding
     item_bias: nn.Embedding
+    bias_scale: float = 1.0
     per_example: bool = False
 
     @abstractmethod

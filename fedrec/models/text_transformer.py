@@ -37,6 +37,7 @@ class TextTransformer(Backbone):
         self.adaptor = nn.Linear(dimensions, config.width)
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
+        self.bias_scale = BIAS_SCALE
         self.position = nn.Embedding(config.window, config.width)
         self.blocks = nn.ModuleList(Block(config.width, config.heads, config.window) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
@@ -99,7 +100,7 @@ class TextTransformer(Backbone):
         return embedded
 
     def _bias(self, items: Tensor) -> Tensor:
-        bias: Tensor = BIAS_SCALE * self.item_bias(items).squeeze(-1)
+        bias: Tensor = self.bias_scale * self.item_bias(items).squeeze(-1)
         return bias
 
     def _encode(self, embedded: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:

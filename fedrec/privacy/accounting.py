@@ -28,15 +28,20 @@ _FINEST_CELLS = 200_000
 _TOLERANCE = 1e-3
 
 
+What = Literal["updates", "updates and clipped share", "item counts"]
+"""What leaves clients under privacy. What is released by the same coin is one release, whose parts have more noise."""
+
+
 @dataclass(frozen=True, order=True)
 class Release:
-    """A sum of clipped contributions with Gaussian noise, released `count` times.
+    """A sum of clipped contributions with Gaussian noise, released `count` times: a typed event, apart from its price.
 
     Args:
         noise_multiplier: Noise standard deviation over the clip norm; 0 is a release without protection.
         sampling_rate: Chance that a unit is in the sum, by its own secret coin (Poisson); 1 without amplification.
         count: How many such releases the unit's data went into; 0 costs nothing.
         mechanism: The noise's distribution.
+        of: What is released; it has no influence on the price.
 
     Raises:
         PrivacyError: If a value is out of range.
@@ -46,6 +51,7 @@ class Release:
     sampling_rate: float = 1.0
     count: int = 1
     mechanism: Literal["gaussian"] = "gaussian"
+    of: What = "updates"
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise_multiplier < math.inf and 0 <= self.sampling_rate <= 1 and self.count >= 0):
@@ -81,7 +87,9 @@ def epsilon(releases: Iterable[Release], delta: float) -> Price:
 
 
 @lru_cache(maxsize=256)
-def calibrate(target_epsilon: float, delta: float, sampling_rate: float, count: int) -> float:
+def calibrate(
+    target_epsilon: float, delta: float, sampling_rate: float, count: int, beside: tuple[Release, ...] = ()
+) -> float:
     """Return the noise multiplier whose claim lies within `[target * (1 - 1e-3), target]`.
 
     Args:
@@ -89,6 +97,7 @@ def calibrate(target_epsilon: float, delta: float, sampling_rate: float, count: 
         delta: Chance of failure, in (0, 1).
         sampling_rate: Poisson rate of a unit in each release; 1 without amplification.
         count: Number of releases, at least 1.
+        beside: What else is released of the same unit, within the same target.
 
     Raises:
         PrivacyError: If there is nothing to calibrate, or no noise meets the target that closely (targets in the
@@ -101,7 +110,7 @@ def calibrate(target_epsilon: float, delta: float, sampling_rate: float, count: 
         raise PrivacyError(message)
 
     def claim(noise_multiplier: float) -> float:
-        kinds = merge([Release(noise_multiplier, sampling_rate, count)])
+        kinds = merge([Release(noise_multiplier, sampling_rate, count), *beside])
         return _pld_epsilon(kinds, delta) if kinds else 0.0
 
     used = 1 - (1 - sampling_rate) ** count

@@ -1,12 +1,14 @@
-"""From an experiment to a mechanism: which combinations have a true claim, and how much noise they need."""
+"""From an experiment to a mechanism: who clips and noises what, how often, and how much noise that needs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fedrec.config import Experiment, PrivacyConfig
 from fedrec.errors import PrivacyError
-from fedrec.privacy.accounting import Release, calibrate
+from fedrec.privacy.accounting import Release, What, calibrate
+from fedrec.privacy.banded import coefficients
+from fedrec.privacy.ledger import Client, Ledger
 from fedrec.privacy.secagg.agreement import Agreement, agreement_of
 
 Placement = Literal["client", "sum", "server", "none"]
@@ -25,6 +27,52 @@ class UnitCounts:
 
 
 @dataclass(frozen=True)
+class AdaptiveClip:
+    """A clip norm that follows a quantile of the updates' lengths (Andrew et al. 2021, algorithm 1).
+
+    Args:
+        quantile: Share of updates that should be no longer than the clip norm.
+        lr: Rate of its steps.
+        bit_deviation: Noise on the sum of the updates' bits (1/2 if short enough, -1/2 if not), in bits.
+        noise_multiplier: Noise on the sum of updates over the clip norm: more than the plan's, so that updates and bits
+            together cost what the plan says (their theorem 1).
+    """
+
+    quantile: float
+    lr: float
+    bit_deviation: float
+    noise_multiplier: float
+
+
+@dataclass(frozen=True)
+class ItemCounts:
+    """One release before the first round: how many users have each item.
+
+    Args:
+        release: The ledger's charge to everyone.
+        clip_norm: L2 bound of a client's vector.
+    """
+
+    release: Release
+    clip_norm: float
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """The population whose noise the server adds; its own users would be protected by that much.
+
+    Args:
+        population: Units in it.
+        noise_multiplier: Noise over the clip norm on *its* sum: calibrated as if it were this run's.
+        counts: Noise over the clip norm on its item counts; None if they are not released.
+    """
+
+    population: int
+    noise_multiplier: float
+    counts: float | None
+
+
+@dataclass(frozen=True)
 class PrivacyPlan:
     """What is clipped and noised, where, and how often a unit's data is released.
 
@@ -33,7 +81,7 @@ class PrivacyPlan:
             server. "none" without privacy.
         unit: What one neighbour adds or removes.
         noise_multiplier: Noise standard deviation over `clip_norm`, on the sum; 0 without privacy.
-        clip_norm: L2 bound of one unit's contribution to one sum.
+        clip_norm: L2 bound of one unit's contribution to one sum; where clipping is adaptive the first round's.
         delta: Chance of failure; 0 without privacy.
         sampling_rate: Poisson rate at which a unit is in a sum, as accounted; 1 claims no amplification.
         steps: Releases of a unit's data in a round it takes part in.
@@ -41,13 +89,17 @@ class PrivacyPlan:
         multiplicity: Most units that hold one interaction.
         clients: Number of clients.
         own_client: Whether every user is a client of their own.
-        whole_population: Whether each round charges everyone, because the cohort is secret.
+        whole_population: Whether each round charges everyone who may be in it, because the cohort is secret.
         cohorts: How cohorts are drawn; "all" when every client is in every round.
         agreement: Of clients whose noise is together enough; None elsewhere.
+        factor: How the server's noise is correlated from round to round (see `fedrec.privacy.banded`); (1,) for not.
+        clipping: How the clip norm follows the updates; None if it is fixed.
+        counts: The release before the first round; None for none.
+        extrapolation: Whose noise is added; None for this run's own.
     """
 
     placement: Placement
-    unit: Literal["user", "example"]
+    unit: Literal["user", "example", "platform"]
     noise_multiplier: float
     clip_norm: float
     delta: float
@@ -60,27 +112,56 @@ class PrivacyPlan:
     whole_population: bool
     cohorts: Literal["fixed", "poisson", "all"]
     agreement: Agreement | None = None
+    factor: tuple[float, ...] = (1.0,)
+    clipping: AdaptiveClip | None = None
+    counts: ItemCounts | None = None
+    extrapolation: Extrapolation | None = None
+
+    @property
+    def bands(self) -> int:
+        """Rounds over which the server's noise is correlated; 1 for none."""
+        return len(self.factor)
 
     @property
     def count(self) -> int:
-        """Most releases of one unit's data in the whole run."""
+        """Most releases of one unit's updates in the whole run."""
         return self.steps * self.rounds
 
     @property
     def release(self) -> Release:
         """What one round releases of a unit's data: the ledger's charge."""
-        return Release(self.noise_multiplier, self.sampling_rate, self.steps)
+        of: What = "updates" if self.clipping is None else "updates and clipped share"
+        return Release(self.noise_multiplier, self.sampling_rate, self.steps, of=of)
 
     def upload_bytes(self, numbers: int) -> int:
         """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted."""
         return numbers * (4 if self.agreement is None else self.agreement.terms(0, numbers).dtype.itemsize)
 
-    def charged(self, cohort: Iterable[int]) -> list[int | None]:
-        """Return who pays for a round with this cohort: its clients, or everyone (None) where the cohort is secret.
+    def group(self, round: int) -> range:  # noqa: A002
+        """Return the clients that may be in a round: with correlated noise every `bands`-th, by its number alone."""
+        return range(round % self.bands, self.clients, self.bands)
 
-        An empty cohort costs nobody anything, unless nobody may know that it was empty.
+    def charge(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Ledger:  # noqa: A002
+        """Return the ledger when a round has been paid for; unchanged without privacy.
+
+        Round 0 is what is released before the first. An empty cohort costs nobody anything, unless nobody may know
+        that it was empty.
+
+        Args:
+            ledger: What was paid so far.
+            round: Number of the round, from 0.
+            cohort: Who was asked; where the cohort is secret all pay who might have been in it.
         """
-        return [None] if self.whole_population else list(cohort)
+        if self.placement == "none":
+            return ledger
+        if round == 0:
+            return ledger if self.counts is None else ledger.charge(0, [None], self.counts.release)
+        return ledger.charge(round, self._payers(round, cohort), self.release)
+
+    def _payers(self, round: int, cohort: Iterable[int]) -> Iterable[Client]:  # noqa: A002
+        if not self.whole_population:
+            return cohort
+        return [None] if self.bands == 1 else self.group(round)
 
 
 def placement_of(privacy: PrivacyConfig) -> Placement:
@@ -89,16 +170,20 @@ def placement_of(privacy: PrivacyConfig) -> Placement:
 
 
 def plan(experiment: Experiment, units: UnitCounts, participations: int) -> PrivacyPlan:
-    """Return the plan of a checked experiment (see `check`), its noise calibrated unless given.
+    """Return the plan of a checked experiment (see `fedrec.privacy.refusals.check`), its noise calibrated unless given.
 
     A secure sum is a release of its own with the noise of its fewest summands. Who is in it is no secret of the server,
     so it is never amplified.
+
+    Correlated noise is priced by Choquette-Choo et al. 2023, theorem 4: a client is in every `bands`-th round only, by
+    a coin of `bands` times the rate, and columns of the factor that far apart have disjoint supports, so that the whole
+    run is the composition of as many sampled Gaussians as there are such rounds.
 
     Args:
         experiment: What is asked for.
         units: Training users, examples and clients; delta is 1 / n^1.1 of the n units unless given.
         participations: Most rounds that any client takes part in, at least 1. The drawn cohorts decide it, never the
-            data. With central Poisson cohorts it is not used: every user is charged for every round.
+            data. With central Poisson cohorts it is not used: whoever might be in a round is charged for it.
 
     Raises:
         PrivacyError: If delta is not below 1 / n, or no noise meets epsilon.
@@ -107,16 +192,18 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
     placement = placement_of(privacy)
     central, whole = privacy.trust == "central", privacy.trust != "local"
-    everyone = federation.participation == 1
     secret = central and federation.sampling == "poisson"
     steps = 1 if whole else training.steps
-    rounds = experiment.rounds if secret else participations
-    rate = (federation.participation if secret else 1.0) if whole else training.sampling_rate
-    delta = _delta(privacy.delta, units.users if privacy.unit == "user" else units.examples) if privacy.on else 0.0
+    rounds = -(-experiment.rounds // privacy.bands) if secret else participations
+    rate = (min(1.0, federation.participation * privacy.bands) if secret else 1.0) if whole else training.sampling_rate
+    counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
+    delta = _delta(privacy.delta, privacy.population or counted) if privacy.on else 0.0
+    counts = _counts(privacy, delta)
     noise = privacy.noise_multiplier
     if noise is None:
-        noise = calibrate(privacy.epsilon, delta, rate, steps * rounds) if privacy.on else 0.0
-    return PrivacyPlan(
+        beside = () if counts is None else (counts.release,)
+        noise = calibrate(privacy.epsilon, delta, rate, steps * rounds, beside) if privacy.on else 0.0
+    planned = PrivacyPlan(
         placement=placement,
         unit=privacy.unit,
         noise_multiplier=noise,
@@ -129,67 +216,57 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         clients=units.clients,
         own_client=federation.partition == "users",
         whole_population=secret,
-        cohorts="all" if everyone else federation.sampling,
+        cohorts="all" if federation.participation == 1 else federation.sampling,
         agreement=agreement_of(experiment, units.clients, noise) if placement == "sum" else None,
+        factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
+        counts=counts,
+    )
+    if privacy.population is not None and privacy.on:
+        planned = _extrapolated(planned, privacy.population, counted)
+    clipping = _clipping(privacy, planned.noise_multiplier, federation.expected_cohort(units.clients))
+    return replace(planned, clipping=clipping)
+
+
+def _counts(privacy: PrivacyConfig, delta: float) -> ItemCounts | None:
+    if not privacy.item_counts.share:
+        return None
+    noise = calibrate(privacy.item_counts.share * privacy.epsilon, delta, 1.0, 1) if privacy.on else 0.0
+    return ItemCounts(Release(noise, of="item counts"), privacy.item_counts.clip_norm)
+
+
+def _extrapolated(planned: PrivacyPlan, population: int, units: int) -> PrivacyPlan:
+    """Return the plan with less noise: means over a population of so many have that much less."""
+    shrink, counts = units / population, planned.counts
+    smaller = counts and replace(
+        counts, release=replace(counts.release, noise_multiplier=counts.release.noise_multiplier * shrink)
+    )
+    return replace(
+        planned,
+        noise_multiplier=planned.noise_multiplier * shrink,
+        counts=smaller,
+        extrapolation=Extrapolation(
+            population, planned.noise_multiplier, counts.release.noise_multiplier if counts else None
+        ),
     )
 
 
-def check(experiment: Experiment, *, linear_strategy: bool) -> None:
-    """Refuse an experiment whose privacy statement would be false.
-
-    Sequences longer than the model's window are cut to it, Adam on a clipped client and any strategy over locally
-    private updates are fine: each is post-processing, or happens before the clip.
-
-    Args:
-        experiment: What is asked for; without privacy everything passes.
-        linear_strategy: Whether the strategy averages its updates with uniform weights.
+def _clipping(privacy: PrivacyConfig, noise: float, cohort: float) -> AdaptiveClip | None:
+    """Return how the clip norm adapts, its bits paid for by more noise on the updates.
 
     Raises:
-        PrivacyError: With every reason and what to do about it, if there is any.
+        PrivacyError: If the bits alone would cost more than everything may.
     """
-    if experiment.privacy.on and (found := _refusals(experiment, linear_strategy=linear_strategy)):
-        message = "this combination has no true privacy claim:\n" + "\n".join(f"- {reason}" for reason in found)
+    adaptive = privacy.adaptive_clip
+    if adaptive.quantile is None or not privacy.on:
+        return None
+    deviation = adaptive.noise * cohort
+    if not 2 * deviation > noise:
+        message = (
+            f"privacy.adaptive_clip.noise={adaptive.noise:g} on a cohort of {cohort:g} gives the share of clipped "
+            f"updates away for more than the run may cost; set it above {noise / (2 * cohort):.3g}"
+        )
         raise PrivacyError(message)
-
-
-def _refusals(experiment: Experiment, *, linear_strategy: bool) -> list[str]:
-    privacy, training = experiment.privacy, experiment.training
-    partition = experiment.federation.partition
-    trust, whole, prefix = privacy.trust, privacy.trust != "local", training.example == "prefix"
-    rules = [
-        (
-            whole and partition != "users",
-            f"privacy.trust={trust} clips one user's whole update, but federation.partition={partition} lets many "
-            "users share it; set federation.partition=users, or privacy.trust=local",
-        ),
-        (
-            whole and not linear_strategy,
-            f"privacy.trust={trust} adds noise to a sum, but strategy.name={experiment.strategy.name} is not an "
-            "average of ours; choose an averaging strategy such as fedavg, or privacy.trust=local",
-        ),
-        (
-            whole and privacy.unit == "example",
-            f"privacy.unit=example needs per-example clipping, which privacy.trust={trust} does not do; "
-            "set privacy.unit=user, or privacy.trust=local",
-        ),
-        (
-            trust == "secure-aggregation" and experiment.federation.sampling == "poisson",
-            "privacy.trust=secure-aggregation sizes noise and threshold for a cohort known beforehand, but "
-            "federation.sampling=poisson draws its size, and a cohort that the server sees amplifies nothing; "
-            "set federation.sampling=fixed, or privacy.trust=central",
-        ),
-        (
-            not whole and privacy.unit == "user" and prefix,
-            "privacy.unit=user with privacy.trust=local needs one example per user, but training.example=prefix makes "
-            "many; set training.example=sequence, or privacy.unit=example",
-        ),
-        (
-            privacy.epsilon < float("inf") and privacy.noise_multiplier is not None,
-            f"privacy.epsilon={privacy.epsilon:g} and privacy.noise_multiplier={privacy.noise_multiplier} both fix "
-            "the noise; keep privacy.epsilon alone to have it calibrated, or set privacy.epsilon=inf to keep the other",
-        ),
-    ]
-    return [reason for refused, reason in rules if refused]
+    return AdaptiveClip(adaptive.quantile, adaptive.lr, deviation, (noise**-2 - (2 * deviation) ** -2) ** -0.5)
 
 
 def _delta(given: float | None, units: int) -> float:

@@ -7,6 +7,8 @@ from typing import Any
 from fedrec.privacy.groups import group_epsilon
 from fedrec.privacy.ledger import Ledger, Spent
 from fedrec.privacy.plan import PLACES, PrivacyPlan
+from fedrec.privacy.statement_of_servers import events, extrapolated, noising
+from fedrec.privacy.statement_of_servers import numbers_of as numbers_of_server
 from fedrec.privacy.statement_of_sums import masks, numbers_of, summing, uncovered
 
 UNPROTECTED = (
@@ -25,6 +27,9 @@ _BOUNDARY = {
     "included.",
     "Seed": "The seed behind cohorts, batches and noise has to stay secret wherever the data are real.",
 }
+_ONE = {"user": "user", "example": "training example", "platform": "client"}
+"""By unit, what people call one."""
+
 _MEANINGLESS = 100.0
 """Group epsilon from which the words stop pretending: odds may change by a factor of e^100."""
 
@@ -65,6 +70,10 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         "Sampling": _sampling(plan),
         "Composition": _composition(plan, numbers),
     }
+    if plan.extrapolation is not None:
+        parts = {"Extrapolation": extrapolated(plan, plan.extrapolation), **parts}
+    if beside := events(plan):
+        parts["Beside the sums"] = beside
     if plan.unit == "example":
         groups = _groups(plan, spent)
         numbers |= groups
@@ -85,13 +94,16 @@ def _settings(plan: PrivacyPlan) -> dict[str, Any]:
         "sampling": {"cohorts": plan.cohorts, "rate": plan.sampling_rate, "amplifies": on and plan.sampling_rate < 1},
         "releases_per_unit": plan.count,
         **({"secure_aggregation": numbers_of(plan.agreement)} if plan.agreement else {}),
+        **(numbers_of_server(plan) if on else {}),
     }
 
 
 def _boundary(plan: PrivacyPlan) -> dict[str, str]:
     """Return what the claim is not about."""
     if plan.agreement is None:
-        return _BOUNDARY
+        if plan.counts is None:
+            return _BOUNDARY
+        return {**_BOUNDARY, "Released": f"{_NOTHING_ELSE}its parameters, the constant weight 1 and its item counts."}
     return {
         **_BOUNDARY,
         "Released": f"{_NOTHING_ELSE}masked integers, keys, sealed shares and that it took part.",
@@ -118,7 +130,10 @@ def _claim(plan: PrivacyPlan, spent: Spent) -> str:
 
 
 def _adjacency(plan: PrivacyPlan) -> str:
-    one = "user" if plan.unit == "user" else "training example"
+    one = _ONE[plan.unit]
+    if plan.unit == "platform":
+        shown = "which clients exist is not hidden" + ("" if plan.whole_population else ", nor who is in a round")
+        return f"Adjacency is add/remove: a neighbour has all data of one client (a platform) more or less; {shown}."
     shown = (
         "which users exist is not hidden, who takes part in a round stays with the server"
         if plan.whole_population
@@ -131,11 +146,7 @@ def _adversary(plan: PrivacyPlan) -> str:
     if plan.agreement is not None:
         return summing(plan.agreement)
     if plan.placement == "server":
-        return (
-            "The server is trusted: it sees every user's update, clips each whole update to L2 norm "
-            f"{plan.clip_norm:g}, adds Gaussian noise of {plan.noise_multiplier:.4g} times that to the sum and divides "
-            "by a number fixed beforehand; the claim holds against other clients and whoever sees the models."
-        )
+        return noising(plan)
     own = " Each client is one user, so this is local differential privacy." if plan.own_client else ""
     return (
         f"Nobody else is trusted: each client clips every example's gradient to L2 norm {plan.clip_norm:g} and adds "
@@ -151,17 +162,19 @@ def _sampling(plan: PrivacyPlan) -> str:
         batches = f"joins a step's batch {rate}" if amplifies else "is in every batch, without amplification"
         return f"Each example {batches}; sampling clients (cohorts: {plan.cohorts}) does not, as every reply is seen."
     if amplifies:
-        return f"Each user joins a round {rate}."
+        return f"Each {_ONE[plan.unit]} joins a round {rate}."
     if plan.cohorts == "all":
-        return "Every user is in every round, without amplification."
+        return f"Every {_ONE[plan.unit]} is in every round, without amplification."
     return "Cohorts have a fixed size, for which no amplification is claimed."
 
 
 def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
-    releases = numbers["releases_per_unit"]
+    counted = 0 if plan.counts is None else 1
+    rounds = (numbers["releases_per_unit"] - counted) // plan.steps
+    once = ", and once for item counts" if counted else ""
     return (
-        f"Composed are {releases} releases of the most exposed unit's data ({releases // plan.steps} rounds x "
-        f"{plan.steps} a round), charged when the work was sent, lost replies included."
+        f"Composed are {numbers['releases_per_unit']} releases of the most exposed unit's data ({rounds} rounds x "
+        f"{plan.steps} a round{once}), charged when the work was sent, lost replies included."
     )
 
 
@@ -192,7 +205,7 @@ def _guarantee(value: float) -> str:
 
 def in_other_words(unit: str, value: float, delta: float) -> str:
     """Return what an epsilon means for one unit: the definition of differential privacy, said in a sentence."""
-    one = "training example" if unit == "example" else unit
+    one = _ONE.get(unit, unit)
     if value >= _MEANINGLESS:
         return f"What can be seen may be far likelier with the data of one {one} than without: no meaningful guarantee."
     return (

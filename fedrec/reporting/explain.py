@@ -38,7 +38,7 @@ def explain(run: RunDirectory) -> Explanation:
     if plan.placement != "none":
         parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.delta)
         if not finished and saved is not None and saved < rounds:
-            sent = ledger.charge(saved + 1, plan.charged(_asked(run, saved + 1)), plan.release)
+            sent = plan.charge(ledger, saved + 1, _asked(run, saved + 1))
             facts["epsilon_if_sent"] = sent.epsilon(plan.delta, plan.clients).worst.pld
             parts["Not saved yet"] = (
                 f"Round {saved + 1} may have been sent already, and is not counted above: with it, epsilon is "
@@ -52,7 +52,7 @@ def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger]:
     """Return the last round that counts (None before the first checkpoint) and what was spent up to it."""
     file = run.path / "ledger.json"
     if finished and file.is_file():
-        return run.experiment.rounds, Ledger.from_json(file.read_text(encoding="utf-8"))
+        return run.summary()["rounds_run"], Ledger.from_json(file.read_text(encoding="utf-8"))
     checkpoint = run.latest_checkpoint()
     return (None, Ledger()) if checkpoint is None else (checkpoint.round, checkpoint.ledger)
 

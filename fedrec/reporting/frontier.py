@@ -44,8 +44,19 @@ class Result:
 
     @property
     def epsilon(self) -> float:
-        """What the trial claims; inf without privacy, nan while it is not finished."""
+        """Where the trial is drawn: at what it claims, or would claim in the population whose noise it adds."""
+        there = look(self.summary, "privacy", "extrapolated", "epsilon")
+        return number(there) if self.population else self.spent
+
+    @property
+    def spent(self) -> float:
+        """What the trial claims for its own units; inf without privacy, nan while it is not finished."""
         return math.nan if self.summary is None else number(look(self.summary, "privacy", "epsilon"))
+
+    @property
+    def population(self) -> int | None:
+        """Units of the population whose noise it adds; None if it is its own."""
+        return look(self.summary, "privacy", "extrapolated", "population") or None
 
 
 Read = Callable[[Summary], float]
@@ -88,7 +99,10 @@ def frontier(results: Sequence[Result]) -> list[Curve]:
     settings: dict[str, dict[str, list[Result]]] = {}
     for result in results:
         if result.summary is not None:
-            points = settings.setdefault(_words(result.point, (SEED, *EPSILON_KEYS)), {})
+            label = _words(result.point, (SEED, *EPSILON_KEYS))
+            if result.population:
+                label = f"{label}, EXTRAPOLATED to {result.population:,} units".removeprefix(", ")
+            points = settings.setdefault(label, {})
             points.setdefault(_words(result.point, (SEED,)), []).append(result)
     return [
         Curve(label, tuple(sorted((Point(tuple(found)) for found in points.values()), key=lambda one: one.epsilon)))

@@ -114,7 +114,7 @@ class Cost:
 def cost_of(results: Sequence[Result], exposure: Exposure) -> Cost:
     """Return the cost of releasing all finished trials."""
     finished = [result for result in results if result.summary is not None]
-    private = [result for result in finished if math.isfinite(result.epsilon)]
+    private = [result for result in finished if math.isfinite(result.spent)]
     seeds = Counter(result.seed for result in private)
     units = dict.fromkeys(str(look(result.summary, "privacy", "unit")) for result in private)
     return Cost(
@@ -130,7 +130,7 @@ def cost_of(results: Sequence[Result], exposure: Exposure) -> Cost:
 
 def _composed(results: Sequence[Result], exposure: Exposure) -> Composed:
     delta = math.fsum(number(look(result.summary, "privacy", "delta")) for result in results)
-    total = math.fsum(result.epsilon for result in results)
+    total = math.fsum(result.spent for result in results)
     return Composed(len(results), total, delta, _tighter([exposure.get(r.fingerprint) for r in results], delta))
 
 

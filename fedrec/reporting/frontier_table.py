@@ -6,6 +6,7 @@
 | `state`, `fingerprint` | "finished" or "missing"; which experiment |
 | `parameters_sha256`, `chosen_round` | which adapter is the result |
 | `claim.*` | what may be claimed: epsilon (inf without privacy), delta, unit, trust, noise, releases |
+| `claim.extrapolated.*` | another population, if its noise was added, and what would be claimed there |
 | `validation.*`, `test.*` | metrics, `<case>.<metric>`; with `.low` and `.high`, 95 % over users, where there are any |
 | `group.*` | test metrics of user groups, `<case>.<attribute>.<group>.<metric>` |
 | `control.*` | test metrics of the controls, `<control>.<case>.<metric>` |
@@ -33,6 +34,8 @@ CLAIMS: Mapping[str, pl.DataType] = {
     "trust": pl.String(),
     "noise_multiplier": pl.Float64(),
     "releases_per_unit": pl.Int64(),
+    "extrapolated.population": pl.Int64(),
+    "extrapolated.epsilon": pl.Float64(),
 }
 
 
@@ -48,7 +51,7 @@ def table_of(results: Sequence[Result]) -> pl.DataFrame:
         pl.Series("chosen_round", [_whole(look(r.summary, "chosen_round")) for r in ordered], pl.Int64),
     ]
     for name, kind in CLAIMS.items():
-        values = [_claim(look(result.summary, "privacy", name), kind) for result in ordered]
+        values = [_claim(look(result.summary, "privacy", *name.split(".")), kind) for result in ordered]
         columns.append(pl.Series(f"claim.{name}", values, kind))
     measured = [dict(_measured(result.summary or {})) for result in ordered]
     for name in sorted({name for row in measured for name in row}, key=_kind_first):

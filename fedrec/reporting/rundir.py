@@ -4,7 +4,7 @@
 experiment.toml  fingerprint  environment.json  run.json     what was asked, and where
 prepared/                                                    data, split, item vectors, base
 clients/                                                     what each client keeps: columns, a row a client
-checkpoints/round-000012.safetensors                         adapter, best adapter, strategy state, ledger
+checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
 metrics.jsonl                                                a line a round
 adapter.safetensors  ledger.json  summary.json  report.html  the result
 ```
@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Checkpoint:
         best_score: Its score; lower is better (validation loss).
         strategy: The strategy's own state.
         ledger: What was spent.
+        summed: Sum in float64 of the adapters that will be averaged (see `fedrec.result`); empty where none are.
     """
 
     round: int
@@ -63,10 +64,16 @@ class Checkpoint:
     best_score: float
     strategy: dict[str, Tensor]
     ledger: Ledger
+    summed: dict[str, Tensor] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return one safetensors file."""
-        groups = {"parameters": self.parameters, "best": self.best, "strategy": self.strategy}
+        groups = {
+            "parameters": self.parameters,
+            "best": self.best,
+            "strategy": self.strategy,
+            "summed": self.summed,
+        }
         tensors = {
             f"{group}/{n}": v.clone().contiguous() for group, values in groups.items() for n, v in values.items()
         }
@@ -92,6 +99,7 @@ class Checkpoint:
             best_score=float(facts["best_score"]),
             strategy=group("strategy"),
             ledger=Ledger.from_json(metadata["ledger"]),
+            summed=group("summed"),
         )
 
 

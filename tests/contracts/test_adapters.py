@@ -106,6 +106,24 @@ def test_the_default_adapters_size_is_what_its_parts_add_up_to():
     assert sum(value.numel() for value in made.shared_start.values()) == 4 * 32 + 2 * 80 + 48 + 7
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_with_a_frozen_only_b_is_trained_and_a_is_what_it_would_have_been():
+    whole = bench(adapter=adapter("lora"))
+    made = bench(adapter=adapter("lora", freeze_a=True), privacy=plan("client"))
+    assert set(made.start) == {name for name in whole.start if "lora_A" not in name}
+    wanted = [experiment(adapter=adapter("lora", freeze_a=freeze)) for freeze in (False, True)]
+    models = [build_model(one, vectors()) for one in wanted]
+    for model, one in zip(models, wanted, strict=True):
+        attach_(model, one.adapter, one.seed)
+    drawn = [{n: p for n, p in model.named_parameters() if "lora_A" in n} for model in models]
+    assert len(drawn[0]) == 6
+    assert all(torch.equal(drawn[1][name], value) for name, value in drawn[0].items())
+    frozen = {n: p.clone() for n, p in made.per_example_model.named_parameters() if not p.requires_grad}
+    assert moved(train_client(made, task(made)).parameters, made.start).abs().max() > 0
+    after = dict(made.per_example_model.named_parameters())
+    assert all(torch.equal(after[n], value) for n, value in frozen.items())
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [

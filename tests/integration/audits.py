@@ -14,6 +14,10 @@ from tests.tiny import new_run, tiny
 LOCAL = {"trust": "local", "clip_norm": 0.1, "delta": 1e-5}
 SECRET = {"trust": "secure-aggregation", "clip_norm": 0.5, "delta": 1e-5}
 CENTRAL = {"trust": "central", "clip_norm": 0.5, "delta": 1e-5}
+BANDED = {**CENTRAL, "bands": 2}
+"""Wants at most half of the clients in a round."""
+ADAPTIVE = {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}
+HALF = {"federation": {"participation": 0.5}}
 
 
 def small(privacy: dict[str, Any], **changes: Any) -> Experiment:

@@ -10,7 +10,7 @@ from fedrec.errors import ConfigError
 from fedrec.experiment_file import dump_experiment
 from simulations.audit import Audit
 from simulations.cli import app
-from tests.integration.audits import CENTRAL, LOCAL, SECRET, Audits, small
+from tests.integration.audits import ADAPTIVE, BANDED, CENTRAL, HALF, LOCAL, SECRET, Audits, small
 
 LEARNING = {
     "rounds": 4,
@@ -35,6 +35,19 @@ def test_the_bound_of_an_honest_mechanism_stays_below_its_claim(trust: dict, eps
     assert verdict.bound.epsilon < epsilon
     assert verdict.noise is not None
     assert verdict.noise.relative_deviation > 0.95
+
+
+@pytest.mark.parametrize(("trust", "changes"), [(BANDED, HALF), (ADAPTIVE, {})], ids=["banded", "adaptive"])
+def test_it_stays_below_where_noise_is_correlated_or_the_clip_norm_moves(
+    trust: dict, changes: dict, audits: Audits
+) -> None:
+    verdict = audits.of({**trust, "epsilon": 2.0}, **changes)
+    assert verdict.faults == []
+    assert verdict.claimed == pytest.approx(2.0, rel=2e-3)
+    assert 0.95 < verdict.noise.relative_deviation < 1.05
+    little = audits.of({**trust, "noise_multiplier": 0.3, "epsilon": float("inf")}, **changes)
+    assert little.faults == []
+    assert 0.5 < little.bound.epsilon < little.claimed
 
 
 def test_it_stays_below_where_secret_cohorts_amplify(audits: Audits) -> None:

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 import clients.cohort
-import server.base
+import server.privacy
 from clients.cohort import answer_cohort
 from fedrec.errors import PrivacyError, RunError
 from fedrec.job import Job
 from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.audit.verdict import Verdict
 from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.secagg.quantisation import Grid
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from fedrec.seeding import Label
@@ -27,18 +28,19 @@ from fedrec.training import vectorized
 from fedrec.training.task import CohortTask, CohortUpdate
 from fedrec.training.workbench import Workbench
 from server.adoption import check_strategy
-from server.setting import Setting
-from server.total import Adder, Total
-from server.update import Arrays
+from server.privacy import NoisyMean
+from server.total import Adder
 from simulations.audit import Audit
 from simulations.engine.cohorts import Alone, CohortGrid
-from tests.integration.audits import CENTRAL, LOCAL, SECRET, Audits, small
+from tests.integration.audits import ADAPTIVE, BANDED, CENTRAL, HALF, LOCAL, SECRET, Audits, small
 from tests.tiny import rounds_of
 
 Patch = pytest.MonkeyPatch
 Fault = Callable[[Patch], None]
 
-RARE = {"participation": 0.05, "sampling": "poisson", "min_replies": 0}
+SECRET_COHORTS = {"sampling": "poisson", "min_replies": 0}
+RARE = {"participation": 0.05, **SECRET_COHORTS}
+CHEAP_BITS = {"quantile": 0.5, "noise": 0.06}
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +109,25 @@ def half_the_noise_of_the_server(patch: Patch) -> None:
 
 
 def _noise(patch: Patch, changed: Callable[[float], float]) -> None:
-    real = server.base.noisy_mean
-
-    def noisy_mean(total: Total, shape: Arrays, setting: Setting, number: int) -> Arrays:
-        plan = replace(setting.plan, noise_multiplier=changed(setting.plan.noise_multiplier))
-        return real(total, shape, replace(setting, plan=plan), number)
-
-    patch.setattr(server.base, "noisy_mean", noisy_mean)
+    real = NoisyMean.deviation
+    patch.setattr(NoisyMean, "deviation", property(lambda bracket: changed(real.fget(bracket))))
 
 
 def one_seed_for_all_rounds_of_the_server(patch: Patch) -> None:
-    real = server.base.noisy_mean
-    patch.setattr(server.base, "noisy_mean", lambda total, shape, setting, number: real(total, shape, setting, 1))
+    real = NoisyMean.change
+    patch.setattr(NoisyMean, "change", lambda bracket, total, shape, number: real(bracket, total, shape, 1))
+
+
+def bits_that_nobody_paid_for(patch: Patch) -> None:
+    patch.setattr(NoisyMean, "deviation", property(lambda bracket: bracket.clip_norm * _plan(bracket).noise_multiplier))
+
+
+def noise_that_takes_back_too_much(patch: Patch) -> None:
+    patch.setattr(server.privacy, "next_noise", lambda fresh, earlier, factor: fresh - (earlier[0] if earlier else 0))
+
+
+def _plan(bracket: NoisyMean) -> PrivacyPlan:
+    return bracket._setting.plan
 
 
 def no_clip_of_the_server(patch: Patch) -> None:
@@ -202,6 +211,30 @@ def test_the_bound_catches_the_server(fault: Fault, audits: Audits, monkeypatch:
 def test_the_noise_catches_the_server(fault: Fault, words: str, audits: Audits, monkeypatch: Patch) -> None:
     fault(monkeypatch)
     assert words in audits.of({**CENTRAL, "epsilon": 1.0}, Audit(canaries=4), rounds=2).text
+
+
+def test_the_noise_catches_adaptive_clipping_whose_bits_are_free(audits: Audits, monkeypatch: Patch) -> None:
+    # 30-odd clients and 4 canaries: bits' noise of .06 * 37 = 2.2 is hardly above half the plan's, so the updates' is
+    # far above the plan's
+    claim = {**ADAPTIVE, "noise_multiplier": 4.0, "epsilon": float("inf"), "adaptive_clip": CHEAP_BITS}
+    assert audits.of(claim, Audit(canaries=4), rounds=2).faults == []
+    bits_that_nobody_paid_for(monkeypatch)
+    assert "less than chance" in audits.of(claim, Audit(canaries=4), rounds=2).text
+
+
+@pytest.mark.parametrize("fault", [half_the_noise_of_the_server, noise_that_takes_back_too_much])
+def test_the_noise_catches_correlated_noise_that_is_not_as_claimed(
+    fault: Fault, audits: Audits, monkeypatch: Patch
+) -> None:
+    fault(monkeypatch)
+    assert audits.of({**BANDED, "epsilon": 1.0}, Audit(canaries=4), **HALF).faults
+
+
+def test_the_bound_catches_clients_that_do_not_wait_for_their_turn(audits: Audits, monkeypatch: Patch) -> None:
+    cohorts_of_everybody(monkeypatch)
+    claim = {**BANDED, "epsilon": 1.0}
+    verdict = audits.of(claim, rounds=20, federation={"participation": 0.05, **SECRET_COHORTS})
+    assert refuted(verdict)
 
 
 def test_the_bound_catches_a_secret_sum_without_noise(audits: Audits, monkeypatch: Patch) -> None:

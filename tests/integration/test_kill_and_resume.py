@@ -60,10 +60,10 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """The tiny experiment as a file, with a strategy that has momenta and a conclusion that takes a moment."""
+    """The tiny experiment as a file, with momenta, adapters to be averaged, and a conclusion that takes a moment."""
     os.environ["FEDREC_CACHE"] = str(cache)
     file = tmp_path_factory.mktemp("experiment") / "tiny.toml"
-    found = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation={"controls": ("ease",)})
+    found = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation={"select": "average", "controls": ("ease",)})
     file.write_text(dump_experiment(found))
     return file
 
@@ -114,7 +114,8 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
 
 def test_resuming_another_experiment_is_refused_by_name(whole: Path) -> None:
     assert finished(begun("resume", whole, "--set", "training.lr=0.1")) == 2
-    other = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation={"controls": ("ease",)}, training={"lr": 0.1})
+    averaged = {"select": "average", "controls": ("ease",)}
+    other = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation=averaged, training={"lr": 0.1})
     with pytest.raises(RunError, match=r"made by another experiment(.|\n)*- training\.lr: 0\.5, now 0\.1"):
         resume(whole, RunOptions(), silent, other)
     assert finished(begun("resume", whole, "--quiet")) == 0

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from fedrec.privacy.accounting import Release
 from fedrec.privacy.ledger import Ledger
 from fedrec.reporting.rundir import Checkpoint
-from server.privacy import noisy_mean
+from server.privacy import NoisyMean
 from server.strategies.fedavg import FedAvg
 from server.strategies.median import Median
 from server.strategies.trimmed_mean import TrimmedMean
@@ -73,7 +73,7 @@ def test_leaving_one_client_out_moves_the_noisy_sum_by_at_most_the_clip_norm(coh
     shape = {"w": cohort[0].delta["w"]}
     without = [update for update in cohort if update.client != left_out % len(cohort)]
     adder = Adder(np.inf, clip_norm)
-    everyone, others = (noisy_mean(adder.add(some), shape, how, 1)["w"] for some in (cohort, without))
+    everyone, others = (NoisyMean(how).change(adder.add(some), shape, 1)["w"] for some in (cohort, without))
     apart = everyone - others
     assert norm_of({"w": apart * np.float32(how.expected_cohort)}) <= clip_norm * (1 + 1e-3) + 1e-4
 

@@ -13,7 +13,7 @@ import pytest
 
 from fedrec.experiment_file import load_experiment
 from fedrec.experiment_layers import scenario_files
-from fedrec.privacy.plan import check
+from fedrec.privacy.refusals import check
 from simulations.plugins import SCENARIOS, registries_of
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from fedrec.experiment_file import load_experiment
-from fedrec.privacy.plan import check
+from fedrec.privacy.refusals import check
 from simulations.plugins import SCENARIOS, registries_of
 
 ROOT = Path(__file__).parents[2]

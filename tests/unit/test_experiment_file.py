@@ -105,7 +105,7 @@ def test_all_mistakes_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         f"{mine}:1: round is not a key; did you mean 'rounds'? (keys of the top level: seed, ",
         f'{mine}:2: seed = "5": should be a valid integer',
         f"{mine}:4: privacy.epsilo is not a key; did you mean 'epsilon'? (keys of [privacy]: epsilon, delta, ",
-        f"{mine}:5: privacy.unit = \"usr\": should be 'user' or 'example'; did you mean 'user'?",
+        f"{mine}:5: privacy.unit = \"usr\": should be 'user', 'example' or 'platform'; did you mean 'user'?",
         f"{mine}:6: privacy.rank is not a key; it exists as adapter.rank (",
         f"{mine}:8: federation.participation = 3: should be less than or equal to 1",
         f"{mine}:10: model.width = 65: should be a multiple of model.heads = 2",

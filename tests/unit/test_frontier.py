@@ -292,3 +292,23 @@ def test_the_page_of_nothing_finished_is_a_page() -> None:
 def test_points_are_there_for_programs() -> None:
     (point,) = points_json(frontier([trial(0.2, 8.0)]), NDCG)
     assert (point["epsilon"], point["seeds"], point["last20"]["mean"], point["metric"]) == (8.0, 1, 0.2, NDCG)
+
+
+# another population's noise
+
+
+def test_an_extrapolated_trial_is_a_curve_of_its_own_name_and_costs_what_its_own_users_pay() -> None:
+    own, far = trial(0.1, 8.0), trial(0.2, 8.0, 1)
+    assert far.summary is not None
+    there = {"population": 66_000, "epsilon": 7.99}
+    far = replace(
+        far, summary={**far.summary, "privacy": {**far.summary["privacy"], "epsilon": 950.0, "extrapolated": there}}
+    )
+    mine, extrapolated = frontier([own, far])
+    assert (mine.label, extrapolated.label) == ("", "EXTRAPOLATED to 66,000 units")
+    assert extrapolated.points[0].epsilon == 7.99
+    assert cost_of([own, far], {}).units["user"].epsilon == 8.0 + 950.0
+    row = table_of([far]).row(0, named=True)
+    assert (row["claim.epsilon"], row["claim.extrapolated.population"]) == (950.0, 66_000)
+    assert row["claim.extrapolated.epsilon"] == 7.99
+    assert "EXTRAPOLATED to 66,000 units" in render_frontier("far", [far], [], cost_of([far], {}), "")

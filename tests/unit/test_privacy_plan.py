@@ -7,7 +7,9 @@ import pytest
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, PrivacyError
 from fedrec.privacy.accounting import Release, epsilon
-from fedrec.privacy.plan import UnitCounts, check, plan
+from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import UnitCounts, plan
+from fedrec.privacy.refusals import check
 
 UNITS = UnitCounts(users=660, examples=60_000, clients=20)
 
@@ -54,7 +56,7 @@ def test_all_that_secure_sums_cannot_do_is_refused_at_once():
         check(experiment(**SECURE | wrong), linear_strategy=False)
     assert str(caught.value).count("\n- ") == 5
     for advice in (
-        "secure-aggregation clips one user's whole update, but federation.partition=shards",
+        "secure-aggregation clips one client's whole update, but federation.partition=shards",
         "set federation.partition=users",
         "strategy.name=median is not an average",
         "secure-aggregation does not do; set privacy.unit=user",
@@ -70,7 +72,7 @@ def test_secure_sums_are_gaussian_releases_of_the_noise_of_their_fewest_summands
     assert (planned.placement, planned.sampling_rate, planned.count) == ("sum", 1.0, 12)
     assert planned.release == Release(planned.noise_multiplier, 1.0, 1)
     assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 1.0, 12)], planned.delta).pld <= 8
-    assert planned.charged([4, 7]) == [4, 7]
+    assert planned.charge(Ledger(), 3, [4, 7]) == Ledger().charge(3, [4, 7], planned.release)
     # 165 clients, of which 132 stay and 131 of these are honest
     agreed = planned.agreement
     assert (agreed.cohort, agreed.threshold, agreed.colluding) == (165, 132, 1)
@@ -141,7 +143,7 @@ def test_local_releases_are_rounds_times_steps_at_the_batch_rate():
     assert planned.release == Release(planned.noise_multiplier, 0.2, 3)
     assert planned.delta == pytest.approx(660**-1.1)
     assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 0.2, 51)], planned.delta).pld <= 8
-    assert planned.charged([4, 7]) == [4, 7]
+    assert planned.charge(Ledger(), 3, [4, 7]) == Ledger().charge(3, [4, 7], planned.release)
 
 
 def test_local_trust_never_claims_amplification_from_cohorts():
@@ -157,12 +159,13 @@ def test_central_poisson_cohorts_amplify_and_charge_everyone_every_round():
     )
     assert planned.placement == "server"
     assert (planned.sampling_rate, planned.steps, planned.rounds) == (0.25, 1, 30)
-    assert planned.charged([]) == [None]
+    assert planned.charge(Ledger(), 3, []) == Ledger().charge(3, [None], planned.release)
 
 
 def test_central_fixed_cohorts_charge_those_who_took_part_in_full():
     planned = plan(experiment(**CENTRAL, federation__participation=0.25), UNITS, participations=12)
-    assert (planned.sampling_rate, planned.count, planned.charged([1])) == (1.0, 12, [1])
+    assert (planned.sampling_rate, planned.count) == (1.0, 12)
+    assert planned.charge(Ledger(), 3, [1]) == Ledger().charge(3, [1], planned.release)
 
 
 def test_given_noise_is_kept():
@@ -181,3 +184,60 @@ def test_prefixes_hold_an_interaction_window_plus_one_times():
 def test_delta_must_be_below_one_in_n(delta, users):
     with pytest.raises(PrivacyError, match=f"n={users}"):
         plan(experiment(privacy__delta=delta), UnitCounts(users, users, 1), participations=1)
+
+
+# what only a trusted server can do
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"privacy__bands": 2}, r"privacy\.bands=2 needs a trusted server; set privacy\.trust=central"),
+        ({"privacy__population": 9000}, r"privacy\.population=9000 needs a trusted server"),
+        ({"privacy__adaptive_clip": {"quantile": 0.5}}, r"adaptive_clip\.quantile=0\.5 needs a trusted server"),
+        ({"privacy__unit": "platform"}, r"set privacy\.trust=central or secure-aggregation"),
+        (CENTRAL | {"privacy__bands": 2}, r"participation of at most 0\.5 \(it is 1\)"),
+        (CENTRAL | {"privacy__bands": 40, "federation__participation": 0.01}, r"as many rounds \(there are 30\)"),
+        (
+            CENTRAL
+            | {"privacy__bands": 2, "federation__participation": 0.5, "privacy__adaptive_clip": {"quantile": 0.5}},
+            "cancel noise of one size",
+        ),
+        (CENTRAL | {"privacy__population": 9000, "privacy__budget": 9.0}, r"privacy\.budget it would exceed"),
+        ({"privacy__epsilon": math.inf, "privacy__budget": 9.0}, r"set privacy\.epsilon"),
+    ],
+)
+def test_what_a_server_cannot_do_is_refused_with_advice(changes, advice):
+    with pytest.raises(PrivacyError, match=advice):
+        check(experiment(**changes), linear_strategy=True)
+
+
+def test_correlated_noise_counts_every_so_many_rounds_at_so_many_times_the_rate():
+    banded = CENTRAL | {"privacy__bands": 4, "federation__sampling": "poisson", "federation__participation": 0.1}
+    check(experiment(**banded), linear_strategy=True)
+    planned = plan(experiment(**banded), UnitCounts(660, 60_000, 10), participations=30)
+    # 30 rounds, each client in every fourth: 8 at most, each by a coin of 0.4
+    assert (planned.bands, planned.rounds, planned.sampling_rate) == (4, 8, 0.4)
+    assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 0.4, 8)], planned.delta).pld <= 8
+    assert [list(planned.group(number)) for number in (1, 4)] == [[1, 5, 9], [0, 4, 8]]
+    # the cohort is secret, so all pay who might have been in it, and nobody else
+    assert planned.charge(Ledger(), 5, [1]) == Ledger().charge(5, [1, 5, 9], planned.release)
+
+
+def test_a_platform_is_a_client_with_all_its_users():
+    platform = experiment(privacy__unit="platform", privacy__trust="central")
+    check(platform, linear_strategy=True)
+    planned = plan(platform, UNITS, participations=30)
+    assert (planned.placement, planned.delta) == ("server", pytest.approx(20**-1.1))
+
+
+def test_another_populations_noise_is_that_of_its_mean():
+    far = experiment(**CENTRAL, privacy__population=66_000)
+    planned = plan(far, UnitCounts(660, 60_000, 660), participations=30)
+    there = planned.extrapolation.noise_multiplier
+    # z * clip / 66,000 on the mean there is z / 100 * clip / 660 here; the claim there is at its own delta
+    assert planned.noise_multiplier == pytest.approx(there / 100)
+    assert planned.delta == pytest.approx(66_000**-1.1)
+    assert 8 * (1 - 1e-3) <= epsilon([Release(there, 1.0, 30)], planned.delta).pld <= 8
+    # what the ledger is charged is what these users get
+    assert planned.release.noise_multiplier == planned.noise_multiplier

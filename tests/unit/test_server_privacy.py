@@ -5,7 +5,7 @@ import pytest
 from flwr.app import ConfigRecord
 
 from server.base import Strategy, to_record
-from server.privacy import noisy_mean
+from server.privacy import NoisyMean
 from server.total import Adder, Total
 from server.update import Update, norm_of
 from tests.tiny import reply, setting, update
@@ -16,7 +16,7 @@ SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 def bracketed(*updates, round_number=1, shape=SHAPE, **how):
     told = setting(central=True, **how)
     total = Adder(told.max_update_norm, told.plan.clip_norm).add(updates)
-    return noisy_mean(total, shape, told, round_number)["w"]
+    return NoisyMean(told).change(total, shape, round_number)["w"]
 
 
 def without_noise(*updates, **how):
@@ -63,7 +63,8 @@ def test_noise_is_named_by_seed_and_round():
 def test_noise_does_not_depend_on_the_order_in_which_the_arrays_come():
     shape = {name: np.zeros(2, dtype=np.float32) for name in "ab"}
     there, back = (
-        noisy_mean(Total({}), s, setting(noise=1.0, central=True), 1) for s in (shape, dict(reversed(shape.items())))
+        NoisyMean(setting(noise=1.0, central=True)).change(Total({}), s, 1)
+        for s in (shape, dict(reversed(shape.items())))
     )
     for name in "ab":
         np.testing.assert_array_equal(there[name], back[name])

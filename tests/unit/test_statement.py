@@ -13,11 +13,11 @@ from fedrec.privacy.statement import statement, words
 UNITS = UnitCounts(users=660, examples=60_000, clients=20)
 
 
-def claimed(tree, charges=((0, range(20)), (1, range(5))), units=UNITS):
+def claimed(tree, charges=((1, range(20)), (2, range(5))), units=UNITS):
     planned = plan(Experiment.model_validate(tree), units, participations=2)
     ledger = Ledger()
     for round_, cohort in charges:
-        ledger = ledger.charge(round_, planned.charged(cohort), planned.release)
+        ledger = planned.charge(ledger, round_, cohort)
     return planned, statement(planned, ledger)
 
 
@@ -77,7 +77,7 @@ SECURE = {"epsilon": 4.0, "trust": "secure-aggregation"}
 
 def test_secure_sums_say_who_is_trusted_with_what():
     federation = {"partition": "users", "participation": 0.5}
-    planned, said = claimed({"rounds": 4, "privacy": SECURE, "federation": federation}, charges=((0, range(10)),))
+    planned, said = claimed({"rounds": 4, "privacy": SECURE, "federation": federation}, charges=((1, range(10)),))
     assert said.summary["trust"] == "secure-aggregation"
     assert said.summary["sampling"] == {"cohorts": "fixed", "rate": 1.0, "amplifies": False}
     numbers = said.summary["secure_aggregation"]

@@ -9,7 +9,7 @@ from fedrec.training.task import CohortUpdate
 
 
 def unpaid(ledger: Ledger, plan: PrivacyPlan, cohort: Callable[[int], Sequence[int]], rounds: int) -> list[int]:
-    """Return the rounds up to `rounds` that the ledger does not hold in full; none without privacy.
+    """Return the rounds from 0 up to `rounds` that the ledger does not hold in full; none without privacy.
 
     Charging a round again changes nothing, so a round is paid if and only if it can be charged without a change.
 
@@ -17,15 +17,13 @@ def unpaid(ledger: Ledger, plan: PrivacyPlan, cohort: Callable[[int], Sequence[i
         ledger: The books, which may hold other charges, too.
         plan: The mechanism.
         cohort: Round -> who was asked; named draws, so a resumed run knows what should be in its books.
-        rounds: The last round; 0 for none.
+        rounds: The last round; 0 for what is released before the first.
     """
-    if plan.placement == "none":
-        return []
 
     def paid(books: Ledger, number: int) -> Ledger:
-        return books.charge(number, plan.charged(cohort(number)), plan.release)
+        return plan.charge(books, number, cohort(number) if number else ())
 
-    numbers = range(1, rounds + 1)
+    numbers = range(rounds + 1)
     if reduce(paid, numbers, ledger) == ledger:
         return []
     return [number for number in numbers if paid(ledger, number) != ledger]

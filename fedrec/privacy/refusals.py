@@ -1,0 +1,125 @@
+"""Which combinations have no true privacy claim, and what to do about each."""
+
+from fnmatch import fnmatch
+from math import inf, isfinite
+
+from fedrec.config import Experiment
+from fedrec.errors import ConfigError, PrivacyError
+
+Rule = tuple[bool, str]
+"""Whether it is broken, and what is then said."""
+
+
+def check(experiment: Experiment, *, linear_strategy: bool) -> None:
+    """Refuse an experiment whose privacy statement would be false.
+
+    Sequences longer than the model's window are cut to it, Adam on a clipped client and any strategy over locally
+    private updates are fine: each is post-processing, or happens before the clip.
+
+    Args:
+        experiment: What is asked for; without privacy nearly everything passes.
+        linear_strategy: Whether the strategy averages its updates with uniform weights.
+
+    Raises:
+        PrivacyError: With every reason and what to do about it, if there is any.
+        ConfigError: If counts of items have no parameter to become.
+    """
+    adapter, privacy = experiment.adapter, experiment.privacy
+    kept = any(fnmatch("item_bias.weight", pattern) for pattern in adapter.private)
+    if privacy.item_counts.share and (kept or not adapter.item_bias):
+        message = (
+            "privacy.item_counts become the item bias, which is not trained or never travels; set "
+            "adapter.item_bias=true and leave it out of adapter.private, or privacy.item_counts.share=0"
+        )
+        raise ConfigError(message)
+    rules = [*_rules(experiment, linear_strategy=linear_strategy), *_of_the_server(experiment)] if privacy.on else []
+    if privacy.budget < inf and not privacy.on:
+        rules = [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
+    if found := [reason for broken, reason in rules if broken]:
+        message = "this combination has no true privacy claim:\n" + "\n".join(f"- {reason}" for reason in found)
+        raise PrivacyError(message)
+
+
+def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
+    privacy, training = experiment.privacy, experiment.training
+    partition = experiment.federation.partition
+    trust, whole, prefix = privacy.trust, privacy.trust != "local", training.example == "prefix"
+    return [
+        (
+            whole and privacy.unit != "platform" and partition != "users",
+            f"privacy.trust={trust} clips one client's whole update, but federation.partition={partition} lets many "
+            "users share it; set federation.partition=users, privacy.trust=local, or privacy.unit=platform",
+        ),
+        (
+            not whole and privacy.unit == "platform",
+            "privacy.unit=platform clips a client's whole update, which privacy.trust=local does not do; set "
+            "privacy.trust=central or secure-aggregation, or privacy.unit=user",
+        ),
+        (
+            whole and not linear_strategy,
+            f"privacy.trust={trust} adds noise to a sum, but strategy.name={experiment.strategy.name} is not an "
+            "average of ours; choose an averaging strategy such as fedavg, or privacy.trust=local",
+        ),
+        (
+            whole and privacy.unit == "example",
+            f"privacy.unit=example needs per-example clipping, which privacy.trust={trust} does not do; "
+            "set privacy.unit=user, or privacy.trust=local",
+        ),
+        (
+            trust == "secure-aggregation" and experiment.federation.sampling == "poisson",
+            "privacy.trust=secure-aggregation sizes noise and threshold for a cohort known beforehand, but "
+            "federation.sampling=poisson draws its size, and a cohort that the server sees amplifies nothing; "
+            "set federation.sampling=fixed, or privacy.trust=central",
+        ),
+        (
+            not whole and privacy.unit == "user" and prefix,
+            "privacy.unit=user with privacy.trust=local needs one example per user, but training.example=prefix makes "
+            "many; set training.example=sequence, or privacy.unit=example",
+        ),
+        (
+            privacy.epsilon < float("inf") and privacy.noise_multiplier is not None,
+            f"privacy.epsilon={privacy.epsilon:g} and privacy.noise_multiplier={privacy.noise_multiplier} both fix "
+            "the noise; keep privacy.epsilon alone to have it calibrated, or set privacy.epsilon=inf to keep the other",
+        ),
+    ]
+
+
+def _of_the_server(experiment: Experiment) -> list[Rule]:
+    """Return the rules for what only a trusted server can do."""
+    privacy, federation = experiment.privacy, experiment.federation
+    adaptive, counts = privacy.adaptive_clip.quantile is not None, privacy.item_counts.share > 0
+    asked = {
+        f"privacy.bands={privacy.bands}": privacy.bands > 1,
+        f"privacy.adaptive_clip.quantile={privacy.adaptive_clip.quantile}": adaptive,
+        f"privacy.item_counts.share={privacy.item_counts.share:g}": counts,
+        f"privacy.population={privacy.population}": privacy.population is not None,
+    }
+    alone = [
+        (
+            wanted and privacy.trust != "central",
+            f"{key} needs a trusted server; set privacy.trust=central, or leave it out",
+        )
+        for key, wanted in asked.items()
+    ]
+    return [
+        *alone,
+        (
+            privacy.bands * federation.participation > 1 or privacy.bands > experiment.rounds,
+            f"privacy.bands={privacy.bands} lets a client into every {privacy.bands}th round, which needs "
+            f"federation.participation of at most {1 / privacy.bands:.3g} (it is {federation.participation:g}) and as "
+            f"many rounds (there are {experiment.rounds}); set fewer bands",
+        ),
+        (
+            privacy.bands > 1 and adaptive,
+            "privacy.bands cancel noise of one size, and privacy.adaptive_clip changes its size; choose one",
+        ),
+        (
+            counts and not isfinite(privacy.epsilon),
+            "privacy.item_counts.share is a share of privacy.epsilon, which is not given; set it instead of "
+            "privacy.noise_multiplier",
+        ),
+        (
+            privacy.population is not None and privacy.budget < inf,
+            "privacy.population protects others than this run's users, whose privacy.budget it would exceed; drop one",
+        ),
+    ]

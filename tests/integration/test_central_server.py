@@ -1,0 +1,132 @@
+"""Runs under a trusted server: item counts, adaptive clips, correlated noise, a budget, another population's noise."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clients.app import app
+from clients.cohort import CohortRequest, answer_cohort
+from fedrec.errors import PrivacyError
+from fedrec.privacy.statement import statement
+from fedrec.training.task import CohortUpdate
+from simulations.engine.cohorts import Alone
+from simulations.engine.inprocess import InProcessGrid
+from simulations.engine.work import Parameters
+from tests.integration.conftest import NewRun, outcome
+from tests.integration.many import Many
+from tests.tiny import rounds_of, tiny
+
+OPEN_BIAS = {"private": ()}
+CENTRAL = {"trust": "central", "delta": 1e-4, "clip_norm": 0.2}
+COUNTS = {"privacy": {**CENTRAL, "item_counts": {"share": 0.2}}, "adapter": OPEN_BIAS}
+ADAPTIVE = {"privacy": {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}}
+POISSON = {"sampling": "poisson", "min_replies": 0}
+BANDED = {"privacy": {**CENTRAL, "bands": 3}, "federation": POISSON, "rounds": 6}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("changes", [COUNTS, ADAPTIVE, BANDED], ids=["counts", "adaptive", "banded"])
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dict[str, Any]) -> None:
+    changes = {"rounds": 4, **changes}
+
+    def dies(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        if request.round == 3:
+            raise Killed
+        return answer_cohort(request, parameters)
+
+    steady = outcome(*many.run(Alone(), **changes))
+    torn = many.new(**changes)
+    with pytest.raises(Killed):
+        many.go_on(torn, Alone(), dies)
+    assert torn.latest_checkpoint().round == 2
+    assert outcome(torn, many.go_on(torn, Alone())) == steady
+
+
+def test_item_counts_are_the_same_on_any_grid_and_move_the_item_bias_alone(many: Many) -> None:
+    run, last = many.run(Alone(), rounds=1, **COUNTS)
+    other = many.new(rounds=1, **COUNTS)
+    rounds_of(other, grid=InProcessGrid(app, len(other.job.prepared.federation)))
+    lines = [found.rounds()[0] for found in (run, other)]
+    assert lines[0] == lines[1]
+    assert lines[0]["item_counts_weight"] in (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
+    assert [release.of for release in last.ledger.releases(None)] == ["item counts"]
+
+
+def test_without_noise_the_counts_are_those_of_the_training_users(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("server.opening.popularity", lambda counts, floor: seen.append((counts, floor)) or counts * 0)
+    run, _ = many.run(
+        Alone(), rounds=1, privacy={"epsilon": math.inf, "item_counts": {"share": 0.2}}, adapter=OPEN_BIAS
+    )
+    train, users = run.job.prepared.train, run.job.prepared.federation.users.values
+    by_hand = np.zeros(train.num_items)
+    for user in users:
+        by_hand[list(set(train.items_of(int(user)).tolist()))] += 1
+    np.testing.assert_array_equal(seen[0][0], by_hand)
+    assert seen[0][1] == 1.0
+
+
+def test_clients_that_cannot_count_are_named_and_too_few_fail_the_run(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "clients.app.item_counts", lambda bench, client: np.full(3 if client < 5 else 1682, np.float32(1))
+    )
+    run, _ = many.run(Alone(), rounds=1, **COUNTS)
+    assert set(many.rejected(run, 0)) == {0, 1, 2, 3, 4}
+    assert "asked for [1682]" in many.rejected(run, 0)[0]
+    monkeypatch.setattr("clients.app.item_counts", lambda bench, client: np.full(1682, np.nan, dtype=np.float32))
+    with pytest.raises(Exception, match=r"item counts: 0 usable replies of .*not finite"):
+        many.run(Alone(), rounds=1, **COUNTS)
+
+
+def test_a_clip_norm_far_too_long_shrinks_round_by_round(many: Many) -> None:
+    privacy = {**ADAPTIVE["privacy"], "clip_norm": 50.0}
+    _, last = many.run(Alone(), rounds=4, privacy=privacy)
+    # every update is short: the share is 1 but for noise, so four steps of about exp(-0.2 * 0.5)
+    assert float(last.strategy["bracket/clip_norm"]) == pytest.approx(50 * math.exp(-0.4), rel=0.25)
+
+
+def test_a_run_ends_before_its_budget_is_exceeded(many: Many) -> None:
+    # one noise, four rounds asked for, room for fewer: what is spent stays below, and one more round would not
+    privacy = {"trust": "central", "delta": 1e-4, "epsilon": math.inf, "noise_multiplier": 2.0, "clip_norm": 0.2}
+    federation = {"participation": 0.1, **POISSON}
+    free, _ = many.run(Alone(), rounds=6, privacy=privacy, federation=federation)
+    spent = [line["epsilon"] for line in free.rounds()[1:]]
+    budget = (spent[2] + spent[3]) / 2
+    run, last = many.run(Alone(), rounds=6, privacy={**privacy, "budget": budget}, federation=federation)
+    assert last.round == 3
+    assert [line["epsilon"] for line in run.rounds()[1:]] == spent[:3]
+    assert spent[2] < budget < spent[3]
+    assert many.go_on(run, Alone()).round == 3
+
+
+def test_item_counts_that_cost_more_than_the_budget_are_not_asked_for(many: Many) -> None:
+    with pytest.raises(PrivacyError, match=r"item counts cost epsilon 1\.\d+, more than privacy\.budget=1"):
+        many.run(Alone(), privacy={**COUNTS["privacy"], "budget": 1.0}, adapter=OPEN_BIAS)
+
+
+def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
+    run = start(tiny(privacy={"trust": "central", "unit": "platform", "epsilon": 4.0, "clip_norm": 0.2}))
+    last = rounds_of(run)
+    said = statement(run.job.plan, last.ledger)
+    assert said.text.startswith("Platform-level differential privacy with epsilon 4.000 at delta 0.2176")  # 4^-1.1
+    assert "a neighbour has all data of one client (a platform) more or less" in said.text
+    assert "sees every client's update" in said.text
+
+
+def test_another_populations_noise_is_smaller_and_always_labelled(many: Many) -> None:
+    run, last = many.run(Alone(), privacy={"trust": "central", "population": 66_000}, federation=POISSON)
+    plan, clients = run.job.plan, len(run.job.prepared.federation)
+    assert plan.noise_multiplier == pytest.approx(plan.extrapolation.noise_multiplier * clients / 66_000)
+    said = statement(plan, last.ledger)
+    assert said.text.startswith("EXTRAPOLATED: the server adds the noise that a mean over 66,000 units has")
+    assert said.summary["extrapolated"]["population"] == 66_000
+    assert 8 * (1 - 1e-3) <= said.summary["extrapolated"]["epsilon"] <= 8
+    # the first number that anyone reads is about these users, whom so little noise does not protect
+    assert said.summary["epsilon"] > 1000
