@@ -12,6 +12,7 @@ from fedrec.experiment_file import load_experiment
 from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
 from fedrec.prepared import Prepared
+from fedrec.privacy.banded import rate_in_group
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
 from fedrec.seeding import rng_for
 from fedrec.training.workbench import Workbench
@@ -64,7 +65,7 @@ class Job:
         may = np.arange(round % bands, clients, bands)
         rng = rng_for(self.experiment.seed, "cohort", round)
         if federation.sampling == "poisson":
-            drawn = may[rng.random(clients)[may] < federation.participation * bands]
+            drawn = may[rng.random(clients)[may] < rate_in_group(federation.participation, bands)]
         else:
             drawn = np.sort(rng.choice(may, size=min(federation.fixed_cohort(clients), len(may)), replace=False))
         cohort: list[int] = drawn.tolist()

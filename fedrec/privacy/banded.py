@@ -23,7 +23,7 @@ from fedrec.privacy.accounting import calibrate
 
 FloatArray = NDArray[np.float64]
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Distance from 1 at which a group's rate is 1: 49 bands at rate 1/49 make 1 - 1e-16, which no accountant can price."""
 
 
@@ -94,10 +94,10 @@ def rate_in_group(rate: float, bands: int) -> float:
         PrivacyError: If a group is too small for the cohort.
     """
     found = bands * rate
-    if not 0 < found <= 1 + _ROUNDING:
+    if not 0 < found <= 1 + ROUNDING:
         message = f"{bands} bands need a rate in (0, 1/{bands}], got {rate:g}; choose fewer bands"
         raise PrivacyError(message)
-    return found if found < 1 - _ROUNDING else 1.0
+    return found if found < 1 - ROUNDING else 1.0
 
 
 def noise_multiplier(rounds: int, bands: int, rate: float, epsilon: float, delta: float) -> float:
@@ -146,7 +146,7 @@ def best_bands(rounds: int, rate: float, epsilon: float, delta: float, most: int
     Raises:
         PrivacyError: As `noise_multiplier` does.
     """
-    allowed = min(rounds, int((1 + _ROUNDING) / rate) if rate > 0 else 1, rounds if most is None else most)
+    allowed = min(rounds, int((1 + ROUNDING) / rate) if rate > 0 else 1, rounds if most is None else most)
     return min(range(1, max(allowed, 1) + 1), key=lambda bands: expected_error(rounds, bands, rate, epsilon, delta))
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from fedrec.config import Experiment, PrivacyConfig
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, What, calibrate
-from fedrec.privacy.banded import coefficients
+from fedrec.privacy.banded import coefficients, rate_in_group
 from fedrec.privacy.ledger import Client, Ledger
 from fedrec.privacy.secagg.agreement import Agreement, agreement_of
 
@@ -195,7 +195,9 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     secret = central and federation.sampling == "poisson"
     steps = 1 if whole else training.steps
     rounds = -(-experiment.rounds // privacy.bands) if secret else participations
-    rate = (min(1.0, federation.participation * privacy.bands) if secret else 1.0) if whole else training.sampling_rate
+    rate = training.sampling_rate
+    if whole:
+        rate = rate_in_group(federation.participation, privacy.bands) if secret else 1.0
     counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
     delta = _delta(privacy.delta, privacy.population or counted) if privacy.on else 0.0
     counts = _counts(privacy, delta)

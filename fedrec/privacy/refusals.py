@@ -5,6 +5,7 @@ from math import inf, isfinite
 
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, PrivacyError
+from fedrec.privacy.banded import ROUNDING
 
 Rule = tuple[bool, str]
 """Whether it is broken, and what is then said."""
@@ -104,7 +105,7 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
     return [
         *alone,
         (
-            privacy.bands * federation.participation > 1 or privacy.bands > experiment.rounds,
+            privacy.bands * federation.participation > 1 + ROUNDING or privacy.bands > experiment.rounds,
             f"privacy.bands={privacy.bands} lets a client into every {privacy.bands}th round, which needs "
             f"federation.participation of at most {1 / privacy.bands:.3g} (it is {federation.participation:g}) and as "
             f"many rounds (there are {experiment.rounds}); set fewer bands",
