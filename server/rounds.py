@@ -107,6 +107,8 @@ def _first(course: Course) -> tuple[Checkpoint, Line]:
         opening = opened(course.run, course.grid, judge, plan.counts)
         start = opening.parameters
         line |= {"item_counts_weight": opening.weight, "rejections": [vars(one) for one in opening.rejections]}
+        answered = plan.clients - len(opening.rejections)
+        line["upload_bytes"] = answered * 4 * course.run.job.prepared.train.num_items
     line |= {"loss": judge.loss(start), "validation": _validation(judge, start)}
     return Checkpoint(0, start, start, 0, line["loss"], {}, ledger), line
 

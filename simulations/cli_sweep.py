@@ -23,10 +23,20 @@ Over = Annotated[
     ),
 ]
 
+Alone = Annotated[
+    list[str],
+    typer.Option(
+        "--alone",
+        metavar="PATH=VALUE,VALUE",
+        help="Change one key by itself, at each point of the grid: an ablation; may be repeated, never combined.",
+    ),
+]
+
 
 def sweep(  # noqa: PLR0913 - one argument each
     source: Annotated[str, typer.Argument(metavar="[SCENARIO_OR_FILE]", hidden=True)] = "movielens",
     over: Over = [],  # noqa: B006 - typer copies it
+    alone: Alone = [],  # noqa: B006 - typer copies it
     settings: Settings = [],  # noqa: B006 - typer copies it
     out: Annotated[
         Path | None,
@@ -55,6 +65,7 @@ def sweep(  # noqa: PLR0913 - one argument each
     Examples:
       fedrec sweep --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2 --out sweeps/frontier
       fedrec sweep smoke --over privacy.clip_norm=0.5,1 --over adapter.rank=1,4 --set rounds=10 --workers 2
+      fedrec sweep --over seed=0,1,2 --alone training.steps=4 --alone adapter.freeze_a=true
       fedrec sweep my-sweep.toml
       fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier
     """  # noqa: D301 - \b keeps the lines of the examples
@@ -65,7 +76,7 @@ def sweep(  # noqa: PLR0913 - one argument each
     from simulations.sweep.grid import read_asked
     from simulations.sweep.plan import plan_sweep
 
-    plan = plan_sweep(read_asked(source, settings, over, SCENARIOS), registries_of())
+    plan = plan_sweep(read_asked(source, settings, over, SCENARIOS, alone), registries_of())
     options = SweepOptions(out=out, workers=workers, device=device)
     with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
         finished = carry_out(plan, options, progress)

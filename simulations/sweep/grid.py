@@ -1,4 +1,4 @@
-"""What a sweep varies: axes from `--over` and from the `[sweep]` table of an experiment file, and the points between.
+"""What a sweep varies: axes from `--over`, `--alone` and the `[sweep]` table of an experiment file, and their points.
 
 A file may say what to vary beside the experiment that it describes:
 
@@ -7,8 +7,12 @@ extends = "movielens"
 [sweep.over]
 seed = [0, 1, 2]
 privacy.epsilon = [1, 2, 4, 8, inf]
+[sweep.alone]
+training.steps = [4]
+adapter.freeze_a = [true]
 ```
-A `[sweep]` has one more entry, `trials`: a finished sweep writes there what it made, and nobody reads it here.
+Keys of `over` make a grid. Keys of `alone` are changed one at a time, at each of its points: ablations. A `[sweep]` has
+one more entry, `trials`: a finished sweep writes there what it made, and nobody reads it here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +25,7 @@ from fedrec.experiment_layers import PATH_KEYS, Keys, Written, flatten, overlap,
 from fedrec.reporting.frontier import value_text
 
 SWEEP = "sweep"
-ENTRIES = ("name", "over", "trials")
+ENTRIES = ("name", "over", "alone", "trials")
 _OPEN, _CLOSE, _QUOTES = "[{", "]}", "\"'"
 
 Point = Mapping[str, Any]
@@ -30,11 +34,16 @@ Point = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the experiment and the values that it takes; `place` is where that was written."""
+    """A key of the experiment and the values that it takes; `place` is where that was written.
+
+    Attributes:
+        alone: Whether it is changed by itself instead of with all others.
+    """
 
     key: str
     values: tuple[Any, ...]
     place: str = "--over"
+    alone: bool = False
 
     @property
     def keys(self) -> Keys:
@@ -52,22 +61,27 @@ class Asked:
     mistakes: tuple[str, ...]
 
     def points(self) -> Iterator[Point]:
-        """Yield every point of the grid, the last axis the fastest."""
-        for values in product(*(axis.values for axis in self.axes)):
-            yield {axis.key: value for axis, value in zip(self.axes, values, strict=True)}
+        """Yield every point of the grid, the last axis the fastest; after each of them what is changed there alone."""
+        grid = [axis for axis in self.axes if not axis.alone]
+        for values in product(*(axis.values for axis in grid)):
+            point = {axis.key: value for axis, value in zip(grid, values, strict=True)}
+            yield point
+            yield from ({**point, axis.key: value} for axis in self.axes if axis.alone for value in axis.values)
 
 
-def read_asked(source: str, settings: Sequence[str], over: Sequence[str], scenarios: Path | None) -> Asked:
+def read_asked(
+    source: str, settings: Sequence[str], over: Sequence[str], scenarios: Path | None, alone: Sequence[str] = ()
+) -> Asked:
     """Read a scenario or file, settings over it, and axes; an axis of the command line replaces the file's."""
     written = read_written(source, settings, scenarios)
     fixed = read_written(None, settings, None).values
     name, axes, mistakes = _taken_(written, Path(source).stem)
-    for entry in over:
-        axis, wrong = _axis(entry)
+    for option, entry in [*(("--over", entry) for entry in over), *(("--alone", entry) for entry in alone)]:
+        axis, wrong = _axis(entry, option)
         mistakes += wrong
         axes |= {} if axis is None else {axis.key: axis}
     for axis in axes.values():
-        if any(overlap(axis.keys, keys) for keys in fixed):
+        if not axis.alone and any(overlap(axis.keys, keys) for keys in fixed):
             mistakes.append(f"{axis.place}: {axis.key} is varied, and --set fixes it; keep one of them")
         mistakes += [
             f"{axis.place}: {axis.key} lies within {other.key}, which is varied too; keep one of them"
@@ -101,20 +115,20 @@ def label(point: Point) -> str:
     return " ".join(f"{key}={value_text(value)}" for key, value in point.items())
 
 
-def _axis(entry: str) -> tuple[Axis | None, list[str]]:
+def _axis(entry: str, option: str) -> tuple[Axis | None, list[str]]:
     key, equals, text = entry.partition("=")
     if not equals or not text.strip():
-        return None, [f"--over {entry}: write path=value,value, such as privacy.epsilon=1,8,inf"]
+        return None, [f"{option} {entry}: write path=value,value, such as privacy.epsilon=1,8,inf"]
     keys = tuple(part.strip() for part in key.split("."))
     values: list[Any] = []
     mistakes: list[str] = []
     for piece in pieces(text):
         read = read_written(None, [f"{key}={piece}"], None)
-        mistakes += [f"--over {entry}: {wrong}" for wrong in read.mistakes]
+        mistakes += [f"{option} {entry}: {wrong}" for wrong in read.mistakes]
         if not piece or read.values.keys() - {keys} or {} in read.values.values():
-            mistakes.append(f"--over {entry}: {piece or 'nothing'} is no single value; vary one key at a time")
+            mistakes.append(f"{option} {entry}: {piece or 'nothing'} is no single value; vary one key at a time")
         values += read.values.values()
-    return (None if mistakes else Axis(".".join(keys), tuple(values))), mistakes
+    return (None if mistakes else Axis(".".join(keys), tuple(values), option, alone=option == "--alone")), mistakes
 
 
 def _taken_(written: Written, name: str) -> tuple[str, dict[str, Axis], list[str]]:
@@ -126,8 +140,9 @@ def _taken_(written: Written, name: str) -> tuple[str, dict[str, Axis], list[str
         within = ".".join(keys[2:])
         if keys[1:] == ("name",) and isinstance(value, str):
             name = value
-        elif keys[1:2] == ("over",) and within:
-            axis = Axis(within, tuple(value) if isinstance(value, list) else (), place)
+        elif keys[1:2] in {("over",), ("alone",)} and within:
+            given = tuple(value) if isinstance(value, list) else ()
+            axis = Axis(within, given, place, alone=keys[1] == "alone")
             mistakes += (wrong := list(_wrong_values(axis)))
             axes |= {} if wrong else {within: axis}
         elif keys[1:2] != ("trials",) and value != {}:
@@ -137,11 +152,15 @@ def _taken_(written: Written, name: str) -> tuple[str, dict[str, Axis], list[str
 
 def _wrong_values(axis: Axis) -> Iterator[str]:
     if not axis.values:
-        yield f"{axis.place}: sweep.over.{axis.key}: should be a list of values, such as [0, 1, 2]"
+        yield f"{axis.place}: {_written(axis)}: should be a list of values, such as [0, 1, 2]"
     if any(isinstance(entry, dict) for entry in axis.values):
-        yield f"{axis.place}: sweep.over.{axis.key}: a table is no single value; vary one key at a time"
+        yield f"{axis.place}: {_written(axis)}: a table is no single value; vary one key at a time"
     if axis.keys in PATH_KEYS and not all(Path(str(entry)).is_absolute() for entry in axis.values):
-        yield f"{axis.place}: sweep.over.{axis.key}: write absolute paths here"
+        yield f"{axis.place}: {_written(axis)}: write absolute paths here"
+
+
+def _written(axis: Axis) -> str:
+    return f"{SWEEP}.{'alone' if axis.alone else 'over'}.{axis.key}"
 
 
 def laid_over(written: Written, point: Point, places: Mapping[str, str]) -> Written:

@@ -15,7 +15,7 @@ from fedrec.prepared import require_trainable
 from fedrec.registry import Registry
 from server.adoption import check_strategy
 from simulations.engine.base import check_engine
-from simulations.sweep.grid import Asked, Point, label, laid_over
+from simulations.sweep.grid import Asked, Axis, Point, label, laid_over
 
 ENGINE = "inprocess"
 """Where the clients of a trial work: several trials at once use the cores already."""
@@ -27,7 +27,7 @@ Registries = Mapping[str, Registry[Any]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One experiment of a sweep, and its point: each varied key with the value that the experiment has."""
+    """One experiment of a sweep, and its point: each key varied there with the value that the experiment has."""
 
     experiment: Experiment
     point: Point
@@ -50,12 +50,12 @@ class Plan:
     Attributes:
         name: Of the scenario or file.
         trials: In the order of the grid; points that give the same experiment are one trial.
-        over: The varied keys with their values, as asked.
+        axes: What is varied, as asked.
     """
 
     name: str
     trials: tuple[Trial, ...]
-    over: Mapping[str, tuple[Any, ...]]
+    axes: tuple[Axis, ...]
 
     @property
     def fingerprint(self) -> str:
@@ -66,8 +66,10 @@ class Plan:
         """Return the sweep as a file that `fedrec sweep` takes: the same trials, and what each of them is."""
         base = self.trials[0].experiment.model_dump(mode="json", exclude_none=True)
         trials = {trial.fingerprint: dict(trial.point) for trial in self.trials}
-        over = {key: list(values) for key, values in self.over.items()}
-        tree = {**base, "sweep": {"name": self.name, "over": over, "trials": trials}}
+        over, alone = (
+            {axis.key: list(axis.values) for axis in self.axes if axis.alone is kind} for kind in (False, True)
+        )
+        tree = {**base, "sweep": {"name": self.name, "over": over, "alone": alone, "trials": trials}}
         return "# Made by `fedrec sweep`, which also takes this file. [sweep.trials] tells and is not read.\n" + (
             tomli_w.dumps(json.loads(json.dumps(tree, default=str)))
         )
@@ -88,11 +90,11 @@ def plan_sweep(asked: Asked, registries: Registries) -> Plan:
         experiment, mistakes = _judged(asked, point, places, registries)
         for mistake in mistakes:
             found.setdefault(mistake, []).append(label(point))
-        trial = Trial(experiment, {key: _value_at(experiment, key) for key in places})
+        trial = Trial(experiment, {key: _value_at(experiment, key) for key in point})
         trials.setdefault(trial.fingerprint, trial)
     if found:
         raise ConfigError(_listed(found, count))
-    return Plan(asked.name, tuple(trials.values()), {axis.key: axis.values for axis in asked.axes})
+    return Plan(asked.name, tuple(trials.values()), asked.axes)
 
 
 def _judged(

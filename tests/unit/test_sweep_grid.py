@@ -16,8 +16,10 @@ from simulations.sweep.grid import label, pieces, read_asked
 from simulations.sweep.plan import Plan, plan_sweep
 
 
-def planned(*over: str, source: str | Path = "smoke", settings: tuple[str, ...] = ()) -> Plan:
-    return plan_sweep(read_asked(str(source), settings, over, SCENARIOS), registries_of())
+def planned(
+    *over: str, source: str | Path = "smoke", settings: tuple[str, ...] = (), alone: tuple[str, ...] = ()
+) -> Plan:
+    return plan_sweep(read_asked(str(source), settings, over, SCENARIOS, alone), registries_of())
 
 
 def mistakes(*over: str, **more: Any) -> str:
@@ -57,6 +59,35 @@ def test_two_axes_make_their_product_and_each_trial_is_the_experiment_of_its_set
     alone = load_experiment("smoke", ["rounds=3", "privacy.epsilon=inf", "seed=2"], SCENARIOS)
     assert plan.trials[-1].experiment == alone
     assert plan.trials[-1].point == {"privacy.epsilon": math.inf, "seed": 2}
+
+
+def test_what_is_varied_alone_is_changed_one_at_a_time_at_each_point() -> None:
+    plan = planned("seed=0,1", settings=("rounds=3",), alone=("training.steps=2,4", "rounds=9"))
+    # 2 seeds x (as it is, 2 steps, 4 steps, 9 rounds)
+    assert [label(trial.point) for trial in plan.trials] == [
+        "seed=0",
+        "seed=0 training.steps=2",
+        "seed=0 training.steps=4",
+        "seed=0 rounds=9",
+        "seed=1",
+        "seed=1 training.steps=2",
+        "seed=1 training.steps=4",
+        "seed=1 rounds=9",
+    ]
+    assert [(trial.experiment.training.steps, trial.experiment.rounds) for trial in plan.trials][:4] == [
+        (1, 3),
+        (2, 3),
+        (4, 3),
+        (1, 9),
+    ]
+
+
+def test_ablations_need_no_grid_and_what_changes_nothing_is_no_trial(tmp_path: Path) -> None:
+    plan = planned(alone=("training.steps=1,4",))
+    assert [label(trial.point) for trial in plan.trials] == ["", "training.steps=4"]
+    again = planned(source=written(tmp_path, plan.to_toml()))
+    assert again.fingerprint == plan.fingerprint
+    assert [trial.point for trial in again.trials] == [trial.point for trial in plan.trials]
 
 
 def test_bare_words_and_lists_are_values() -> None:
@@ -153,7 +184,7 @@ def test_a_mistaken_axis_is_told(over: tuple[str, ...], message: str) -> None:
     ("text", "message"),
     [
         ("[sweep.over]\nseed = 3\n", "mine.toml:2: sweep.over.seed: should be a list of values"),
-        ("[sweep]\novr = [3]\n", "sweep.ovr is nothing a sweep has; its keys are name, over, trials"),
+        ("[sweep]\novr = [3]\n", "sweep.ovr is nothing a sweep has; its keys are name, over, alone, trials"),
         ('[sweep.over]\ndata.path = ["here"]\n', "sweep.over.data.path: write absolute paths here"),
         ("[sweep.over]\nadapter = [{rank = 1}]\n", "a table is no single value"),
     ],
@@ -170,7 +201,7 @@ def test_a_sweep_grows_and_never_forgets(tmp_path: Path) -> None:
     small, large = planned("seed=0,1"), planned("seed=0,1,2")
     for plan in (small, small, large):
         with directory.opened(plan):
-            assert tomllib.loads(directory.asked.read_text())["sweep"]["over"]["seed"] == list(plan.over["seed"])
+            assert tomllib.loads(directory.asked.read_text())["sweep"]["over"]["seed"] == list(plan.axes[0].values)
     with pytest.raises(RunError, match=r"1 of its 3 trials are not among(.|\n)*- seed=2"), directory.opened(small):
         pass
 
