@@ -27,7 +27,7 @@ from fedrec.progress import Progress
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
-from fedrec.result import result_of
+from fedrec.result import Result, finished
 
 SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
 """Metrics that get an interval and a paired test."""
@@ -40,7 +40,8 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
     """
     began = time.monotonic()
-    chosen, chosen_round = result_of(last, run.experiment)
+    result = finished(last, run.experiment, run.job.plan, judge)
+    chosen = result.parameters
     write_whole(run.path / "adapter.safetensors", tensors_to_bytes({n: v.contiguous() for n, v in chosen.items()}))
     write_whole(run.path / "ledger.json", last.ledger.to_json())
     test = judge.test(judge.scorer(chosen))
@@ -49,9 +50,9 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
-        **_identity(run, chosen, chosen_round, last.round),
+        **_identity(run, result, last.round),
         "metrics": {
-            "validation": next(line["validation"] for line in reversed(rounds) if "validation" in line),
+            "validation": {target: found.to_json() for target, found in judge.validate(chosen).items()},
             "test": {target: evaluation.to_json() for target, evaluation in test.items()},
         },
         "intervals": _intervals(test),
@@ -85,7 +86,8 @@ def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int, rounds_run: int) -> dict[str, Any]:
+def _identity(run: RunDirectory, result: Result, rounds_run: int) -> dict[str, Any]:
+    chosen = result.parameters
     facts, experiment = run.job.prepared.facts, run.experiment
     trained = run.job.workbench.start
     return {
@@ -95,7 +97,8 @@ def _identity(run: RunDirectory, chosen: dict[str, Tensor], chosen_round: int, r
         "parameters_sha256": parameters_sha256(chosen),
         "rounds": experiment.rounds,
         "rounds_run": rounds_run,
-        "chosen_round": chosen_round,
+        "chosen_round": result.round,
+        "popularity_weight": result.popularity,
         "dataset": facts["dataset"],
         "split": facts["split"],
         "federation": {**facts["federation"], "partition": experiment.federation.partition},

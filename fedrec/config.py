@@ -228,7 +228,7 @@ class AdaptiveClipConfig(Section):
 class ItemCountsConfig(Section):
     """How many users have each item: one noisy release before the first round (`privacy.trust = "central"`).
 
-    It becomes the item bias that training starts from, with the weight that validation users like best.
+    Its logarithm is added to the item bias of the finished adapter, with the weight that validation users like best.
     """
 
     share: Share = 0.0

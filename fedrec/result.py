@@ -1,16 +1,54 @@
 """Which adapter is a run's result: the best, the last, or the mean of the last half of the rounds' (Polyak-Ruppert).
 
+Where item counts were released, popularity is added to it (see `fedrec.evaluation.popularity`).
+
 Averaging of iterates (Polyak & Juditsky 1992, over a tail) takes out what noise and oscillation put into the last one.
 It looks at adapters that were released already, so it costs no privacy.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fedrec.config import Experiment
+from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.popularity import with_popularity
+from fedrec.privacy.plan import PrivacyPlan
 from fedrec.reporting.rundir import Checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The finished adapter.
+
+    Attributes:
+        parameters: Its shared parameters.
+        round: The round that it is of; of a mean the last one in it.
+        popularity: Weight of popularity in it; None where no item counts were released.
+    """
+
+    parameters: dict[str, Tensor]
+    round: int
+    popularity: float | None = None
+
+
+def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, judge: Judge) -> Result:
+    """Return a run's result; the validation users are asked where item counts were released.
+
+    Args:
+        last: The run's last checkpoint.
+        experiment: What was computed.
+        plan: Says how noisy item counts are.
+        judge: Of the run.
+    """
+    parameters, number = result_of(last, experiment)
+    if plan.counts is None:
+        return Result(parameters, number)
+    counts = last.released["item_counts"].numpy()
+    parameters, weight = with_popularity(parameters, counts, plan.counts.deviation, judge)
+    return Result(parameters, number, weight)
 
 
 def result_of(last: Checkpoint, experiment: Experiment) -> tuple[dict[str, Tensor], int]:

@@ -1,25 +1,21 @@
-"""What is released before the first round: how many users have each item, which becomes the item bias at the start.
+"""What is released before the first round: how many users have each item, with noise.
 
 Everyone is asked once, and everyone pays (`PrivacyPlan.counts`): each client's vector is shortened to the clip norm,
-the sum is noised. What follows is post-processing and choices of the validation users, who consented.
+the sum is noised. What becomes of it is post-processing (see `fedrec.evaluation.popularity`).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fedrec.errors import FederationError
-from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.privacy.plan import ItemCounts
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.seeding import rng_for
-from fedrec.training.item_counts import Counts, popularity, shortened
+from fedrec.training.item_counts import Counts, shortened
 from server.replies import Rejection, failed, in_words, not_finite
 
 QUESTION = f"{MessageType.QUERY}.item_counts"
@@ -27,52 +23,16 @@ QUESTION = f"{MessageType.QUERY}.item_counts"
 AT_ONCE = 1000
 """Clients asked together, so that not all their vectors lie in memory."""
 
-WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-"""Of popularity in an item's score, from which validation users choose; 0 leaves the base as it is."""
 
-
-@dataclass(frozen=True, eq=False)
-class Opening:
-    """The adapter that training starts from, and what was found out on the way.
-
-    Attributes:
-        parameters: The global adapter.
-        weight: The chosen weight of popularity.
-        rejections: Clients whose counts could not be used.
-    """
-
-    parameters: dict[str, Tensor]
-    weight: float
-    rejections: tuple[Rejection, ...]
-
-
-def opened(run: RunDirectory, grid: Grid, judge: Judge, counts: ItemCounts) -> Opening:
-    """Ask all clients for their item counts and return where training starts.
+def item_counts(run: RunDirectory, grid: Grid, counts: ItemCounts) -> tuple[Counts, list[Rejection]]:
+    """Ask all clients, and return how many users have each item with noise, `[num_items]`, and who could not answer.
 
     Raises:
         FederationError: If fewer than `federation.min_replies` clients answer.
     """
-    experiment, start = run.experiment, judge.bench.shared_start
     total, rejections = _asked(run, grid, counts)
-    deviation = counts.release.noise_multiplier * counts.clip_norm
-    noisy = total + rng_for(experiment.seed, "item counts").normal(0.0, deviation, total.shape)
-    known = popularity(noisy, max(1.0, 2 * deviation)) / judge.bench.model.bias_scale
-    bias = start["item_bias.weight"]
-    best = start, 0.0
-    best_score = -1.0
-    for weight in WEIGHTS:
-        added = torch.from_numpy(weight * known).to(bias.dtype).reshape(bias.shape)
-        parameters = {**start, "item_bias.weight": bias + added}
-        score = _liking(judge, parameters)
-        if score > best_score:
-            best, best_score = (parameters, weight), score
-    return Opening(*best, tuple(rejections))
-
-
-def _liking(judge: Judge, parameters: dict[str, Tensor]) -> float:
-    """Return NDCG of the validation users; without any, weight 1 is as good a guess as any and 0 is the safe one."""
-    evaluations = judge.validate(parameters)
-    return float(np.mean([one.means[f"ndcg@{RANKED}"] for one in evaluations.values()])) if evaluations else 0.0
+    noise = rng_for(run.experiment.seed, "item counts").normal(0.0, counts.deviation, total.shape)
+    return total + noise, rejections
 
 
 def _asked(run: RunDirectory, grid: Grid, counts: ItemCounts) -> tuple[Counts, list[Rejection]]:

@@ -25,7 +25,7 @@ from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from fedrec.result import summed_with
 from server.base import Strategy, to_record
 from server.grids import SummingGrid
-from server.opening import opened
+from server.opening import item_counts
 from server.secret_sum import secret
 from server.stop import Stop
 from server.update import Arrays
@@ -97,20 +97,19 @@ def _save(run: RunDirectory, checkpoint: Checkpoint, line: Line, observers: Sequ
 
 
 def _first(course: Course) -> tuple[Checkpoint, Line]:
-    """Return the checkpoint before the first round: the base, with what was released of it."""
+    """Judge the base and return the checkpoint before the first round, with what is released by then."""
     judge, plan = course.judge, course.run.job.plan
-    start, line, ledger = judge.bench.shared_start, Line(round=0), plan.charge(Ledger(), 0, ())
+    start, released, ledger = judge.bench.shared_start, dict[str, Tensor](), plan.charge(Ledger(), 0, ())
+    line: Line = {"round": 0, "loss": judge.loss(start), "validation": _validation(judge, start)}
     if (cost := ledger.epsilon(plan.delta or 0.5).worst.pld) > (budget := course.run.experiment.privacy.budget):
         message = f"item counts cost epsilon {cost:.3g}, more than privacy.budget={budget:g}; raise it, or ask for none"
         raise PrivacyError(message)
     if plan.counts is not None:
-        opening = opened(course.run, course.grid, judge, plan.counts)
-        start = opening.parameters
-        line |= {"item_counts_weight": opening.weight, "rejections": [vars(one) for one in opening.rejections]}
-        answered = plan.clients - len(opening.rejections)
-        line["upload_bytes"] = answered * 4 * course.run.job.prepared.train.num_items
-    line |= {"loss": judge.loss(start), "validation": _validation(judge, start)}
-    return Checkpoint(0, start, start, 0, line["loss"], {}, ledger), line
+        counts, rejections = item_counts(course.run, course.grid, plan.counts)
+        released["item_counts"] = torch.from_numpy(counts)
+        line["rejections"] = [vars(rejection) for rejection in rejections]
+        line["upload_bytes"] = (plan.clients - len(rejections)) * 4 * len(counts)
+    return Checkpoint(0, start, start, 0, line["loss"], {}, ledger, released), line
 
 
 def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
@@ -155,6 +154,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
             best_score=loss if better else here.best_score,
             strategy={name: torch.from_numpy(np.array(value)) for name, value in strategy.kept().items()},
             ledger=ledger,
+            released=here.released,
             summed=summed_with(here, parameters, run.experiment),
         ),
         line,

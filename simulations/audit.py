@@ -21,7 +21,7 @@ from fedrec.privacy.audit.replay import clear, client_noise, longest_share, loss
 from fedrec.privacy.audit.verdict import Access, Verdict
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint
-from fedrec.result import result_of
+from fedrec.result import finished
 from fedrec.threads import one_thread
 from fedrec.training.workbench import Workbench
 from server.adoption import build_strategy, check_strategy
@@ -88,7 +88,7 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
         grid = CohortGrid(len(job.prepared.federation), Alone(), ear)
         last = run_rounds(Course(run, strategy, grid, Judge(job)), progress, (), Stop(run.path))
         if isinstance(ear, NoEar):
-            scores, noise = _losses_saved(last, source, bench), None
+            scores, noise = _losses_saved(last, job, source, bench), None
         else:
             scores, noise = ear.scores(job.expected_cohort), _noise(job, ear, canaries, asked.false_alarm)
     spent = last.ledger.epsilon(job.plan.delta) if experiment.privacy.on else None
@@ -122,9 +122,9 @@ def _ear(job: Job, strategy: Strategy, canaries: Canaries, bench: Workbench, acc
     return ear
 
 
-def _losses_saved(last: Checkpoint, source: Prepared, bench: Workbench) -> Vector:
+def _losses_saved(last: Checkpoint, job: Job, source: Prepared, bench: Workbench) -> Vector:
     """Return by how much the final model's loss on each canary is below the base's, in nats."""
-    final, _ = result_of(last, bench.experiment)
+    final = finished(last, job.experiment, job.plan, Judge(job)).parameters
     canaries = range(source.train.num_users, bench.train.num_users)
     before, after = (losses_of(bench, canaries, values) for values in (bench.shared_start, final))
     return before - after

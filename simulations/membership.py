@@ -18,7 +18,7 @@ from fedrec.privacy.audit.canaries import hidden
 from fedrec.privacy.audit.replay import clear, losses_of
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import RunDirectory
-from fedrec.result import result_of
+from fedrec.result import finished
 from fedrec.threads import one_thread
 from server.adoption import build_strategy
 from server.rounds import Course, run_rounds
@@ -50,8 +50,9 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
             write_columns(run.path / "prepared" / "train", **{name: getattr(rows, name) for name in ROWS})
             job = run.job
             grid = CohortGrid(len(job.prepared.federation), Alone(), answer_cohort)
-            last = run_rounds(Course(run, build_strategy(job), grid, Judge(job)), progress, (), Stop(run.path))
-            final, _ = result_of(last, own)
+            judge = Judge(job)
+            last = run_rounds(Course(run, build_strategy(job), grid, judge), progress, (), Stop(run.path))
+            final = finished(last, own, job.plan, judge).parameters
             losses = losses_of(clear(job.workbench, source.train), users, final)
             scores[model] = losses.mean() - losses  # how good a model is as a whole says nothing of anybody
             progress("models", model + 1, models)

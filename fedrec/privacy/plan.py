@@ -56,6 +56,11 @@ class ItemCounts:
     release: Release
     clip_norm: float
 
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise on each count."""
+        return self.release.noise_multiplier * self.clip_norm
+
 
 @dataclass(frozen=True)
 class Extrapolation:

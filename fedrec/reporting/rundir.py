@@ -54,6 +54,7 @@ class Checkpoint:
         best_score: Its score; lower is better (validation loss).
         strategy: The strategy's own state.
         ledger: What was spent.
+        released: What was released before the first round: noisy "item_counts", `[num_items]` in float64, if any.
         summed: Sum in float64 of the adapters that will be averaged (see `fedrec.result`); empty where none are.
     """
 
@@ -64,6 +65,7 @@ class Checkpoint:
     best_score: float
     strategy: dict[str, Tensor]
     ledger: Ledger
+    released: dict[str, Tensor] = field(default_factory=dict)
     summed: dict[str, Tensor] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
@@ -72,6 +74,7 @@ class Checkpoint:
             "parameters": self.parameters,
             "best": self.best,
             "strategy": self.strategy,
+            "released": self.released,
             "summed": self.summed,
         }
         tensors = {
@@ -99,6 +102,7 @@ class Checkpoint:
             best_score=float(facts["best_score"]),
             strategy=group("strategy"),
             ledger=Ledger.from_json(metadata["ledger"]),
+            released=group("released"),
             summed=group("summed"),
         )
 

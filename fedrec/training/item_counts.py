@@ -1,7 +1,6 @@
-"""How many users have each item, and what a model makes of it: the one release before the first round.
+"""How many users have each item: what clients tell before the first round, if they are asked.
 
-A histogram of a few thousand numbers drowns in noise far later than an adapter's change does. It becomes the item bias
-that training starts from: the logarithm of the noisy counts, as popularity is close to a power law.
+A histogram of a few thousand numbers drowns in noise far later than an adapter's change does.
 """
 
 import numpy as np
@@ -26,14 +25,3 @@ def shortened(counts: NDArray[np.float32], clip_norm: float) -> Counts:
     exact = counts.astype(np.float64)
     norm = float(np.linalg.norm(exact))
     return exact * (clip_norm / norm) if norm > clip_norm else exact
-
-
-def popularity(counts: Counts, floor: float) -> Counts:
-    """Return the centred logarithm of noisy counts, `[num_items]`.
-
-    Args:
-        counts: Noise included, so that some may be below 0, which counts as 0.
-        floor: Added to each, above 0: what noise may pass for, so that it makes no item of none popular.
-    """
-    logs = np.log(np.maximum(counts, 0.0) + floor)
-    return np.asarray(logs - logs.mean())

@@ -5,11 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from clients.app import app
 from clients.cohort import CohortRequest, answer_cohort
 from fedrec.errors import PrivacyError
+from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.popularity import BIAS, WEIGHTS, popularity
 from fedrec.privacy.statement import statement
+from fedrec.result import finished, result_of
 from fedrec.training.task import CohortUpdate
 from simulations.engine.cohorts import Alone
 from simulations.engine.inprocess import InProcessGrid
@@ -47,28 +51,43 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dic
     assert outcome(torn, many.go_on(torn, Alone())) == steady
 
 
-def test_item_counts_are_the_same_on_any_grid_and_move_the_item_bias_alone(many: Many) -> None:
+def test_item_counts_are_the_same_on_any_grid_and_everyone_pays_for_them_once(many: Many) -> None:
     run, last = many.run(Alone(), rounds=1, **COUNTS)
     other = many.new(rounds=1, **COUNTS)
-    rounds_of(other, grid=InProcessGrid(app, len(other.job.prepared.federation)))
-    lines = [found.rounds()[0] for found in (run, other)]
-    assert lines[0] == lines[1]
-    assert lines[0]["item_counts_weight"] in (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
+    clients = len(other.job.prepared.federation)
+    again = rounds_of(other, grid=InProcessGrid(app, clients))
+    torch.testing.assert_close(again.released, last.released, rtol=0, atol=0)
     assert [release.of for release in last.ledger.releases(None)] == ["item counts"]
+    assert run.rounds()[0]["upload_bytes"] == clients * 1682 * 4
 
 
-def test_without_noise_the_counts_are_those_of_the_training_users(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr("server.opening.popularity", lambda counts, floor: seen.append((counts, floor)) or counts * 0)
-    run, _ = many.run(
+def test_popularity_is_added_to_the_finished_adapter_with_the_weight_that_validation_users_like(many: Many) -> None:
+    run, last = many.run(Alone(), rounds=1, **COUNTS)
+    judge, plan = Judge(run.job), run.job.plan
+    plain, _ = result_of(last, run.experiment)
+    found = finished(last, run.experiment, plan, judge)
+    known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
+    moved = (found.parameters[BIAS] - plain[BIAS]).flatten() * judge.bench.model.bias_scale
+    np.testing.assert_allclose(moved, found.popularity * known, atol=1e-4)
+
+    def liking(weight: float) -> float:
+        bias = plain[BIAS] + torch.from_numpy(weight * known / judge.bench.model.bias_scale).float()[:, None]
+        scores = judge.validate({**plain, BIAS: bias}).values()
+        return float(np.mean([score.means["ndcg@10"] for score in scores]))
+
+    assert found.popularity == max(WEIGHTS, key=liking) > 0
+    assert all(torch.equal(found.parameters[name], plain[name]) for name in plain if name != BIAS)
+
+
+def test_without_noise_the_counts_are_those_of_the_training_users(many: Many) -> None:
+    run, last = many.run(
         Alone(), rounds=1, privacy={"epsilon": math.inf, "item_counts": {"share": 0.2}}, adapter=OPEN_BIAS
     )
     train, users = run.job.prepared.train, run.job.prepared.federation.users.values
     by_hand = np.zeros(train.num_items)
     for user in users:
         by_hand[list(set(train.items_of(int(user)).tolist()))] += 1
-    np.testing.assert_array_equal(seen[0][0], by_hand)
-    assert seen[0][1] == 1.0
+    np.testing.assert_array_equal(last.released["item_counts"], by_hand)
 
 
 def test_clients_that_cannot_count_are_named_and_too_few_fail_the_run(

@@ -1,4 +1,4 @@
-"""Item counts before the first round: what a client tells, how it is shortened, what it becomes."""
+"""Item counts before the first round: what a client tells, how it is shortened, what it costs and becomes."""
 
 import math
 
@@ -7,12 +7,13 @@ import pytest
 
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, PrivacyError
+from fedrec.evaluation.popularity import popularity
 from fedrec.privacy.accounting import Release, epsilon
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.privacy.refusals import check
 from fedrec.privacy.statement import statement
-from fedrec.training.item_counts import item_counts, popularity, shortened
+from fedrec.training.item_counts import item_counts, shortened
 from tests.handmade import bench
 
 UNITS = UnitCounts(users=660, examples=60_000, clients=660)
@@ -45,9 +46,11 @@ def test_long_vectors_are_shortened_to_the_bound_and_short_ones_left():
 
 
 def test_popularity_is_the_centred_logarithm_and_noise_below_zero_is_no_count():
-    # log(6 + 2) = log 8, log(0 + 2) twice: mean (3 + 1 + 1) / 3 log 2
-    found = popularity(np.array([6.0, 0.0, -5.0]), 2.0)
+    # with noise of deviation 1, log(6 + 2) = log 8 and log(0 + 2) twice: mean (3 + 1 + 1) / 3 log 2
+    found = popularity(np.array([6.0, 0.0, -5.0]), 1.0)
     np.testing.assert_allclose(found, np.array([4 / 3, -2 / 3, -2 / 3]) * math.log(2))
+    # without noise one is added: log(3 + 1), log(0 + 1) twice
+    np.testing.assert_allclose(popularity(np.array([3.0, 0.0, 0.0]), 0.0), np.array([4, -2, -2]) / 3 * math.log(2))
 
 
 def test_counts_and_rounds_together_cost_epsilon():

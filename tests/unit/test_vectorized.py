@@ -82,6 +82,13 @@ def test_also_with_a_pull_private_parameters_and_a_sampled_softmax(privacy):
     assert_same(made, [0, 2], proximal_mu=0.7)
 
 
+@pytest.mark.parametrize("privacy", PRIVACY)
+def test_also_with_a_frozen(privacy):
+    made = bench(LONG, MANY, PRIVACY[privacy], adapter={"freeze_a": True}, training={"steps": 2, "lr": 0.1})
+    assert not [name for name in made.start if "lora_A" in name]
+    assert_same(made, range(6))
+
+
 def test_an_answer_depends_neither_on_who_else_is_asked_nor_on_their_order():
     made = bench(LONG, MANY, PRIVACY["local"], training={"steps": 2, "sampling_rate": 0.6})
     alone = train_cohort(made, cohort_task(made, [2])).parameters
