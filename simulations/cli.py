@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.exits`.
 
 import typer
 
-from simulations import cli_ask, cli_audit, cli_bench, cli_data, cli_privacy, cli_run, cli_sweep
+from simulations import cli_ask, cli_attack, cli_audit, cli_bench, cli_data, cli_privacy, cli_run, cli_sweep
 from simulations.exits import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -22,6 +22,7 @@ Start here:
   fedrec run my-experiment.toml --engine flower --out runs/mine
   fedrec resume runs/mine                 goes on after an interruption, to the same bits
   fedrec sweep --over privacy.epsilon=1,8,inf --over seed=0,1
+  fedrec attack membership smoke          what an adversary finds out, against epsilon
   fedrec privacy explain runs/mine
   fedrec data describe movielens-100k
   fedrec list strategies
@@ -47,6 +48,7 @@ app.command()(cli_run.run)
 app.command()(cli_run.resume)
 app.command()(cli_sweep.sweep)
 app.command()(cli_audit.audit)
+app.add_typer(cli_attack.app, name="attack")
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_bench.app, name="bench")
 app.add_typer(cli_privacy.app, name="privacy")

@@ -3,21 +3,26 @@
 The adversary sees the final models alone, and has trained the others itself (see `fedrec.attacks.membership`).
 """
 
+import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from clients.cohort import answer_cohort
-from fedrec.attacks.membership import Membership, attack_power, draw_members, log_ratios
+from fedrec.attacks.ceiling import auc_ceiling, tpr_ceiling
+from fedrec.attacks.membership import Members, Scores, draw_members, log_ratios, power_intervals
+from fedrec.attacks.success import CEILING, Point, exact
 from fedrec.config import Experiment
 from fedrec.data.columns import write_columns
 from fedrec.evaluation.judge import Judge
 from fedrec.prepared import ROWS, Prepared
 from fedrec.privacy.audit.canaries import hidden
 from fedrec.privacy.audit.replay import clear, losses_of
+from fedrec.privacy.plan import PrivacyPlan
 from fedrec.progress import Progress
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from fedrec.result import finished
 from fedrec.threads import one_thread
 from server.adoption import build_strategy
@@ -25,9 +30,34 @@ from server.rounds import Course, run_rounds
 from server.stop import Stop
 from simulations.engine.cohorts import Alone, CohortGrid
 
+FPR = 0.01
 
-def membership(experiment: Experiment, prepared: Path, place: Path, models: int, progress: Progress) -> Membership:
-    """Return how well a final model gives its users away.
+ADVERSARY = (
+    "The adversary sees the final models alone. It asks of each user whether it was trained on, and has trained the "
+    "other models itself, each user in half of them (LiRA, Carlini et al. 2022). No attack at all can beat the "
+    "ceiling, which follows from what the ledger says was spent."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the adversary makes of the models.
+
+    Attributes:
+        ratios: Log likelihood ratio of each user under each model, in over out, `[models, users]`.
+        members: Whom each model was trained on, of the same shape.
+        spent: Epsilon that bounds what a model gives away of any one user; inf where nothing does.
+        delta: Chance of failure of that bound.
+    """
+
+    ratios: Scores
+    members: Members
+    spent: float
+    delta: float
+
+
+def membership(experiment: Experiment, prepared: Path, place: Path, models: int, progress: Progress) -> Evidence:
+    """Train the models and weigh each user's membership of each.
 
     Args:
         experiment: What is attacked; each run has a seed of its own.
@@ -40,7 +70,7 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
     users = source.federation.users.values
     users = users[source.train.lengths_of(users) >= 2]
     members = draw_members(models, len(users), experiment.seed)
-    scores = np.zeros(members.shape)
+    scores, spent, delta = np.zeros(members.shape), 0.0, 0.0
     with one_thread():
         for model in range(models):
             own = experiment.model_copy(update={"seed": experiment.seed + model})
@@ -55,5 +85,27 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
             final = finished(last, own, job.plan, judge).parameters
             losses = losses_of(clear(job.workbench, source.train), users, final)
             scores[model] = losses.mean() - losses  # how good a model is as a whole says nothing of anybody
+            spent, delta = max(spent, _spent_on_a_user(last, job.plan)), job.plan.delta
             progress("models", model + 1, models)
-    return attack_power(log_ratios(scores, members), members)
+    return Evidence(log_ratios(scores, members), members, spent, delta)
+
+
+def membership_point(experiment: Experiment, prepared: Path, place: Path, progress: Progress, models: int) -> Point:
+    """Return the attack's success beside a guess, and beside what no attack can beat; arguments as of `membership`."""
+    found = membership(experiment, prepared, place, models, progress)
+    auc, tpr = power_intervals(found.ratios, found.members, experiment.seed)
+    measures = {
+        "auc": {"lira": auc, CEILING: exact(auc_ceiling(found.spent, found.delta)), "guess": exact(0.5)},
+        "tpr_at_1_percent": {
+            "lira": tpr,
+            CEILING: exact(tpr_ceiling(FPR, found.spent, found.delta)),
+            "guess": exact(FPR),
+        },
+    }
+    return Point(experiment.privacy.epsilon, found.spent, found.delta, measures)
+
+
+def _spent_on_a_user(last: Checkpoint, plan: PrivacyPlan) -> float:
+    """Return the most exposed user's epsilon; an example's bounds nothing that is said of a user."""
+    covered = plan.unit == "user" or (plan.unit == "platform" and plan.own_client)
+    return last.ledger.epsilon(plan.delta).worst.pld if covered and plan.placement != "none" else math.inf

@@ -26,6 +26,7 @@ NOT_READ = frozenset(
         "adapter.targets",
         "adapter.adaptor",
         "adapter.item_bias",
+        "adapter.freeze_a",
         "adapter.private",
         "training.optimizer",
         "training.lr",

@@ -29,7 +29,7 @@ def after_round(strategy, changes, number=1, order=None):
 
 
 def test_the_promised_strategies_are_there():
-    assert {"fedavg", "fedprox", "fedadam", "fedyogi", "trimmed_mean", "median"} <= set(NAMES)
+    assert {"fedavg", "fedavgm", "fedprox", "fedadam", "fedyogi", "shrinkage", "trimmed_mean", "median"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from fedrec.attacks.membership import attack_power, draw_members, log_ratios
+from fedrec.attacks.membership import attack_power, draw_members, log_ratios, power_intervals
 from fedrec.errors import ConfigError
 
 
 def test_each_user_is_in_half_of_the_models_by_a_named_draw():
     members = draw_members(6, 50, seed=0)
-    assert (members.sum(axis=0) == 3).all()
+    assert (members[::2] != members[1::2]).all()
     assert len({tuple(column) for column in members.T}) > 1
     assert (members == draw_members(6, 50, seed=0)).all()
 
@@ -23,13 +23,32 @@ def test_too_few_models_are_refused(models):
 
 
 def test_the_ratio_of_one_user_by_hand():
-    scores = np.array([[4.0], [2.0], [0.0], [-2.0]])
-    members = np.array([[True], [True], [False], [False]])
+    scores = np.array([[4.0], [0.0], [2.0], [-2.0]])
+    members = np.array([[True], [False], [True], [False]])
     # In: mean of all 3, squares 1 + 1 over one degree of freedom: variance 2. Out: mean -1, variance 2, too.
-    # Attacked is model 0 with score 4: the others say 2 when in, and -1 when out: (25 - 4) / (2 * 2).
-    assert log_ratios(scores, members)[0, 0] == pytest.approx((25 - 4) / 4)
-    # Model 3 with score -2: 3 when in, 0 when out: (4 - 25) / 4
-    assert log_ratios(scores, members)[3, 0] == pytest.approx((4 - 25) / 4)
+    # Attacked is model 0 with score 4: the other pair says 2 when in, -2 when out: ((4 + 2)^2 - (4 - 2)^2) / (2 * 2).
+    assert log_ratios(scores, members)[0, 0] == pytest.approx((36 - 4) / 4)
+    # Model 3 with score -2: the other pair says 4 when in, 0 when out: ((-2 - 0)^2 - (-2 - 4)^2) / 4
+    assert log_ratios(scores, members)[3, 0] == pytest.approx((4 - 36) / 4)
+
+
+def test_with_the_fewest_models_nothing_is_still_told_of_nothing():
+    members = draw_members(4, 2000, seed=1)
+    scores = np.random.default_rng(0).normal(size=members.shape)
+    # 4,000 members against as many others: a standard deviation of 0.0065
+    assert 0.48 < attack_power(log_ratios(scores, members), members).auc < 0.52
+
+
+def test_intervals_hold_what_was_found_and_need_two_users():
+    members = draw_members(4, 100, seed=1)
+    ratios = np.random.default_rng(0).normal(size=members.shape) + 2 * members
+    found, (auc, tpr) = attack_power(ratios, members), power_intervals(ratios, members, seed=0)
+    assert (auc.mean, tpr.mean) == (found.auc, found.tpr_at_1_percent)
+    assert 0 < auc.high - auc.low < 0.1
+    assert auc.low < auc.mean < auc.high
+    assert power_intervals(ratios, members, seed=0) == (auc, tpr)
+    alone, _ = power_intervals(ratios[:, :1], members[:, :1], seed=0)
+    assert math.isnan(alone.low)
 
 
 def test_power_by_hand():

@@ -1,16 +1,21 @@
 """Each strategy by hand arithmetic; what all have in common is in tests/contracts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error
 
 from fedrec.errors import ConfigError, FederationError
+from fedrec.privacy.plan import AdaptiveClip
 from server.base import Strategy, to_record
 from server.strategies.fedadam import FedAdam
 from server.strategies.fedavg import FedAvg
+from server.strategies.fedavgm import FedAvgM
 from server.strategies.fedprox import FedProx
 from server.strategies.fedyogi import FedYogi
 from server.strategies.median import Median
+from server.strategies.shrinkage import Shrinkage, signal_share
 from server.strategies.trimmed_mean import TrimmedMean
 from tests.tiny import reply, sent_by, setting, update
 
@@ -59,6 +64,57 @@ def test_fedyogi_takes_two_steps_of_algorithm_2_of_reddi():
     np.testing.assert_allclose(stepped(strategy, 1.0), [0.1 * 1 / (1.0 + 0.5)], rtol=1e-6)
 
 
+def test_fedavgm_moves_by_a_mean_over_rounds():
+    strategy = FedAvgM(setting(), server_lr=2, momentum=0.75)
+    # m = 0.25 * 4 = 1, then 0.75 * 1 + 0.25 * -1 = 0.5
+    np.testing.assert_allclose(stepped(strategy, 4.0), [2 * 1])
+    np.testing.assert_allclose(stepped(strategy, -1.0), [2 * 0.5])
+
+
+def test_fedavgm_without_momentum_is_fedavg():
+    strategy = FedAvgM(setting(), momentum=0)
+    np.testing.assert_allclose(stepped(strategy, 2.0, -1.0), [2.0, -1.0])
+    np.testing.assert_allclose(stepped(strategy, 5.0, 0.0), [5.0, 0.0])
+
+
+def test_shrinkage_takes_each_array_by_its_share_of_signal():
+    # noise 2 * clip 1 over a cohort of 4: variance 0.25 on each number of a round's mean
+    strategy = Shrinkage(setting(2.0, central=True), server_lr=10, momentum=0.5)
+    same = {"strong": np.array([3.0, 4.0], np.float32), "weak": np.array([0.5, -0.4], np.float32)}
+    steps = strategy.step(same)
+    # the mean over rounds is half of it, its variance 0.25 * 0.5^2 = 0.0625
+    # strong: length 1.5^2 + 2^2 = 6.25, share 1 - 2 * 0.0625 / 6.25 = 0.98; weak: 0.25^2 + 0.2^2 = 0.1025 < 0.125
+    np.testing.assert_allclose(steps["strong"], [10 * 0.98 * 1.5, 10 * 0.98 * 2], rtol=1e-6)
+    np.testing.assert_array_equal(steps["weak"], [0, 0])
+    steps = strategy.step(same)
+    # said twice: mean (0.375, -0.3) of length 0.230625, variance 0.25 * 0.0625 + 0.0625 = 0.078125
+    share = 1 - 2 * 0.078125 / 0.230625
+    np.testing.assert_allclose(steps["weak"], [10 * share * 0.375, 10 * share * -0.3], rtol=1e-5)
+
+
+def test_shrinkage_without_noise_is_fedavgm():
+    shrunk, plain = Shrinkage(setting()), FedAvgM(setting())
+    for values in [(2.0, -1.0), (5.0, 0.5)]:
+        np.testing.assert_allclose(stepped(shrunk, *values), stepped(plain, *values))
+
+
+def test_shrinkage_lowers_the_error_and_lets_pure_noise_move_next_to_nothing():
+    rng = np.random.default_rng(0)
+    truth, noise = rng.normal(0, 1, 1000), rng.normal(0, 2, 1000)
+    # E|x - truth|^2: 4000 as it is; shrunk to 1 - 4 / 5 of it: 1000 * 0.8^2 + 4000 * 0.2^2 = 800
+    shrunk = signal_share(truth + noise, 4.0) * (truth + noise)
+    assert np.square(shrunk - truth).sum() == pytest.approx(800, rel=0.1)
+    assert signal_share(noise, 4.0) < 0.1
+    assert signal_share(np.zeros(3), 0.0) == 0
+
+
+def test_shrinkage_refuses_a_clip_norm_that_adapts():
+    found = setting(1.0, central=True)
+    clipping = AdaptiveClip(quantile=0.5, lr=0.2, bit_deviation=1.0, noise_multiplier=1.1)
+    with pytest.raises(ConfigError, match="shrinkage needs to know the noise beforehand"):
+        Shrinkage(replace(found, plan=replace(found.plan, clipping=clipping)))
+
+
 def test_median_takes_the_middle_of_each_coordinate_whatever_the_weights():
     odd = [update(0, 1, -9, weight=100), update(1, 2, 5), update(2, 900, 6)]
     np.testing.assert_allclose(aggregated(Median(setting()), *odd), [2.0, 5.0])
@@ -89,6 +145,8 @@ def test_trimmed_mean_of_few_drops_nobody():
         (FedProx, {"mu": -1}, "strategy.options.mu = -1: should be a number at least 0"),
         (FedAdam, {"beta_1": 1}, "strategy.options.beta_1 = 1: should be a number at least 0 and below 1"),
         (FedYogi, {"tau": 0.0}, "strategy.options.tau = 0.0: should be a number above 0"),
+        (FedAvgM, {"momentum": 1.5}, "strategy.options.momentum = 1.5"),
+        (Shrinkage, {"momentum": 1}, "strategy.options.momentum = 1: should be a number at least 0 and below 1"),
         (TrimmedMean, {"trim": 0.5}, "strategy.options.trim = 0.5: should be a number at least 0 and below 0.5"),
         (TrimmedMean, {"trim": float("nan")}, "strategy.options.trim = nan"),
     ],
