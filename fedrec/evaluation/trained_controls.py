@@ -7,8 +7,10 @@ import numpy as np
 from torch import Tensor
 
 from fedrec.data.examples import examples_of
+from fedrec.errors import ConfigError
 from fedrec.evaluation.controls import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.popularity import BIAS, with_popularity
 from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.scoring import model_scorer
 from fedrec.job import Job
@@ -72,6 +74,28 @@ def base_control(job: Job, judge: Judge, progress: Progress) -> Control:
     del progress
     note = {"random": "random weights", "public_users": "pretrained on public users"}[job.experiment.model.base]
     return Control(judge.test(judge.scorer(judge.bench.shared_start)), f"before federation: {note}")
+
+
+@CONTROLS.register("base_popularity")
+def base_popularity_control(job: Job, judge: Judge, progress: Progress) -> Control:
+    """The base with the popularity of its own public users: what is to be had without asking anybody else.
+
+    Raises:
+        ConfigError: Without public users, or if the item bias is not trained.
+    """
+    del progress
+    split, start = job.prepared.split, judge.bench.shared_start
+    if not len(split.public) or BIAS not in start:
+        message = (
+            "the control base_popularity needs public users and an item bias that is trained and travels; set "
+            "split.public, for example to 0.15, or leave it out of evaluation.controls"
+        )
+        raise ConfigError(message)
+    counts = np.zeros(split.train.num_items)
+    for user in split.public:
+        counts[np.unique(split.train.items_of(int(user)))] += 1
+    parameters, weight = with_popularity(start, counts, 0.0, judge)
+    return Control(judge.test(judge.scorer(parameters)), f"before federation, public users' counts, weight {weight:g}")
 
 
 @CONTROLS.register("local_only")

@@ -18,8 +18,8 @@ SEED = "seed"
 EPSILON_KEYS = ("privacy.epsilon", "privacy.noise_multiplier")
 """What decides epsilon: trials that differ in these alone lie on one curve."""
 
-REFERENCES = ("base", "central")
-"""Controls that are drawn as lines, because privacy changes neither."""
+REFERENCES = ("base", "base_popularity", "central")
+"""Controls that are drawn as lines, because privacy changes none of them."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ CASES = {"last20": "the last 20 %", "last": "the last item"}
 """What is ranked of each held-out user, the more telling first."""
 LABELS = {
     "base": "Base before federation",
+    "base_popularity": "Base with its public users' popularity",
     "central": "Central training, no privacy",
     "local_only": "Local only, federation off",
     "ease": "EASE",

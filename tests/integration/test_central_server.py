@@ -1,6 +1,7 @@
 """Runs under a trusted server: item counts, adaptive clips, correlated noise, a budget, another population's noise."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,18 @@ import torch
 
 from clients.app import app
 from clients.cohort import CohortRequest, answer_cohort
-from fedrec.errors import PrivacyError
+from fedrec.errors import ConfigError, PrivacyError
 from fedrec.evaluation.judge import Judge
 from fedrec.evaluation.popularity import BIAS, WEIGHTS, popularity
+from fedrec.evaluation.trained_controls import CONTROLS
 from fedrec.privacy.statement import statement
+from fedrec.progress import silent
 from fedrec.result import finished, result_of
 from fedrec.training.task import CohortUpdate
 from simulations.engine.cohorts import Alone
 from simulations.engine.inprocess import InProcessGrid
 from simulations.engine.work import Parameters
+from tests.integration.audits import Audits
 from tests.integration.conftest import NewRun, outcome
 from tests.integration.many import Many
 from tests.tiny import rounds_of, tiny
@@ -77,6 +81,18 @@ def test_popularity_is_added_to_the_finished_adapter_with_the_weight_that_valida
 
     assert found.popularity == max(WEIGHTS, key=liking) > 0
     assert all(torch.equal(found.parameters[name], plain[name]) for name in plain if name != BIAS)
+
+
+def test_what_public_users_alone_give_is_a_control_of_its_own(many: Many, tmp_path: Path, cache: Path) -> None:
+    consenting = Audits(tmp_path, cache).run(CENTRAL, adapter=OPEN_BIAS).job
+    judge = Judge(consenting)
+    control = CONTROLS.get("base_popularity")(consenting, judge, silent)
+    base = CONTROLS.get("base")(consenting, judge, silent)
+    assert control.note.startswith("before federation, public users' counts, weight ")
+    assert control.test["last20"].means["ndcg@10"] > base.test["last20"].means["ndcg@10"]  # the base is random here
+    nobody = many.new(adapter=OPEN_BIAS).job
+    with pytest.raises(ConfigError, match=r"set split\.public, for example to 0\.15"):
+        CONTROLS.get("base_popularity")(nobody, Judge(nobody), silent)
 
 
 def test_without_noise_the_counts_are_those_of_the_training_users(many: Many) -> None:
