@@ -135,7 +135,7 @@ def headline(summary: Summary) -> str:
         if measured
         else ["It was not scored on them, so nothing can be said of its quality."]
     )
-    return " ".join([_asked(summary), *scores, _promise(summary)])
+    return " ".join([_asked(summary), *_ended_early(summary), *scores, _promise(summary)])
 
 
 def _entries(summary: Summary) -> dict[str, Mapping[str, Any]]:
@@ -160,6 +160,13 @@ def _scores(row: Row, cases: Sequence[str]) -> str:
     return listed(
         [f"{score_text(cell.value)} {cell.interval}".strip() + f" on {CASES[c]}" for c, cell in cells.items()]
     )
+
+
+def _ended_early(summary: Summary) -> list[str]:
+    done, asked = number(summary.get("rounds_run")), number(summary.get("rounds"))
+    if not done < asked:
+        return []
+    return [f"It ended after {count_text(done, 'round')}: one more would have exceeded privacy.budget."]
 
 
 def _asked(summary: Summary) -> str:
@@ -248,7 +255,14 @@ def _promise(summary: Summary) -> str:
         return "No privacy statement is recorded."
     if not _private(summary):
         return "Privacy is off: nothing is protected."
-    return (
+    there = look(privacy, "extrapolated")
+    label = (
+        f"EXTRAPOLATED: the noise is that of a population of {number(look(there, 'population')):,.0f} units, which "
+        f"would have epsilon {epsilon_text(look(there, 'epsilon'))}; what this run's own have comes next. "
+        if there
+        else ""
+    )
+    return label + (
         f"Promised is {privacy.get('unit', '?')}-level differential privacy with epsilon "
         f"{epsilon_text(privacy.get('epsilon'))} at delta {number(privacy.get('delta')):.2g} under "
         f"{privacy.get('trust', '?')} trust; the privacy statement says against whom."

@@ -216,3 +216,18 @@ def test_numbers_for_people():
         "Coverage@20",
         "Odd one",
     ]
+
+
+def test_a_run_that_its_budget_ended_says_so():
+    asked = summary(scores(0.2, 0.05), {})
+    assert "privacy.budget" not in headline(asked | {"rounds_run": 30})
+    assert "It ended after 12 rounds: one more would have exceeded privacy.budget." in headline(
+        asked | {"rounds_run": 12}
+    )
+
+
+def test_another_populations_noise_is_labelled_before_any_epsilon():
+    there = {"population": 66_000, "epsilon": 7.9991}
+    told = headline(summary(scores(0.2, 0.05), {}, ON | {"epsilon": 950.0, "extrapolated": there}))
+    assert "EXTRAPOLATED: the noise is that of a population of 66,000 units, which would have epsilon 8.000" in told
+    assert told.index("EXTRAPOLATED") < told.index("950")
