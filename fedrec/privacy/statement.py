@@ -1,7 +1,7 @@
 """What may be claimed, in words for people and in numbers for `summary.json`."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fedrec.privacy.groups import group_epsilon
@@ -63,6 +63,7 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
     spent = ledger.epsilon(plan.delta, plan.clients)
     numbers = _settings(plan) | _spent(spent.worst.pld, spent.worst.rdp, spent.median.pld)
     numbers["releases_per_unit"] = sum(release.count for release in spent.releases)
+    numbers["releases"] = [asdict(release) for release in spent.releases]
     parts = {
         "Promise": _claim(plan, spent),
         "Neighbours": _adjacency(plan),

@@ -70,6 +70,10 @@ def test_everyone_pays_for_the_counts_before_the_first_round():
     assert opened.epsilon(planned.delta, 660).worst.pld == pytest.approx(0.8, rel=1e-3)
     said = statement(planned, planned.charge(opened, 1, [4]))
     assert "Composed are 2 releases" in said.text
+    assert {(release["of"], release["count"]) for release in said.summary["releases"]} == {
+        ("item counts", 1),
+        ("updates", 1),
+    }
     assert "1 rounds x 1 a round, and once for item counts" in said.text
     assert "its parameters, the constant weight 1 and its item counts" in said.text
     assert said.summary["item_counts"] == {
