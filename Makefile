@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	echo "test: the whole suite; some 10 minutes on 2 cores"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(INSTALLED_DEV)
 	echo "check: format"

@@ -14,8 +14,9 @@ from fedrec.data.load import load_dataset
 # Before anything imports Flower or Ray, and for the processes that tests start: as `fedrec` itself runs, and with a
 # Flower home of this session's own.
 FLWR_HOME = tempfile.TemporaryDirectory(prefix="fedrec-flwr-")
-for _name, _value in {**QUIET_DEFAULTS, "FLWR_HOME": FLWR_HOME.name}.items():
+for _name, _value in QUIET_DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+os.environ["FLWR_HOME"] = FLWR_HOME.name  # of each process that tests: two of them inherit one environment
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
