@@ -10,7 +10,7 @@ from fedrec.attacks.success import BASELINES, CEILING, Success, label
 from fedrec.evaluation.significance import Interval
 from fedrec.reporting.figures import Chart
 from fedrec.reporting.frontier_figures import Line, against_epsilon
-from fedrec.reporting.look import MACROS, POLICY, SCRIPT, STYLE
+from fedrec.reporting.look import framed
 from fedrec.reporting.wording import DASH, epsilon_text, score_text
 
 TITLES = {"membership": "Was this user trained on?", "recovery": "Which items has this user?"}
@@ -87,25 +87,9 @@ def _cell(found: Interval | None) -> str:
     return score_text(found.mean) + bounds
 
 
-ATTACKS = (
-    MACROS
-    + """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-"""
-    + POLICY
-    + """
-<title>Attacks · fedrec</title>
-<style>"""
-    + STYLE
-    + """</style>
-</head>
-<body>
-<main>
-<header>
+ATTACKS = framed(
+    "Attacks · fedrec",
+    """<header>
   <h1>What attacks find out</h1>
   <p>Attacks by fedrec on its own simulation: success against epsilon</p>
 </header>
@@ -129,15 +113,6 @@ ATTACKS = (
   <details><summary>The experiment</summary><pre>{{ one.success.toml }}</pre></details>
 </section>
 {% endfor %}
-</main>
-<noscript><p class="quiet">The charts need JavaScript; their numbers are in the tables.</p></noscript>
-<script>{{ plotly | safe }}</script>
-<script>"""
-    + SCRIPT
-    + """</script>
-</body>
-</html>
-"""
+""",
 )
-"""Jinja template, behind the macros of a run's report; everything from data is escaped. It lies in a module because
-Flower's app bundles leave other kinds of file out."""
+"""Jinja template; it lies in a module because Flower's app bundles leave other kinds of file out."""

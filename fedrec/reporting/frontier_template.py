@@ -1,26 +1,10 @@
 """The page of a sweep. It is a module because Flower's app bundles leave other kinds of file out."""
 
-from fedrec.reporting.look import MACROS, POLICY, SCRIPT, STYLE
+from fedrec.reporting.look import framed
 
-FRONTIER = (
-    MACROS
-    + """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-"""
-    + POLICY
-    + """
-<title>{{ name }}, a sweep · fedrec</title>
-<style>"""
-    + STYLE
-    + """</style>
-</head>
-<body>
-<main>
-<header>
+FRONTIER = framed(
+    "{{ name }}, a sweep · fedrec",
+    """<header>
   <h1>{{ name }}</h1>
   <p>A sweep by fedrec: {{ results | length }} trials{% if varied %} over {{ varied }}{% endif %}</p>
 </header>
@@ -83,14 +67,6 @@ FRONTIER = (
   <p>Save this as <code>sweep.toml</code>, then <code>fedrec sweep sweep.toml --out again</code>. The numbers of every trial are in <code>trials.parquet</code> beside this page.</p>
   <details><summary>The sweep</summary><pre>{{ asked }}</pre></details>
 </section>
-</main>
-<noscript><p class="quiet">The charts need JavaScript; their numbers are in the tables.</p></noscript>
-<script>{{ plotly | safe }}</script>
-<script>"""
-    + SCRIPT
-    + """</script>
-</body>
-</html>
-"""
+""",
 )
-"""Jinja template, behind the macros of a run's report; everything from data is escaped."""
+"""Jinja template."""

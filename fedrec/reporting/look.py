@@ -1,9 +1,9 @@
-"""What every page looks like: macros, style and script that the report of a run and the page of a sweep share."""
+"""What every page looks like: the frame that the report of a run, the page of a sweep and that of attacks share."""
 
-POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">"""
+_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">"""
 """Nothing is loaded from anywhere."""
 
-MACROS = """{% macro table(rows, caption) %}
+_MACROS = """{% macro table(rows, caption) %}
   {% if rows %}
   <div class="scroll"><table class="pairs">
     <caption>{{ caption }}</caption>
@@ -24,7 +24,7 @@ MACROS = """{% macro table(rows, caption) %}
 {% endmacro %}
 """
 
-STYLE = """
+_STYLE = """
 :root {
   --page: #f6f7f9; --card: #fff; --ink: #1b1f26; --quiet: #5c6470; --line: #dfe3e8; --accent: #1f66b8;
   --tint: #eaf2fb; --warn: #fff4e0; --warn-line: #d9951f;
@@ -96,11 +96,39 @@ code { font: .88em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; ove
 }
 """
 
-SCRIPT = """
+_SCRIPT = """
 for (const place of document.querySelectorAll(".plot")) {
   const chart = JSON.parse(place.querySelector("script").textContent);
   place.replaceChildren();
   Plotly.newPlot(place, chart.data, chart.layout, {displayModeBar: false, responsive: true});
 }
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+"""
+
+
+def framed(title: str, main: str) -> str:
+    """Return the Jinja template of a page; everything from data is escaped by jinja, `plotly` alone is trusted code.
+
+    Args:
+        title: Template of its title.
+        main: Template of what it says, which may use the macros `table` and `draw`.
+    """
+    return f"""{_MACROS}<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+{_POLICY}
+<title>{title}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+{main}</main>
+<noscript><p class="quiet">The charts need JavaScript; their numbers are in the tables.</p></noscript>
+<script>{{{{ plotly | safe }}}}</script>
+<script>{_SCRIPT}</script>
+</body>
+</html>
 """

@@ -1,28 +1,10 @@
 """The report's page. It is a module because Flower's app bundles leave other kinds of file out."""
 
-from fedrec.reporting.look import MACROS, POLICY, SCRIPT, STYLE
+from fedrec.reporting.look import framed
 
-PAGE = (
-    """{# The report of one run. Everything from data is escaped by jinja; `plotly` alone is trusted code. #}
-"""
-    + MACROS
-    + """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-"""
-    + POLICY
-    + """
-<title>{{ summary.name | default("run", true) }} · fedrec</title>
-<style>"""
-    + STYLE
-    + """</style>
-</head>
-<body>
-<main>
-<header>
+PAGE = framed(
+    '{{ summary.name | default("run", true) }} · fedrec',
+    """<header>
   <h1>{{ summary.name | default("A run", true) }}</h1>
   <p>A federated run by fedrec {{ summary.fedrec | default("of unknown version", true) }} · experiment <code>{{ (summary.fingerprint | default("unrecorded", true))[:12] }}</code></p>
 </header>
@@ -159,14 +141,6 @@ fedrec run experiment.toml --out again</pre>
   <p>With the versions above, <code>again/summary.json</code> holds the same two hashes, on either engine:</p>
   {{ table([("fingerprint", summary.fingerprint | default("not recorded", true)), ("parameters_sha256", summary.parameters_sha256 | default("not recorded", true))], "The experiment, and the parameters it ends with") }}
 </section>
-</main>
-<noscript><p class="quiet">The charts need JavaScript; their numbers are in the tables.</p></noscript>
-<script>{{ plotly | safe }}</script>
-<script>"""
-    + SCRIPT
-    + """</script>
-</body>
-</html>
-"""
+""",
 )
-"""Jinja template; everything from data is escaped by jinja, `plotly` alone is trusted code."""
+"""Jinja template."""
