@@ -18,6 +18,9 @@ PALETTE = (FEDERATED, SECOND, "#2a9d6f", "#b8479b", "#8a6fd1", "#c2483f", "#3fa7
 BEYOND = 3.0
 """Infinity is drawn this many times the largest finite epsilon to the right."""
 
+APART = 1.03
+"""Ticks nearer than this factor would be written over one another."""
+
 DASHES = ("dash", "dot", "dashdot", "longdash")
 
 Line = tuple[str, Sequence[tuple[float, Interval]]]
@@ -94,11 +97,20 @@ def against_epsilon(
         type="log",
         title="epsilon",
         range=[math.log10(end) for end in ends],
-        tickvals=[*finite, place],
-        ticktext=[*(f"{at:.3g}" for at in finite), "∞"],
+        tickvals=[*(ticks := readable(finite)), place],
+        ticktext=[*(f"{at:.3g}" for at in ticks), "∞"],
     )
     figure.update_yaxes(title=label, rangemode="tozero")
     return chart_of(title, caption, figure, 360)
+
+
+def readable(finite: Sequence[float]) -> list[float]:
+    """Return the ascending epsilons that get a tick: none that lies on the one before it, as claims of one target do."""
+    ticks: list[float] = []
+    for at in finite:
+        if not ticks or at > APART * ticks[-1]:
+            ticks.append(at)
+    return ticks
 
 
 def infinity_at(finite: Sequence[float]) -> float:

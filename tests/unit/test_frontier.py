@@ -24,7 +24,7 @@ from fedrec.reporting.frontier import (
     value_text,
 )
 from fedrec.reporting.frontier_cost import cost_of
-from fedrec.reporting.frontier_figures import against_epsilon, frontier_charts, infinity_at
+from fedrec.reporting.frontier_figures import against_epsilon, frontier_charts, infinity_at, readable
 from fedrec.reporting.frontier_page import answer, render_frontier
 from fedrec.reporting.frontier_table import table_of, timings_of, write_table
 
@@ -312,3 +312,8 @@ def test_an_extrapolated_trial_is_a_curve_of_its_own_name_and_costs_what_its_own
     assert (row["claim.epsilon"], row["claim.extrapolated.population"]) == (950.0, 66_000)
     assert row["claim.extrapolated.epsilon"] == 7.99
     assert "EXTRAPOLATED to 66,000 units" in render_frontier("far", [far], [], cost_of([far], {}), "")
+
+
+def test_claims_of_one_target_share_a_tick() -> None:
+    assert readable([1.0, 7.99, 7.995, 7.998, 15.98]) == [1.0, 7.99, 15.98]
+    assert readable([]) == []
