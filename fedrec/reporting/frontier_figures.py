@@ -105,7 +105,7 @@ def against_epsilon(
 
 
 def readable(finite: Sequence[float]) -> list[float]:
-    """Return the ascending epsilons that get a tick: none that lies on the one before it, as claims of one target do."""
+    """Return the ascending epsilons that get a tick: none that lies on another, as claims of one target do."""
     ticks: list[float] = []
     for at in finite:
         if not ticks or at > APART * ticks[-1]:
