@@ -20,6 +20,7 @@ from fedrec.errors import FederationError, PrivacyError, RunError
 from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import PrivacyPlan
 from fedrec.progress import Progress
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
 from fedrec.result import summed_with
@@ -101,8 +102,11 @@ def _first(course: Course) -> tuple[Checkpoint, Line]:
     judge, plan = course.judge, course.run.job.plan
     start, released, ledger = judge.bench.shared_start, dict[str, Tensor](), plan.charge(Ledger(), 0, ())
     line: Line = {"round": 0, "loss": judge.loss(start), "validation": _validation(judge, start)}
-    if (cost := ledger.epsilon(plan.delta or 0.5).worst.pld) > (budget := course.run.experiment.privacy.budget):
-        message = f"item counts cost epsilon {cost:.3g}, more than privacy.budget={budget:g}; raise it, or ask for none"
+    spent, budget = _spent(plan, ledger), course.run.experiment.privacy.budget
+    if spent is not None and spent > budget:
+        message = (
+            f"item counts cost epsilon {spent:.3g}, more than privacy.budget={budget:g}; raise it, or ask for none"
+        )
         raise PrivacyError(message)
     if plan.counts is not None:
         counts, rejections = item_counts(course.run, course.grid, plan.counts)
@@ -122,8 +126,8 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     asked = strategy.asked(number)
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
     ledger = plan.charge(here.ledger, number, asked)
-    epsilon = ledger.epsilon(plan.delta, plan.clients).worst.pld if plan.placement != "none" else None
-    if epsilon is not None and epsilon > run.experiment.privacy.budget:
+    spent = _spent(plan, ledger)
+    if spent is not None and spent > run.experiment.privacy.budget:
         return None
     after = collect(strategy, course.grid, number, messages, run.experiment.federation.timeout)
     parameters = here.parameters if after is None else to_tensors(after)
@@ -134,7 +138,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     line: Line = {
         "round": number,
         "loss": loss,
-        "epsilon": epsilon,
+        "epsilon": spent,
         "cohort": len(asked),
         "replies": report.accepted,
         "rejected": dict(Counter(rejection.reason for rejection in report.rejections)),
@@ -159,6 +163,11 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
         ),
         line,
     )
+
+
+def _spent(plan: PrivacyPlan, ledger: Ledger) -> float | None:
+    """Return the most exposed client's epsilon; None without privacy."""
+    return None if plan.placement == "none" else ledger.epsilon(plan.delta, plan.clients).worst.pld
 
 
 def collect(

@@ -29,7 +29,7 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
     kept = any(fnmatch("item_bias.weight", pattern) for pattern in adapter.private)
     if privacy.item_counts.share and (kept or not adapter.item_bias):
         message = (
-            "privacy.item_counts become the item bias, which is not trained or never travels; set "
+            "privacy.item_counts are added to the item bias, which is not trained or never travels; set "
             "adapter.item_bias=true and leave it out of adapter.private, or privacy.item_counts.share=0"
         )
         raise ConfigError(message)
