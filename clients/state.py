@@ -68,7 +68,7 @@ class ClientStore:
         """Return the store of a prepared run."""
         adapter = job.experiment.adapter
         start = {name: value for name, value in job.workbench.start.items() if is_private(name, adapter)}
-        return cls(job.folder / "clients", len(job.prepared.federation), job.experiment.rounds, start)
+        return cls(job.private / "clients", len(job.prepared.federation), job.experiment.rounds, start)
 
     def recall(self, clients: Sequence[int], before: int) -> dict[str, Tensor]:
         """Return the clients' private parameters as they were after the newest round before `before`.

@@ -1,7 +1,6 @@
 """The end of a run: the chosen adapter is scored on the test users, once, beside its controls, and all is written."""
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -9,18 +8,16 @@ from importlib.metadata import version
 from typing import Any
 
 from numpy.typing import NDArray
-from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from fedrec.config import canonical_json
 from fedrec.evaluation.controls import check_canary
 from fedrec.evaluation.groups import compare_groups
 from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.trained_controls import CONTROLS, Control
-from fedrec.files import write_whole
 from fedrec.models.adapters import is_private
+from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
@@ -34,23 +31,24 @@ SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
 
 
 def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progress) -> dict[str, Any]:
-    """Score, compare, check the canary, and write adapter, ledger, summary and report; returns the summary.
+    """Score, compare, check the canary, and write adapter, ledger, summary and report; returns the whole summary.
+
+    What a deployment could publish goes to `public/`, all of it to `private/`.
 
     Raises:
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
     """
     began = time.monotonic()
+    judge.learn_popularity(last.released)
     result = finished(last, run.experiment, run.job.plan, judge)
     chosen = result.parameters
-    write_whole(run.path / "adapter.safetensors", tensors_to_bytes({n: v.contiguous() for n, v in chosen.items()}))
-    write_whole(run.path / "ledger.json", last.ledger.to_json())
     test = judge.test(judge.scorer(chosen))
     controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
     _canary(controls)
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
-        **_identity(run, result, last.round),
+        **_identity(run, judge, result, last.round),
         "metrics": {
             "validation": {target: found.to_json() for target, found in judge.validate(chosen).items()},
             "test": {target: evaluation.to_json() for target, evaluation in test.items()},
@@ -72,7 +70,11 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
-    write_whole(run.path / "summary.json", json.dumps(json.loads(canonical_json(summary)), indent=1) + "\n")
+    classes = summary_fields({name: control.disclosure for name, control in controls.items()})
+    shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
+    # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
+    public = published({**summary, "controls": _beside(test, shown)}, classes)
+    run.conclude(summary, public, chosen, last.ledger)
     render_report(run.path)
     return run.summary()
 
@@ -86,7 +88,7 @@ def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _identity(run: RunDirectory, result: Result, rounds_run: int) -> dict[str, Any]:
+def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) -> dict[str, Any]:
     chosen = result.parameters
     facts, experiment = run.job.prepared.facts, run.experiment
     trained = run.job.workbench.start
@@ -99,6 +101,7 @@ def _identity(run: RunDirectory, result: Result, rounds_run: int) -> dict[str, A
         "rounds_run": rounds_run,
         "chosen_round": result.round,
         "popularity_weight": result.popularity,
+        "popularity_of": judge.popular.of,
         "dataset": facts["dataset"],
         "split": facts["split"],
         "federation": {**facts["federation"], "partition": experiment.federation.partition},
@@ -155,6 +158,7 @@ def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> 
             "intervals": _intervals(control.test),
             "p_value": {target: tests[target][name].p_holm for target in test},
             "note": control.note,
+            "disclosure": control.disclosure,
         }
         for name, control in controls.items()
     }

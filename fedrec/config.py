@@ -254,6 +254,10 @@ class PrivacyConfig(Section):
     """L2 bound of one unit's contribution."""
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None
     """Noise in units of `clip_norm`; calibrated from `epsilon` if not given."""
+    noise_key: Annotated[int, Field(ge=0)] | None = None
+    """Fixes all secret draws (noise, Poisson cohorts and batches), so that the run can be repeated to the same bits.
+    Reproducible, and protects nobody: whoever reads the experiment can take the noise off. A fresh key of the
+    operating system for every run if not given."""
     budget: Annotated[float, Field(gt=0)] = math.inf
     """The run ends before the round that would bring its ledger's epsilon above this."""
     bands: Positive = 1
@@ -296,7 +300,7 @@ class Experiment(Section):
     """Everything that determines a result."""
 
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of every draw but the split's."""
+    """Seed of every draw but the split's and, under privacy, the secret ones (see `privacy.noise_key`)."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of who is held out; apart, so that several seeds share one split."""
     rounds: Positive = 30

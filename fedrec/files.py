@@ -13,8 +13,10 @@ os.umask(_UMASK)  # it can only be read by setting it
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[Any]]:
+def replacing(path: Path, mode: int = 0o666) -> Iterator[IO[Any]]:
     """Yield a binary file that takes the place of `path` once it is written, flushed and closed.
+
+    Its permissions are `mode` less the process's mask.
 
     On any error the old `path` stays as it was and nothing is left beside it.
     """
@@ -24,7 +26,7 @@ def replacing(path: Path) -> Iterator[IO[Any]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_UMASK)
+            os.fchmod(file.fileno(), mode & ~_UMASK)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
@@ -32,9 +34,9 @@ def replacing(path: Path) -> Iterator[IO[Any]]:
         raise
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
-    """Write `data` to `path`, wholly or not at all."""
-    with replacing(path) as file:
+def write_whole(path: Path, data: bytes | str, mode: int = 0o666) -> None:
+    """Write `data` to `path`, wholly or not at all, with permissions `mode` less the process's mask."""
+    with replacing(path, mode) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 

@@ -11,8 +11,10 @@ from fedrec.data.examples import count_examples
 from fedrec.experiment_file import load_experiment
 from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
+from fedrec.places import PRIVATE
 from fedrec.prepared import Prepared
 from fedrec.privacy.banded import rate_in_group
+from fedrec.privacy.noise_key import secret_seed
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
 from fedrec.seeding import rng_for
 from fedrec.training.workbench import Workbench
@@ -24,6 +26,11 @@ class Job:
 
     folder: Path
 
+    @property
+    def private(self) -> Path:
+        """What only a simulator sees of the run: data, what clients keep, checkpoints, the noise key."""
+        return self.folder / PRIVATE
+
     @cached_property
     def experiment(self) -> Experiment:
         """What is computed."""
@@ -32,7 +39,7 @@ class Job:
     @cached_property
     def prepared(self) -> Prepared:
         """Data, split, federation, item vectors, base."""
-        return Prepared(self.folder / "prepared")
+        return Prepared(self.private / "prepared")
 
     @cached_property
     def plan(self) -> PrivacyPlan:
@@ -41,6 +48,11 @@ class Job:
         users = federation.users.values
         examples = count_examples(self.prepared.train, users, self.experiment.training)
         return plan(self.experiment, UnitCounts(len(users), examples, len(federation)), self.participations)
+
+    @cached_property
+    def secret_seed(self) -> int:
+        """Seed of the draws that must stay secret (see `fedrec.privacy.noise_key`); every worker reads the same."""
+        return secret_seed(self.experiment, self.private)
 
     @cached_property
     def participations(self) -> int:
@@ -63,13 +75,19 @@ class Job:
         federation, bands = self.experiment.federation, self.experiment.privacy.bands
         clients = len(self.prepared.federation)
         may = np.arange(round % bands, clients, bands)
-        rng = rng_for(self.experiment.seed, "cohort", round)
+        rng = rng_for(self._cohort_seed, "cohort", round)
         if federation.sampling == "poisson":
             drawn = may[rng.random(clients)[may] < rate_in_group(federation.participation, bands)]
         else:
             drawn = np.sort(rng.choice(may, size=min(federation.fixed_cohort(clients), len(may)), replace=False))
         cohort: list[int] = drawn.tolist()
         return cohort
+
+    @property
+    def _cohort_seed(self) -> int:
+        """Secret where who takes part must be: Poisson cohorts amplify privacy only while nobody knows them."""
+        secret = self.experiment.privacy.trust == "central" and self.experiment.federation.sampling == "poisson"
+        return self.secret_seed if secret else self.experiment.seed
 
     @property
     def expected_cohort(self) -> float:
@@ -83,4 +101,5 @@ class Job:
         model.load_state_dict(self.prepared.base)
         attach_(model, self.experiment.adapter, self.experiment.seed)
         start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
-        return Workbench(self.experiment, model, self.prepared.train, self.prepared.federation, self.plan, start)
+        train, federation = self.prepared.train, self.prepared.federation
+        return Workbench(self.experiment, model, train, federation, self.plan, start, self.secret_seed)

@@ -7,6 +7,12 @@ import pooch
 
 from fedrec.config import Experiment
 
+PUBLIC = "public"
+"""Folder of a run that holds what a deployment could publish."""
+
+PRIVATE = "private"
+"""Folder of a run that holds what only a simulation can see: data, checkpoints, exact counts, the noise key."""
+
 
 def default_cache() -> Path:
     """Return the cache of downloads and item vectors: FEDREC_CACHE, or the user's cache folder."""

@@ -27,7 +27,7 @@ def check_strategy(experiment: Experiment) -> None:
     kind = STRATEGIES.get(experiment.strategy.name)
     check(experiment, linear_strategy=getattr(kind, "linear", False))
     open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
-    adopt(kind, Setting(0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
+    adopt(kind, Setting(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
 
 
 def check_grid(experiment: Experiment, grid: Grid) -> None:
@@ -54,6 +54,7 @@ def build_strategy(job: Job) -> Strategy:
         job.plan.agreement.check(sum(value.numel() for value in job.workbench.shared_start.values()))
     setting = Setting(
         seed=experiment.seed,
+        secret_seed=job.secret_seed,
         cohort=job.cohort,
         expected_cohort=job.expected_cohort,
         min_replies=experiment.federation.min_replies,

@@ -42,7 +42,7 @@ def main(grid: Grid, context: Context) -> None:
     log_line("note", 0, 0, f"the run directory is {run.path}")
     with run.locked():
         cache = Path(config["cache"]) if config["cache"] else default_cache()
-        prepared = prepare(experiment, run.path / "prepared", cache, log_line)
+        prepared = prepare(experiment, run.private / "prepared", cache, log_line)
         conduct(run, ClientGrid(grid, len(prepared.federation)), log_line)
 
 

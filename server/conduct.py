@@ -30,7 +30,7 @@ def conduct(
         course = Course(run, build_strategy(run.job), grid, Judge(run.job))
         observers: list[Observer] = []
         if tensorboard:
-            board = TensorBoardObserver(run.path)
+            board = TensorBoardObserver(run.private / "tensorboard")
             at_the_end.callback(board.close)
             observers.append(board)
         last = run_rounds(course, progress, observers, stop)

@@ -31,7 +31,7 @@ def item_counts(run: RunDirectory, grid: Grid, counts: ItemCounts) -> tuple[Coun
         FederationError: If fewer than `federation.min_replies` clients answer.
     """
     total, rejections = _asked(run, grid, counts)
-    noise = rng_for(run.experiment.seed, "item counts").normal(0.0, counts.deviation, total.shape)
+    noise = rng_for(run.job.secret_seed, "item counts").normal(0.0, counts.deviation, total.shape)
     return total + noise, rejections
 
 

@@ -105,7 +105,7 @@ class NoisyMean:
 
     def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
         """Return the noised mean, the noise drawn in the order of the arrays' names."""
-        rng = rng_for(self._setting.seed, "central noise", round)
+        rng = rng_for(self._setting.secret_seed, "central noise", round)
         noise: Noise = {}
         for name in sorted(shape):
             fresh = rng.normal(0.0, self.deviation, shape[name].shape)
@@ -122,7 +122,7 @@ class NoisyMean:
         Each bit is 1/2 or -1/2, so that a client more or less moves their sum by 1/2 (Andrew et al. 2021, section 2.2).
         """
         bits = total.unclipped - len(total.accepted) / 2
-        noise = rng_for(self._setting.seed, "clipped share", round).normal(0.0, clipping.bit_deviation)
+        noise = rng_for(self._setting.secret_seed, "clipped share", round).normal(0.0, clipping.bit_deviation)
         share = (bits + noise) / self._setting.expected_cohort + 0.5
         return self.clip_norm * math.exp(-clipping.lr * (share - clipping.quantile))
 

@@ -65,6 +65,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         _require_paid(run, here)
         run.rewind(here.round)
         course.strategy.take_back({name: value.numpy() for name, value in here.strategy.items()})
+    course.judge.learn_popularity(here.released)
     while here.round < total:
         stop.heed()
         try:

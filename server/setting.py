@@ -14,7 +14,8 @@ class Setting:
     """What every strategy is told of the run.
 
     Attributes:
-        seed: Seed of the named draws.
+        seed: Seed of the named draws that may be known.
+        secret_seed: Seed of the noise (see `fedrec.privacy.noise_key`).
         cohort: Round -> clients to ask, ascending.
         expected_cohort: Expected number of clients a round: the fixed denominator under central privacy.
         min_replies: Fewer usable replies fail the run.
@@ -23,6 +24,7 @@ class Setting:
     """
 
     seed: int
+    secret_seed: int
     cohort: Callable[[int], Sequence[int]]
     expected_cohort: float
     min_replies: int

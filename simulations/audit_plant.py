@@ -18,8 +18,8 @@ from fedrec.reporting.rundir import RunDirectory
 def planted_run(experiment: Experiment, source: Prepared, canaries: Canaries, place: Path) -> RunDirectory:
     """Return a new run directory `place` of the experiment, prepared as `source` and with the canaries as clients."""
     run = RunDirectory.create(place, _audited(experiment, source, canaries), "audit")
-    shutil.copytree(source.folder, run.path / "prepared")
-    _plant(run.path / "prepared", source, canaries)
+    shutil.copytree(source.folder, run.private / "prepared")
+    _plant(run.private / "prepared", source, canaries)
     return run
 
 

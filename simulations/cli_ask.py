@@ -90,7 +90,7 @@ def report(
     *,
     json: Json = False,
 ) -> Result:
-    """Write a finished run's report.html anew, and print its path.
+    """Write a finished run's two pages anew, public/report.html and private/report.html, and print the latter's path.
 
     RUN is the directory of the run.
     """

@@ -1,7 +1,7 @@
 """`fedrec run` and `fedrec resume`. Imports of weight happen inside, so that `--help` is there at once."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from simulations.cli_options import (
     WorkersOption,
 )
 from simulations.exits import naming
+
+if TYPE_CHECKING:
+    from fedrec.reporting.rundir import RunDirectory
 
 Result = dict[str, Any]
 
@@ -38,8 +41,9 @@ def run(  # noqa: PLR0913 - one argument each
     SCENARIO_OR_FILE is a scenario (see `fedrec list scenarios`; "movielens" if not given) or a TOML file. A file has
     the sections of the experiment and may start from another one: extends = "movielens".
 
-    The run becomes a directory with everything that determined it, a line of metrics for each round, the trained
-    adapter, the privacy ledger, summary.json and report.html. Ctrl-C finishes the round in hand and saves.
+    The run becomes a directory with everything that determined it. Its public/ holds what could be published: the
+    trained adapter, the privacy ledger, a line of metrics for each round, summary.json and report.html. Its private/
+    holds what only a simulation sees, and the whole report. Ctrl-C finishes the round in hand and saves.
 
     \b
     Examples:
@@ -67,7 +71,7 @@ def run(  # noqa: PLR0913 - one argument each
     )
     with naming(out or Path("runs")), RichProgress(quiet=quiet) as progress:
         finished = run_experiment(experiment, options, progress)
-    return _finished(finished.path, finished.summary(), json=json)
+    return _finished(finished, json=json)
 
 
 def resume(  # noqa: PLR0913 - one argument each
@@ -111,12 +115,13 @@ def resume(  # noqa: PLR0913 - one argument each
     )
     with naming(run), RichProgress(quiet=quiet) as progress:
         finished = resume_run(started.path, options, progress, asked)
-    return _finished(finished.path, finished.summary(), json=json)
+    return _finished(finished, json=json)
 
 
-def _finished(path: Path, summary: Result, *, json: bool) -> Result:
+def _finished(run: "RunDirectory", *, json: bool) -> Result:
     from simulations.show import show_summary
 
+    summary = run.summary()
     if not json:
-        show_summary(summary, path)
-    return {**summary, "run": str(path), "report": str(path / "report.html")}
+        show_summary(summary, run.path, run.report)
+    return {**summary, "run": str(run.path), "report": str(run.report)}

@@ -75,9 +75,9 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
         for model in range(models):
             own = experiment.model_copy(update={"seed": experiment.seed + model})
             run = RunDirectory.create(place / f"model-{model}", own, "membership")
-            shutil.copytree(prepared, run.path / "prepared")
+            shutil.copytree(prepared, run.private / "prepared")
             rows = hidden(source.train, users[~members[model]])
-            write_columns(run.path / "prepared" / "train", **{name: getattr(rows, name) for name in ROWS})
+            write_columns(run.private / "prepared" / "train", **{name: getattr(rows, name) for name in ROWS})
             job = run.job
             grid = CohortGrid(len(job.prepared.federation), Alone(), answer_cohort)
             judge = Judge(job)

@@ -125,7 +125,7 @@ def recovery_point(experiment: Experiment, prepared: Path, place: Path, progress
     """
     require_single_users(experiment, asked)
     run = RunDirectory.create(place, _unmasked(experiment), "recovery")
-    shutil.copytree(prepared, run.path / "prepared")
+    shutil.copytree(prepared, run.private / "prepared")
     plan, source = run.job.plan, run.job.prepared
     victims = _victims(run, asked)
     with one_thread():

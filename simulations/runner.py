@@ -65,17 +65,17 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
         keys = "\n".join(f"- {key}" for key in differing_keys(found.experiment, experiment))
         message = f"{path} was made by another experiment; start a new run, or leave these keys as they are:\n{keys}"
         raise RunError(message)
-    if not (found.path / "summary.json").is_file():
+    if not found.is_finished:
         check_engine(found.experiment, options.engine)
         return _work(found, options, progress)
-    if not (found.path / "report.html").is_file():
+    if not found.report.is_file():
         render_report(found.path)
     return found
 
 
 def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
     with directory.locked(), _stoppable(directory.path) as stop:
-        prepared = directory.path / "prepared"
+        prepared = directory.private / "prepared"
         if not is_prepared(prepared):
             prepare(directory.experiment, prepared, options.cache, stop.heeding(progress))
 

@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 
-def show_summary(summary: Mapping[str, Any], path: Path) -> None:
+def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
     """Print a finished run: its answer, its scores beside the controls, its promise, and where the report is.
 
     Args:
         summary: The run's `summary.json`; what it lacks is a dash.
         path: The run's directory.
+        report: Its page.
     """
     from fedrec.reporting.tables import CASES, control_rows, headline, main_metric
     from fedrec.reporting.wording import bytes_text, look, metric_label, score_text
@@ -34,7 +35,7 @@ def show_summary(summary: Mapping[str, Any], path: Path) -> None:
             "Sent": f"{upload} by a client in a round",
             "Parameters": f"sha256 {summary.get('parameters_sha256', 'not recorded')}",
             "Run": path,
-            "Report": path / "report.html",
+            "Report": report,
         }
     )
 

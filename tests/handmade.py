@@ -102,7 +102,7 @@ def bench(
     start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     owned = Slices.of([np.array(users, dtype=np.int64) for users in clients])
     federation = Federation(owned, Texts.of(str(users) for users in clients))
-    return Workbench(wanted, model, rows, federation, privacy or plan(), start)
+    return Workbench(wanted, model, rows, federation, privacy or plan(), start, wanted.seed)
 
 
 def task(of: Workbench, client: int = 0, round: int = 1, **more: Any) -> ClientTask:  # noqa: A002

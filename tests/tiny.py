@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
     "adapter": {"name": "lora", "rank": 1, "adaptor": True, "item_bias": True, "private": ("item_bias*",)},
     "training": {"optimizer": "sgd", "lr": 0.5, "steps": 1, "example": "sequence", "sampling_rate": 1.0},
     "strategy": {"name": "fedavg"},
-    "privacy": {"epsilon": 8.0, "unit": "user", "trust": "local"},
+    "privacy": {"epsilon": 8.0, "unit": "user", "trust": "local", "noise_key": 0},
     "evaluation": {"every": 2, "select": "best", "controls": (), "groups": ()},
 }
 """All that matters is said, so that better defaults change nothing here."""
@@ -49,7 +49,7 @@ def tiny(**changes: Any) -> Experiment:
 def new_run(folder: Path, prepared: Path, experiment: Experiment) -> RunDirectory:
     """Return a new run directory that has been prepared."""
     run = RunDirectory.create(folder, experiment, "tiny")
-    shutil.copytree(prepared, run.path / "prepared")
+    shutil.copytree(prepared, run.private / "prepared")
     return run
 
 
@@ -83,6 +83,7 @@ def setting(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False
     facts = {
         "cohort": lambda round_number: [0, 1, 2, 3],
         "seed": 0,
+        "secret_seed": 0,
         "expected_cohort": 4.0,
         "min_replies": 1,
         "max_update_norm": 100.0,

@@ -5,6 +5,7 @@ asked through `test` alone, once per finished model.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import TARGETS, Cases
+from fedrec.evaluation.lists import Counts
 from fedrec.evaluation.ranking import Evaluation, Scorer, evaluate
 from fedrec.evaluation.scoring import mean_loss, model_scorer
 from fedrec.job import Job
@@ -22,6 +24,33 @@ from fedrec.training.workbench import Workbench
 
 RANKED = 10
 """The cut-off that headlines, curves and the canary read; always among those evaluated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Popular:
+    """How popular items are, for novelty and popularity of lists.
+
+    Attributes:
+        counts: Of each item, `[items]`; None if nothing may be shown.
+        of: Whose counts these are, in words; "nobody" without counts.
+    """
+
+    counts: Counts | None
+    of: str
+
+
+def _popular(job: Job) -> Popular:
+    """Return all training users' counts without privacy; under privacy the public users' alone.
+
+    Metrics are published, and exact counts of private users would be no secret beside them.
+    """
+    split = job.prepared.split
+    if job.plan.placement == "none":
+        return Popular(job.prepared.train_counts, "training users")
+    if not len(split.public):
+        return Popular(None, "nobody")
+    rows = [split.train.items_of(int(user)) for user in split.public]
+    return Popular(np.bincount(np.concatenate(rows), minlength=split.train.num_items), "public users")
 
 
 class Judge:
@@ -34,6 +63,7 @@ class Judge:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._split = job.prepared.split
+        self.popular = _popular(job)
         self.cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
 
     @cached_property
@@ -75,15 +105,19 @@ class Judge:
         return {target: self._rank(scorer, self._split.cases(users, target)) for target in TARGETS if len(users)}
 
     def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        counts = self._job.prepared.train_counts
         return evaluate(
             scorer,
             cases,
-            len(counts),
+            len(self._vectors),
             self.cutoffs,
-            train_counts=counts,
+            counts=self.popular.counts,
             item_vectors=self._vectors,
         )
+
+    def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
+        """Count popularity by what was released before the first round, where nothing better may be shown."""
+        if self.popular.counts is None and "item_counts" in released:
+            self.popular = Popular(np.maximum(released["item_counts"].numpy(), 0.0), "released item counts")
 
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:

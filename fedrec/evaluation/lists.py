@@ -1,7 +1,10 @@
 """What the recommended lists are like, accuracy aside: coverage, novelty, popularity bias, diversity.
 
-All are functions of the top-k lists of all users. Popularity is counted on training interactions only.
+All are functions of the top-k lists of all users. Novelty and popularity need to know how popular items are, by counts
+that may be shown (see `fedrec.evaluation.judge`): exact counts of private users would give each of them away.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +12,15 @@ from numpy.typing import NDArray
 from fedrec.data.interactions import IntArray
 
 Vectors = NDArray[np.float32]
+Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 
 
 def list_metrics(
-    recommended: IntArray, cutoffs: tuple[int, ...], train_counts: IntArray, item_vectors: Vectors | None
+    recommended: IntArray,
+    cutoffs: tuple[int, ...],
+    num_items: int,
+    counts: Counts | None,
+    item_vectors: Vectors | None,
 ) -> dict[str, float]:
     """Return every list metric at every cut-off, named `metric@k`.
 
@@ -20,20 +28,22 @@ def list_metrics(
         recommended: Items of each user's list, best first, `[users, depth]`, -1 after the end of a list;
             each list holds at least one item.
         cutoffs: Cut-offs, each at least 1; a list shorter than a cut-off counts as far as it goes.
-        train_counts: Training interactions of each item, `[num_items]`.
+        num_items: Size of the catalogue.
+        counts: How popular each item is, `[num_items]`, at least 0; without them novelty and popularity are left out.
         item_vectors: Vector of each item, `[num_items, width]`; without them diversity is left out.
 
     Returns:
-        `coverage`, `novelty`, `popularity`, `gini` and, with vectors, `diversity`, at each cut-off.
+        `coverage`, `gini`, with counts `novelty` and `popularity`, and with vectors `diversity`, at each cut-off.
     """
     directions = None if item_vectors is None else _directions(item_vectors)
     values: dict[str, float] = {}
     for k in cutoffs:
         lists = [row[row >= 0] for row in recommended[:, :k]]
-        values[f"coverage@{k}"] = coverage(lists, len(train_counts))
-        values[f"novelty@{k}"] = novelty(lists, train_counts)
-        values[f"popularity@{k}"] = average_popularity(lists, train_counts)
-        values[f"gini@{k}"] = exposure_gini(lists, len(train_counts))
+        values[f"coverage@{k}"] = coverage(lists, num_items)
+        if counts is not None:
+            values[f"novelty@{k}"] = novelty(lists, counts)
+            values[f"popularity@{k}"] = average_popularity(lists, counts)
+        values[f"gini@{k}"] = exposure_gini(lists, num_items)
         if directions is not None:
             values[f"diversity@{k}"] = diversity(lists, directions)
     return values
@@ -44,19 +54,19 @@ def coverage(lists: list[IntArray], num_items: int) -> float:
     return len(np.unique(np.concatenate(lists))) / num_items
 
 
-def novelty(lists: list[IntArray], train_counts: IntArray) -> float:
+def novelty(lists: list[IntArray], counts: Counts) -> float:
     """Return the mean self-information of a recommended item in bits (Zhou et al., 2010).
 
     `-log2 p(item)`, where `p = (count + 1) / (all counts + items)`: one is added to each count so that an
     item nobody has touched is very novel instead of infinitely so. Averaged within lists, then over users.
     """
-    share = (train_counts + 1.0) / (train_counts.sum() + len(train_counts))
+    share = (counts + 1.0) / (counts.sum() + len(counts))
     return _mean_of_lists(lists, -np.log2(share))
 
 
-def average_popularity(lists: list[IntArray], train_counts: IntArray) -> float:
-    """Return the mean number of training interactions of a recommended item (ARP; Yin et al., 2012)."""
-    return _mean_of_lists(lists, train_counts.astype(np.float64))
+def average_popularity(lists: list[IntArray], counts: Counts) -> float:
+    """Return the mean count of a recommended item (ARP; Yin et al., 2012)."""
+    return _mean_of_lists(lists, counts.astype(np.float64))
 
 
 def exposure_gini(lists: list[IntArray], num_items: int) -> float:

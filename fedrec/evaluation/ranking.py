@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases
 from fedrec.errors import ConfigError, DataError, FedrecError
-from fedrec.evaluation.lists import Vectors, list_metrics
+from fedrec.evaluation.lists import Counts, Vectors, list_metrics
 from fedrec.evaluation.metrics import METRICS, check_cutoff, mean_over_users
 from fedrec.seeding import rng_for
 
@@ -64,7 +64,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
     num_items: int,
     cutoffs: Sequence[int],
     *,
-    train_counts: IntArray,
+    counts: Counts | None,
     item_vectors: Vectors | None = None,
     batch_size: int = 256,
     on_progress: Callable[[int, int], None] | None = None,
@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         cases: Who is ranked, from what, for what.
         num_items: Size of the catalogue.
         cutoffs: Cut-offs of the metrics, at least one, each at least 1.
-        train_counts: Training interactions of each item, `[num_items]`, for novelty and popularity.
+        counts: How popular each item is, `[num_items]`, for novelty and popularity; left out without.
         item_vectors: `[num_items, width]` for diversity; left out without.
         batch_size: Users scored at once; costs about 40 bytes of memory per user and item.
         on_progress: Told (users done, users in all) after each batch.
@@ -119,7 +119,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             for k in cutoffs
         },
         recommended=lists,
-        lists=list_metrics(lists, tuple(cutoffs), train_counts, item_vectors),
+        lists=list_metrics(lists, tuple(cutoffs), num_items, counts, item_vectors),
     )
 
 

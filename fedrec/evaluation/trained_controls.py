@@ -15,6 +15,7 @@ from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.scoring import model_scorer
 from fedrec.job import Job
 from fedrec.models.adapters import load_parameters_
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.progress import Progress
 from fedrec.registry import Registry
 from fedrec.seeding import rng_for
@@ -34,10 +35,12 @@ class Control:
     Attributes:
         test: Target -> evaluation.
         note: How it was made, in words.
+        disclosure: Who may see it: a control that looks at private users without privacy is for a simulation's eyes.
     """
 
     test: dict[str, Evaluation]
     note: str
+    disclosure: Disclosure
 
 
 ControlMaker = Callable[[Job, Judge, Progress], Control]
@@ -49,23 +52,26 @@ CONTROLS: Registry[ControlMaker] = Registry("control", group="fedrec.controls")
 def random_control(job: Job, judge: Judge, progress: Progress) -> Control:
     """Scores drawn by name."""
     del progress
-    return Control(judge.test(random_scorer(job.experiment.seed, job.prepared.train.num_items)), "scores at random")
+    return Control(
+        judge.test(random_scorer(job.experiment.seed, job.prepared.train.num_items)), "scores at random", PUBLIC
+    )
 
 
 @CONTROLS.register("popularity")
 def popularity_control(job: Job, judge: Judge, progress: Progress) -> Control:
     """How often training users touched each item."""
     del progress
-    return Control(judge.test(popularity_scorer(job.prepared.train)), "training counts, central, no privacy")
+    test = judge.test(popularity_scorer(job.prepared.train))
+    return Control(test, "training counts, central, no privacy", PRIVATE)
 
 
 @CONTROLS.register("ease")
 def ease_control(job: Job, judge: Judge, progress: Progress) -> Control:
     """EASE on the training users' interactions."""
     progress("control ease", 0, 1)
-    control = Control(judge.test(ease_scorer(job.prepared.train)), "lambda 300, central, no privacy, item ids only")
+    test = judge.test(ease_scorer(job.prepared.train))
     progress("control ease", 1, 1)
-    return control
+    return Control(test, "lambda 300, central, no privacy, item ids only", PRIVATE)
 
 
 @CONTROLS.register("base")
@@ -73,7 +79,7 @@ def base_control(job: Job, judge: Judge, progress: Progress) -> Control:
     """The model before the first round."""
     del progress
     note = {"random": "random weights", "public_users": "pretrained on public users"}[job.experiment.model.base]
-    return Control(judge.test(judge.scorer(judge.bench.shared_start)), f"before federation: {note}")
+    return Control(judge.test(judge.scorer(judge.bench.shared_start)), f"before federation: {note}", PUBLIC)
 
 
 @CONTROLS.register("base_popularity")
@@ -95,7 +101,8 @@ def base_popularity_control(job: Job, judge: Judge, progress: Progress) -> Contr
     for user in split.public:
         counts[np.unique(split.train.items_of(int(user)))] += 1
     parameters, weight = with_popularity(start, counts, 0.0, judge)
-    return Control(judge.test(judge.scorer(parameters)), f"before federation, public users' counts, weight {weight:g}")
+    note = f"before federation, public users' counts, weight {weight:g}"
+    return Control(judge.test(judge.scorer(parameters)), note, PUBLIC)
 
 
 @CONTROLS.register("local_only")
@@ -108,7 +115,7 @@ def local_only_control(job: Job, judge: Judge, progress: Progress) -> Control:
         results.append(judge.test(judge.scorer(_alone(job, judge, client))))
         progress("control local_only", number + 1, len(chosen))
     means = {target: _mean([result[target] for result in results]) for target in results[0]}
-    return Control(means, f"mean of {len(chosen)} of {clients} clients alone, no privacy")
+    return Control(means, f"mean of {len(chosen)} of {clients} clients alone, no privacy", PRIVATE)
 
 
 @CONTROLS.register("central")
@@ -121,7 +128,8 @@ def central_control(job: Job, judge: Judge, progress: Progress) -> Control:
     )
     pooled = examples_of(split.train, split.private, experiment.training, experiment.model.window)
     epoch = train_centrally_(bench.model, pooled, settings, experiment.seed, judge.loss_now, progress)
-    return Control(judge.test(model_scorer(bench.model)), f"pooled data, no privacy, Adam, epoch {epoch} by validation")
+    note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
+    return Control(judge.test(model_scorer(bench.model)), note, PRIVATE)
 
 
 def _alone(job: Job, judge: Judge, client: int) -> Mapping[str, Tensor]:

@@ -101,6 +101,8 @@ class PrivacyPlan:
         clipping: How the clip norm follows the updates; None if it is fixed.
         counts: The release before the first round; None for none.
         extrapolation: Whose noise is added; None for this run's own.
+        fixed_key: Whether the experiment says the key of all secret draws, so that whoever reads it can take the noise
+            off.
     """
 
     placement: Placement
@@ -121,11 +123,17 @@ class PrivacyPlan:
     clipping: AdaptiveClip | None = None
     counts: ItemCounts | None = None
     extrapolation: Extrapolation | None = None
+    fixed_key: bool = False
 
     @property
     def bands(self) -> int:
         """Rounds over which the server's noise is correlated; 1 for none."""
         return len(self.factor)
+
+    @property
+    def cohort_size_is_public(self) -> bool:
+        """Whether it may be told how many clients a round asked; where sampling amplifies, its size is secret, too."""
+        return not self.whole_population
 
     @property
     def count(self) -> int:
@@ -227,6 +235,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         agreement=agreement_of(experiment, units.clients, noise) if placement == "sum" else None,
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
+        fixed_key=privacy.on and privacy.noise_key is not None,
     )
     if privacy.population is not None and privacy.on:
         planned = _extrapolated(planned, privacy.population, counted)

@@ -25,8 +25,23 @@ _BOUNDARY = {
     "without privacy for comparison only.",
     "Tuning": "Choosing hyper-parameters on the private data costs more than this one run, and that cost is not "
     "included.",
-    "Seed": "The seed behind cohorts, batches and noise has to stay secret wherever the data are real.",
 }
+
+FIXED_KEY = (
+    "REPRODUCIBLE, PROTECTS NOBODY: the experiment fixes the key of its noise (privacy.noise_key), so whoever reads it "
+    "can take the noise off. What follows is what the same run would promise with a key of its own."
+)
+
+_OWN_KEY = (
+    "Noise, and whatever else must stay secret, comes from a key that this run alone drew from the operating system "
+    "and keeps in its private part; the experiment's seed decides nothing that is secret. The generators behind the "
+    "draws simulate noise and are not cryptographic."
+)
+_PUBLISHED = (
+    "The claim covers everything in the run's folder public/. The rest of the run, its folder private/, is seen only "
+    "because this is a simulation: who failed and why, what was counted exactly, how long rounds took."
+)
+
 _ONE = {"user": "user", "example": "training example", "platform": "client"}
 """By unit, what people call one."""
 
@@ -71,6 +86,8 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         "Sampling": _sampling(plan),
         "Composition": _composition(plan, numbers),
     }
+    if plan.fixed_key:
+        parts = {"Noise key": FIXED_KEY, **parts}
     if plan.extrapolation is not None:
         parts = {"Extrapolation": extrapolated(plan, plan.extrapolation), **parts}
     if beside := events(plan):
@@ -90,6 +107,7 @@ def _settings(plan: PrivacyPlan) -> dict[str, Any]:
         "trust": {place: trust for trust, place in PLACES.items()}.get(plan.placement, "none"),
         "adjacency": "add/remove" if on else "none",
         "delta": plan.delta,
+        "noise_key": ("fixed" if plan.fixed_key else "fresh") if on else "none",
         "noise_multiplier": plan.noise_multiplier,
         "clip_norm": plan.clip_norm if on else None,
         "sampling": {"cohorts": plan.cohorts, "rate": plan.sampling_rate, "amplifies": on and plan.sampling_rate < 1},
@@ -100,13 +118,16 @@ def _settings(plan: PrivacyPlan) -> dict[str, Any]:
 
 
 def _boundary(plan: PrivacyPlan) -> dict[str, str]:
-    """Return what the claim is not about."""
+    """Return what the claim is not about, and what it is about beside the adapter."""
+    boundary = {**_BOUNDARY, "Published": _PUBLISHED}
+    if not plan.fixed_key:
+        boundary["Noise key"] = _OWN_KEY
     if plan.agreement is None:
         if plan.counts is None:
-            return _BOUNDARY
-        return {**_BOUNDARY, "Released": f"{_NOTHING_ELSE}its parameters, the constant weight 1 and its item counts."}
+            return boundary
+        return {**boundary, "Released": f"{_NOTHING_ELSE}its parameters, the constant weight 1 and its item counts."}
     return {
-        **_BOUNDARY,
+        **boundary,
         "Released": f"{_NOTHING_ELSE}masked integers, keys, sealed shares and that it took part.",
         "Not covered": f"{_BOUNDARY['Not covered']} {uncovered(plan.agreement)}",
         "Masks": masks(plan.agreement),

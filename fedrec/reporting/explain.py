@@ -27,11 +27,11 @@ def explain(run: RunDirectory) -> Explanation:
     Raises:
         RunError: If nothing is prepared yet, or the ledger cannot be read.
     """
-    if not is_prepared(run.path / "prepared"):
+    if not is_prepared(run.private / "prepared"):
         message = f"{run.path} has no prepared data, so no client was asked yet; `fedrec resume {run.path}` goes on"
         raise RunError(message)
     plan, rounds = run.job.plan, run.experiment.rounds
-    finished = (run.path / "summary.json").is_file()
+    finished = run.is_finished
     saved, ledger = _saved(run, finished=finished)
     said = statement(plan, ledger)
     parts, facts = dict(said.parts), dict(said.summary)
@@ -50,7 +50,7 @@ def explain(run: RunDirectory) -> Explanation:
 
 def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger]:
     """Return the last round that counts (None before the first checkpoint) and what was spent up to it."""
-    file = run.path / "ledger.json"
+    file = run.public / "ledger.json"
     if finished and file.is_file():
         return run.summary()["rounds_run"], Ledger.from_json(file.read_text(encoding="utf-8"))
     checkpoint = run.latest_checkpoint()

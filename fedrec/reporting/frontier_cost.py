@@ -95,11 +95,11 @@ class Cost:
             )
         if self.shared:
             told.append(
-                f"That sum needs noise of its own in every trial, and {self.shared} private trials here share a seed, "
-                "and with it their noise, with another: whoever holds two of them can cancel it. Such trials are good "
-                "for comparing, which is what a simulation does. Released together as they are, they promise nothing: "
-                "epsilon is infinity. Release one trial a seed at most, or run what is to be released with seeds of "
-                "its own."
+                f"That sum needs noise of its own in every trial, and {self.shared} private trials here share a seed "
+                "and a fixed privacy.noise_key, and with them their noise, with another: whoever holds two of them can "
+                "cancel it. Such trials are good for comparing, which is what a simulation does. Released together as "
+                "they are, they promise nothing: epsilon is infinity. Leave privacy.noise_key out of what is to be "
+                "released."
             )
         if self.open_trials:
             told.append(
@@ -115,7 +115,8 @@ def cost_of(results: Sequence[Result], exposure: Exposure) -> Cost:
     """Return the cost of releasing all finished trials."""
     finished = [result for result in results if result.summary is not None]
     private = [result for result in finished if math.isfinite(result.spent)]
-    seeds = Counter(result.seed for result in private)
+    fixed = [result for result in private if look(result.summary, "privacy", "noise_key") == "fixed"]
+    seeds = Counter(result.seed for result in fixed)
     units = dict.fromkeys(str(look(result.summary, "privacy", "unit")) for result in private)
     return Cost(
         units={

@@ -7,6 +7,7 @@ PAGE = framed(
     """<header>
   <h1>{{ summary.name | default("A run", true) }}</h1>
   <p>A federated run by fedrec {{ summary.fedrec | default("of unknown version", true) }} · experiment <code>{{ (summary.fingerprint | default("unrecorded", true))[:12] }}</code></p>
+  {% if simulation %}<p class="quiet">This page also shows what only a simulation sees. What a deployment could publish is <code>public/report.html</code>.</p>{% endif %}
 </header>
 
 <section id="answer">
@@ -38,7 +39,7 @@ PAGE = framed(
   <h2>Beside its controls</h2>
   {% if controls_chart %}<div class="alone">{{ draw(controls_chart) }}</div>{% endif %}
   <div class="scroll"><table>
-    <caption>{{ metric | metric }} on the test users with its 95 % interval over users; p from a paired Wilcoxon test against the federated model, Holm-corrected. Best in bold. Controls are computed without privacy, for comparison only.</caption>
+    <caption>{{ metric | metric }} on the test users with its 95 % interval over users; p from a paired Wilcoxon test against the federated model, Holm-corrected. Best in bold.{% if simulation %} Rows marked "seen only because this is a simulation" look at private users without privacy, for comparison.{% endif %}</caption>
     <thead>
       <tr><th scope="col">Recommender</th>{% for words in cases.values() %}<th scope="col" class="number">{{ words }}</th><th scope="col" class="number">p</th>{% endfor %}</tr>
     </thead>
@@ -82,7 +83,7 @@ PAGE = framed(
   <details>
     <summary>The numbers of every round</summary>
     <div class="scroll"><table>
-      <thead><tr><th scope="col">Round</th><th scope="col" class="number">Loss</th>{% for words in cases.values() %}<th scope="col" class="number">{{ metric | metric }}, {{ words }}</th>{% endfor %}<th scope="col" class="number">Epsilon</th><th scope="col" class="number">Cohort</th><th scope="col" class="number">Replies</th><th scope="col" class="number">Rejected</th><th scope="col" class="number">Sent</th></tr></thead>
+      <thead><tr><th scope="col">Round</th><th scope="col" class="number">Loss</th>{% for words in cases.values() %}<th scope="col" class="number">{{ metric | metric }}, {{ words }}</th>{% endfor %}<th scope="col" class="number">Epsilon</th></tr></thead>
       <tbody>
         {% for cells in rounds %}
         <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
@@ -117,10 +118,31 @@ PAGE = framed(
 </section>
 
 <section id="data">
-  <h2>Data, exclusions and faults</h2>
-  {{ table(data, "Data, cleaning rules with what they removed, users by role, clients") }}
-  {{ table(faults, "Replies that did not count") }}
+  <h2>Data</h2>
+  {{ table(data, "Data, users by role, clients") }}
 </section>
+
+{% if simulation %}
+<section id="simulation">
+  <h2>Seen only because this is a simulation</h2>
+  <p>Nothing here may be published where the data are real: no ledger has paid for it.</p>
+  {{ table(unseen, "Counted exactly: interactions, cleaning rules with what they removed, replies that did not count") }}
+  {% if asked %}
+  <details>
+    <summary>Who was asked and answered, round by round</summary>
+    <div class="scroll"><table>
+      <thead><tr><th scope="col">Round</th><th scope="col" class="number">Cohort</th><th scope="col" class="number">Replies</th><th scope="col" class="number">Rejected</th><th scope="col" class="number">Sent</th></tr></thead>
+      <tbody>
+        {% for cells in asked %}
+        <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
+        {% endfor %}
+      </tbody>
+    </table></div>
+  </details>
+  {% endif %}
+  {{ table(timing, "Time taken") }}
+</section>
+{% endif %}
 
 <section id="experiment">
   <h2>The experiment</h2>
@@ -130,7 +152,6 @@ PAGE = framed(
 <section id="environment">
   <h2>Computed with</h2>
   {{ table(environment, "Versions and settings that can change the last bits") }}
-  {{ table(timing, "Time taken") }}
 </section>
 
 <section id="reproduce">
@@ -138,7 +159,11 @@ PAGE = framed(
   <p>Save the experiment above as <code>experiment.toml</code>, then:</p>
   <pre>pip install "fedrec{% if summary.fedrec | default("", true) %}=={{ summary.fedrec }}{% endif %}"
 fedrec run experiment.toml --out again</pre>
-  <p>With the versions above, <code>again/summary.json</code> holds the same two hashes, on either engine:</p>
+  {% if repeats %}
+  <p>With the versions above, <code>again/public/summary.json</code> holds the same two hashes, on either engine:</p>
+  {% else %}
+  <p>The noise comes from a key of this run alone, so another run has the same fingerprint and other parameters. Two runs end with the same bits if both set <code>privacy.noise_key</code>, which protects nobody.</p>
+  {% endif %}
   {{ table([("fingerprint", summary.fingerprint | default("not recorded", true)), ("parameters_sha256", summary.parameters_sha256 | default("not recorded", true))], "The experiment, and the parameters it ends with") }}
 </section>
 """,

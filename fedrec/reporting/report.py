@@ -4,6 +4,7 @@ Everything is inlined, plotly.js too, and the page forbids itself to load anythi
 template escapes whatever comes from data.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from fedrec.errors import RunError
 from fedrec.files import write_whole
 from fedrec.reporting.figures import controls_chart, curves, group_charts
 from fedrec.reporting.page import PAGE
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.reporting.rundir import METRICS, REPORT, SUMMARY, RunDirectory
 from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, metric_rows
 from fedrec.reporting.wording import DASH, bytes_text, epsilon_text, look, metric_label, number, p_text, score_text
 
@@ -27,22 +28,34 @@ Pairs = list[tuple[str, str]]
 
 
 def render_report(folder: Path) -> Path:
-    """Write `report.html` from the files of a finished run, wholly or not at all.
+    """Write both pages of a finished run, each wholly or not at all.
+
+    `public/report.html` is made from the files beside it alone, so it tells what a deployment could publish;
+    `private/report.html` has all of it, with what only a simulation sees apart and labelled.
 
     Args:
-        folder: A run directory with its `summary.json`.
+        folder: A run directory with its summaries.
 
     Returns:
-        The report's path.
+        The path of the page with everything.
 
     Raises:
         RunError: If there is no run, it is not finished, or its files were damaged.
     """
     run = RunDirectory(folder)
+    run.summary()  # finished, or an error
+    for place in (run.public, run.private):
+        _render(run, place)
+    return run.report
+
+
+def _render(run: RunDirectory, place: Path) -> None:
+    """Write the page of one part of a run from that part's files."""
     try:
-        summary, lines = run.summary(), run.rounds()
-    except ValueError as error:
-        message = f"summary.json or metrics.jsonl in {folder} is not JSON ({error}); `fedrec run` the experiment anew"
+        summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+        lines = [json.loads(line) for line in (place / METRICS).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        message = f"{SUMMARY} or {METRICS} in {place} cannot be read ({error}); `fedrec run` the experiment anew"
         raise RunError(message) from error
     templates = Environment(
         autoescape=True,
@@ -53,12 +66,11 @@ def render_report(folder: Path) -> Path:
     templates.filters |= {"score": score_text, "p": p_text, "bytes": bytes_text, "metric": metric_label}
     page = templates.from_string(PAGE).render(
         _content(summary, lines),
-        experiment=(folder / "experiment.toml").read_text(encoding="utf-8"),
+        simulation=place == run.private,
+        experiment=(run.path / "experiment.toml").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
     )
-    report = folder / "report.html"
-    write_whole(report, page)
-    return report
+    write_whole(place / REPORT, page)
 
 
 def pairs(value: Mapping[str, Any], inside: str = "") -> Pairs:
@@ -110,9 +122,11 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         ],
         "worst_decile": number(look(fairness, "worst_decile", metric)),
         "missing_groups": list(look(fairness, "missing")),
+        "asked": [_asked(line) for line in lines],
         "traffic": _traffic(summary),
         "data": _data(summary),
-        "faults": pairs(look(summary, "faults")),
+        "unseen": _unseen(summary),
+        "repeats": look(summary, "privacy", "noise_key") != "fresh",
         "environment": [(name, _text(value)) for name, value in look(summary, "environment").items()],
         "timing": [(name, f"{number(seconds):,.1f} s") for name, seconds in look(summary, "timing").items()],
     }
@@ -129,18 +143,15 @@ def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
 
 
 def _round(line: Mapping[str, Any], metric: str) -> list[str]:
-    rejected = sum(look(line, "rejected").values())
     scores = [score_text(number(look(line, "validation", case, metric))) for case in CASES]
+    return [str(line["round"]), score_text(number(line.get("loss"))), *scores, epsilon_text(line.get("epsilon"))]
+
+
+def _asked(line: Mapping[str, Any]) -> list[str]:
+    """Return who was asked and answered in a round: what only a simulation sees of it."""
+    rejected = sum(look(line, "rejected").values())
     counts = [_text(line.get(key)) for key in ("cohort", "replies")]
-    return [
-        str(line["round"]),
-        score_text(number(line.get("loss"))),
-        *scores,
-        epsilon_text(line.get("epsilon")),
-        *counts,
-        str(rejected),
-        bytes_text(line.get("upload_bytes")),
-    ]
+    return [str(line["round"]), *counts, str(rejected), bytes_text(line.get("upload_bytes"))]
 
 
 def _traffic(summary: Mapping[str, Any]) -> Pairs:
@@ -149,20 +160,26 @@ def _traffic(summary: Mapping[str, Any]) -> Pairs:
     return [
         ("Sent by a client in a round", bytes_text(sent.get("upload_bytes_per_client_round"))),
         ("Received by a client in a round", bytes_text(sent.get("download_bytes_per_client_round"))),
-        ("Sent by all clients in the whole run", bytes_text(sent.get("upload_bytes_total"))),
         ("The adapter itself", f"{bytes_text(adapter.get('bytes'))} ({_text(adapter.get('parameters'))} parameters)"),
         ("The whole model, for comparison", bytes_text(whole)),
     ]
 
 
 def _data(summary: Mapping[str, Any]) -> Pairs:
-    dataset = dict(look(summary, "dataset"))
-    cleaning = dataset.pop("cleaning", None)
-    federation = dict(look(summary, "federation"))
-    spread = federation.pop("users_per_client", None)
+    dataset, federation = dict(look(summary, "dataset")), dict(look(summary, "federation"))
+    for hidden in ("interactions", "cleaning"):
+        dataset.pop(hidden, None)
+    federation.pop("users_per_client", None)
+    return [*pairs(dataset), *pairs({"split": look(summary, "split")}), *pairs(federation)]
+
+
+def _unseen(summary: Mapping[str, Any]) -> Pairs:
+    """Return what of the data and the traffic only a simulation sees."""
+    dataset, sent = look(summary, "dataset"), look(summary, "communication")
     return [
-        *pairs(dataset),
-        *pairs({"cleaning": cleaning or {}}),
-        *pairs({"split": look(summary, "split")}),
-        *pairs({**federation, "users per client (least, median, most)": spread}),
+        ("Interactions", _text(dataset.get("interactions"))),
+        *pairs({"cleaning": dataset.get("cleaning") or {}}),
+        ("Users per client (least, median, most)", _text(look(summary, "federation").get("users_per_client"))),
+        ("Sent by all clients in the whole run", bytes_text(sent.get("upload_bytes_total"))),
+        *pairs(look(summary, "faults")),
     ]

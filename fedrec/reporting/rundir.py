@@ -1,12 +1,16 @@
 """A run is a directory: append-only, atomic, resumable.
 
 ```
-experiment.toml  fingerprint  environment.json  run.json     what was asked, and where
-prepared/                                                    data, split, item vectors, base
-clients/                                                     what each client keeps: columns, a row a client
-checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
-metrics.jsonl                                                a line a round
-adapter.safetensors  ledger.json  summary.json  report.html  the result
+experiment.toml  fingerprint  environment.json  run.json     what was asked, and with what
+public/                                                      what a deployment could publish:
+  adapter.safetensors  ledger.json                             the result, and what was paid for it
+  metrics.jsonl  summary.json  report.html                     what may be told of it (see `fedrec.privacy.disclosure`)
+private/                                                     what only a simulation sees:
+  noise.key                                                    the key of the secret draws
+  prepared/                                                    data, split, item vectors, base
+  clients/                                                     what each client keeps: columns, a row a client
+  checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
+  metrics.jsonl  summary.json  report.html                     all of it: a line a round, the result, the page
 ```
 A line of `metrics.jsonl` is written before its round's checkpoint; lines beyond the newest checkpoint are dropped on
 resume, so a round counts when its checkpoint is whole.
@@ -33,12 +37,21 @@ from fedrec.errors import RunError
 from fedrec.experiment_file import dump_experiment
 from fedrec.files import write_whole
 from fedrec.job import Job
+from fedrec.places import PRIVATE, PUBLIC
+from fedrec.privacy.disclosure import published, round_fields
 from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.noise_key import FILE as NOISE_KEY
+from fedrec.privacy.noise_key import write_noise_key
 from fedrec.reporting.environment import environment
 
 KEPT_CHECKPOINTS = 2
 
-BIRTH = {"fingerprint", "environment.json", "run.json"}
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+"""In both parts of a run."""
+
+BIRTH = {"fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
 """Written before `experiment.toml`, which makes a directory a run."""
 
 
@@ -135,9 +148,11 @@ class RunDirectory:
         }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not {found.name for found in path.iterdir() if not _is_torn(found)} <= BIRTH:
+            held = {found.relative_to(path).as_posix() for found in path.rglob("*") if not _is_torn(found)}
+            if not held <= BIRTH:
                 message = f"{path} exists and is not empty; choose another --out, or `fedrec resume {path}`"
                 raise RunError(message)
+            write_noise_key(path / PRIVATE)
             for file, text in files.items():
                 write_whole(path / file, text)
         except FileExistsError as error:
@@ -188,21 +203,54 @@ class RunDirectory:
             yield
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Return the whole lines of `metrics.jsonl`; a torn last line is left out."""
-        lines = self._metrics.read_text(encoding="utf-8").splitlines(keepends=True) if self._metrics.exists() else []
+        """Return the whole lines of `private/metrics.jsonl`; a torn last line is left out."""
+        metrics = self.private / METRICS
+        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True) if metrics.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
+    def public_round(self, line: dict[str, Any]) -> dict[str, Any]:
+        """Return what of a round's line may be published.
+
+        Raises:
+            PrivacyError: If one of its fields has no class.
+        """
+        return published(line, round_fields(self.job.plan))
+
     def append_round(self, line: dict[str, Any]) -> None:
-        """Append a round's line, on disk before the round's checkpoint is."""
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(canonical_json(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append a round's line, on disk before the round's checkpoint is; its public part stands in `public/`, too.
+
+        Raises:
+            PrivacyError: If one of its fields has no class; nothing is written then.
+        """
+        for place, told in ((self.public, self.public_round(line)), (self.private, line)):
+            place.mkdir(exist_ok=True)
+            with (place / METRICS).open("a", encoding="utf-8") as file:
+                file.write(canonical_json(told) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
 
     def rewind(self, last_round: int) -> None:
         """Drop the lines of rounds after `last_round`: they will be run again."""
         kept = [line for line in self.rounds() if line["round"] <= last_round]
-        write_whole(self._metrics, "".join(canonical_json(line) + "\n" for line in kept))
+        for place, told in ((self.public, [self.public_round(line) for line in kept]), (self.private, kept)):
+            write_whole(place / METRICS, "".join(canonical_json(line) + "\n" for line in told))
+
+    def conclude(
+        self, summary: dict[str, Any], public: dict[str, Any], adapter: dict[str, Tensor], ledger: Ledger
+    ) -> None:
+        """Write a run's result: the released adapter and its ledger, and the summaries, which make the run finished.
+
+        Args:
+            summary: All that a simulation knows.
+            public: What of it may be published.
+            adapter: The finished adapter.
+            ledger: What was paid.
+        """
+        contiguous = {name: value.contiguous() for name, value in adapter.items()}
+        write_whole(self.public / "adapter.safetensors", tensors_to_bytes(contiguous))
+        write_whole(self.public / "ledger.json", ledger.to_json())
+        for place, told in ((self.public, public), (self.private, summary)):
+            write_whole(place / SUMMARY, json.dumps(json.loads(canonical_json(told)), indent=1) + "\n")
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and drop those before its predecessor."""
@@ -225,25 +273,40 @@ class RunDirectory:
         return None
 
     def summary(self) -> dict[str, Any]:
-        """Return `summary.json`.
+        """Return `private/summary.json`.
 
         Raises:
             RunError: If the run is not finished.
         """
-        path = self.path / "summary.json"
-        if not path.is_file():
+        if not self.is_finished:
             message = f"{self.path} is not finished; `fedrec resume {self.path}` goes on with it"
             raise RunError(message)
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        summary: dict[str, Any] = json.loads((self.private / SUMMARY).read_text(encoding="utf-8"))
         return summary
 
     @property
-    def _metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
+    def is_finished(self) -> bool:
+        """Whether the run has its result."""
+        return (self.private / SUMMARY).is_file()
+
+    @property
+    def report(self) -> Path:
+        """Where the page with everything lies."""
+        return self.private / REPORT
+
+    @property
+    def public(self) -> Path:
+        """What a deployment could publish."""
+        return self.path / PUBLIC
+
+    @property
+    def private(self) -> Path:
+        """What only a simulation sees."""
+        return self.path / PRIVATE
 
     @property
     def _checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.private / "checkpoints"
 
     def _checkpoint_files(self) -> list[Path]:
         return sorted(self._checkpoints.glob("round-*.safetensors"))

@@ -33,6 +33,8 @@ LABELS = {
 }
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
 SIGNIFICANT = 0.05
+SEEN = {"private": "seen only because this is a simulation"}
+"""By the class of a control (see `fedrec.privacy.disclosure`)."""
 
 Verdict = Literal["better", "worse", "level", "unknown"]
 
@@ -104,7 +106,7 @@ def control_rows(summary: Summary) -> list[Row]:
             name=name,
             label="Federated, this run" if name == "federated" else LABELS.get(name, name),
             cells={case: _cell(entry, case, metric, best[case]) for case in CASES},
-            note=str(entry.get("note") or ""),
+            note="; ".join(filter(None, (str(entry.get("note") or ""), SEEN.get(str(entry.get("disclosure")), "")))),
         )
         for name, entry in entries.items()
     ]
@@ -256,7 +258,8 @@ def _promise(summary: Summary) -> str:
     if not _private(summary):
         return "Privacy is off: nothing is protected."
     there = look(privacy, "extrapolated")
-    label = (
+    label = "REPRODUCIBLE, PROTECTS NOBODY: privacy.noise_key is fixed. " if privacy.get("noise_key") == "fixed" else ""
+    label += (
         f"EXTRAPOLATED: the noise is that of a population of {number(look(there, 'population')):,.0f} units, which "
         f"would have epsilon {epsilon_text(look(there, 'epsilon'))}; what this run's own have comes next. "
         if there

@@ -64,7 +64,7 @@ def draw_cuts(
     index: int,
 ) -> list[IntArray]:
     """Return the Poisson batch of a client's local step `index`, as the items of each example's window."""
-    seed, rate = bench.experiment.seed, bench.experiment.training.sampling_rate
+    seed, rate = bench.secret_seed, bench.experiment.training.sampling_rate
     coins = rng_for(seed, "batch", round, client, index).random(len(examples))
     chosen = (coins < rate).nonzero()[0]
     return examples.cuts(chosen, rng_for(seed, "window", round, client, index))
@@ -99,5 +99,5 @@ def _step(bench: Workbench, task: ClientTask, model: Backbone, num_examples: int
     expected, pull = expected_batch(bench, num_examples), Pull(task.proximal_mu, task.parameters)
     if bench.plan.placement != "client":
         return PlainStep(model, training, expected, pull)
-    noise = torch_generator_for(bench.experiment.seed, "noise", task.round, task.client)
+    noise = torch_generator_for(bench.secret_seed, "noise", task.round, task.client)
     return PrivateStep(model, training, expected, pull, bench.plan, noise)

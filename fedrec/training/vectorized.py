@@ -80,7 +80,7 @@ class _Sweep:
         training = bench.experiment.training
         self.optimizer = OPTIMIZERS[training.optimizer](self.stack.values(), lr=training.lr)
         noisy = task.clients if self.private else ()
-        self.noise = [torch_generator_for(bench.experiment.seed, "noise", task.round, client) for client in noisy]
+        self.noise = [torch_generator_for(bench.secret_seed, "noise", task.round, client) for client in noisy]
         self.objective = _Objective(bench.model)
         scored = min(bench.train.num_items, bench.experiment.model.softmax_items)
         self.most_positions = most_positions(scored, bench.device)

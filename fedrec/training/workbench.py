@@ -34,6 +34,7 @@ class Workbench:
         federation: Users of each client.
         plan: Who clips and noises how much.
         start: The adapter before any training, by parameter name: private parameters included.
+        secret_seed: Seed of the draws that must stay secret (see `fedrec.privacy.noise_key`).
         device: Where the model lies.
     """
 
@@ -43,6 +44,7 @@ class Workbench:
     federation: Federation
     plan: PrivacyPlan
     start: Mapping[str, Tensor]
+    secret_seed: int
     device: torch.device = CPU
 
     def on(self, device: torch.device) -> "Workbench":

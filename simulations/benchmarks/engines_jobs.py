@@ -64,7 +64,7 @@ class Work:
         federation = self._wanted.federation.model_copy(update={"participation": share})
         wanted = self._wanted.model_copy(update={"federation": federation, "rounds": rounds})
         run = RunDirectory.create(self._folder / name, wanted, name)
-        (run.path / "prepared").symlink_to(self._folder / "prepared")
+        (run.private / "prepared").symlink_to(self._folder / "prepared")
         return run.job
 
 

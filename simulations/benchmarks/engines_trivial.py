@@ -87,6 +87,7 @@ def _setting(population: int, cohort: int) -> Setting:
 
     return Setting(
         seed=SEED,
+        secret_seed=SEED,
         cohort=draw,
         expected_cohort=float(cohort),
         min_replies=1,

@@ -41,7 +41,7 @@ def positions_of(run: str, clients: Sequence[int]) -> IntArray:
 
 def seed_of(run: str) -> int:
     """Return the seed behind the clients' noise; here the server could read it too, in a deployment it must not."""
-    return desk_of(run, "cpu").bench.experiment.seed
+    return desk_of(run, "cpu").bench.secret_seed
 
 
 class Crew(Protocol):

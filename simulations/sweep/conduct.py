@@ -12,7 +12,7 @@ from typing import Any
 
 from fedrec.errors import FedrecError
 from fedrec.files import write_whole
-from fedrec.places import default_cache
+from fedrec.places import PUBLIC, default_cache
 from fedrec.privacy.ledger import Ledger
 from fedrec.progress import Progress
 from fedrec.reporting.frontier import Result
@@ -160,7 +160,7 @@ def _exposure(directory: SweepDirectory, results: Sequence[Result]) -> Exposure:
     """Return what each private trial's ledger says that its most exposed unit's data went into."""
     found = {}
     for result in results:
-        file = directory.run(result.fingerprint) / "ledger.json"
+        file = directory.run(result.fingerprint) / PUBLIC / "ledger.json"
         if math.isfinite(result.epsilon) and result.summary is not None and file.is_file():
             ledger = Ledger.from_json(file.read_text(encoding="utf-8"))
             found[result.fingerprint] = ledger.epsilon(result.summary["privacy"]["delta"]).releases

@@ -12,7 +12,6 @@ prepared/                         what trials have in common, linked into their 
 
 import contextlib
 import fcntl
-import json
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,8 @@ from typing import Any
 
 from fedrec.errors import RunError
 from fedrec.files import write_whole
+from fedrec.places import PRIVATE
+from fedrec.reporting.rundir import REPORT, SUMMARY, RunDirectory
 from simulations.sweep.grid import label
 from simulations.sweep.plan import Plan
 
@@ -53,14 +54,13 @@ class SweepDirectory:
 
     def is_finished(self, fingerprint: str) -> bool:
         """Return whether a trial needs no more work."""
-        return all((self.run(fingerprint) / file).is_file() for file in ("summary.json", "report.html"))
+        return all((self.run(fingerprint) / PRIVATE / file).is_file() for file in (SUMMARY, REPORT))
 
     def summary(self, fingerprint: str) -> dict[str, Any] | None:
         """Return a trial's `summary.json`; None if it is not finished."""
         if not self.is_finished(fingerprint):
             return None
-        found: dict[str, Any] = json.loads((self.run(fingerprint) / "summary.json").read_text(encoding="utf-8"))
-        return found
+        return RunDirectory(self.run(fingerprint)).summary()
 
     @contextlib.contextmanager
     def opened(self, plan: Plan) -> Iterator[int]:

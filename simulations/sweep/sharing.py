@@ -45,6 +45,7 @@ NOT_READ = frozenset(
         "privacy.trust",
         "privacy.clip_norm",
         "privacy.noise_multiplier",
+        "privacy.noise_key",
         "privacy.budget",
         "privacy.bands",
         "privacy.population",

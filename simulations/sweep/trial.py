@@ -49,8 +49,9 @@ class TrialWork:
         name = f"{self.name}: {trial.label}"
         if not (folder / "experiment.toml").is_file():
             RunDirectory.create(folder, trial.experiment, name)
-        if not is_prepared(folder / "prepared"):
-            link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), folder / "prepared")
+        prepared = RunDirectory(folder).private / "prepared"
+        if not is_prepared(prepared):
+            link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), prepared)
         options = RunOptions(engine=ENGINE, out=folder, cache=self.cache, device=self.device, name=name)
         resume(folder, options, progress, trial.experiment)
 

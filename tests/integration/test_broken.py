@@ -268,7 +268,7 @@ def test_a_run_whose_ledger_forgot_does_not_go_on(trust: dict[str, Any], audits:
         return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), Alone(), answer_cohort)).ledger
 
     def newest_first(run: RunDirectory) -> Iterable[Path]:
-        return sorted((run.path / "checkpoints").iterdir(), reverse=True)
+        return sorted((run.private / "checkpoints").iterdir(), reverse=True)
 
     run = audits.run({**trust, "epsilon": 8.0}, rounds=2)
     assert unpaid(go_on(run), run.job.plan, run.job.cohort, 2) == []

@@ -40,7 +40,7 @@ def test_a_run_in_chunks_is_the_run_of_its_clients_alone_up_to_rounding(
 
 def test_a_killed_run_in_chunks_goes_on_to_the_same_bits(many: Many, many_steady: Outcome) -> None:
     run, last = many.run(Alone())
-    newest = max((run.path / "checkpoints").iterdir())
+    newest = max((run.private / "checkpoints").iterdir())
     newest.unlink()
     assert last.round == 2
     assert outcome(run, many.go_on(run, Alone())) == many_steady

@@ -21,7 +21,7 @@ def test_an_interrupted_run_names_what_the_next_round_brings(start: NewRun) -> N
     whole = explained(run.path)
     assert (whole["round"], whole["finished"]) == (2, False)
     # Without its newest checkpoint the run stands where it stood while round 2 was under way.
-    (run.path / "checkpoints" / "round-000002.safetensors").unlink()
+    (run.private / "checkpoints" / "round-000002.safetensors").unlink()
     half = explained(run.path)
     assert half["round"] == 1
     assert half["epsilon"] < half["epsilon_if_sent"] == whole["epsilon"] <= 8

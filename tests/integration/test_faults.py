@@ -107,7 +107,7 @@ def test_a_disk_that_fills_up_loses_only_the_round_in_hand(
         real(path, data)
 
     def full_append(self: RunDirectory, line: dict[str, Any]) -> None:
-        with (self.path / "metrics.jsonl").open("a") as torn:
+        with (self.private / "metrics.jsonl").open("a") as torn:
             torn.write('{"round": ')
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -193,6 +193,6 @@ def test_a_run_that_cannot_start_leaves_no_directory(tmp_path: Path, cache: Path
 def test_a_finished_run_without_its_report_gets_it_again(start: NewRun, cache: Path) -> None:
     run = start(tiny(rounds=1))
     conclude(run, Judge(run.job), rounds_of(run), silent)
-    (run.path / "report.html").unlink()
+    run.report.unlink()
     found = resume(run.path, RunOptions(cache=cache), silent)
-    assert (found.path / "report.html").is_file()
+    assert found.report.is_file()

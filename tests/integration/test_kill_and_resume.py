@@ -54,7 +54,7 @@ def finished(process: ForkServerProcess) -> int | None:
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = [json.loads(line) for line in (run / "private" / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if key != "seconds"} for line in found]
 
 
@@ -80,7 +80,7 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
     experiment: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    metrics, prepared = run / "metrics.jsonl", run / "prepared"
+    metrics, prepared = run / "private" / "metrics.jsonl", run / "private" / "prepared"
 
     def rounds() -> int:
         return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
@@ -93,22 +93,22 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
     assert stopped(begun("resume", run, "--quiet"), lambda: rounds() >= 2, signal.SIGKILL) == killed
     before = rounds()
     assert stopped(begun("resume", run, "--quiet"), lambda: rounds() > before, signal.SIGINT) == 130
-    assert not (run / "summary.json").exists()
-    saved = max(int(path.stem.removeprefix("round-")) for path in (run / "checkpoints").glob("round-*"))
+    assert not (run / "private" / "summary.json").exists()
+    saved = max(int(path.stem.removeprefix("round-")) for path in (run / "private" / "checkpoints").glob("round-*"))
     assert saved == lines(run)[-1]["round"], "the round in hand was saved"
     assert stopped(begun("resume", run, "--quiet"), lambda: rounds() > saved + 1, signal.SIGKILL) == killed
-    concluding = (run / "adapter.safetensors").exists
+    concluding = (run / "public" / "adapter.safetensors").exists
     assert stopped(begun("resume", run, "--quiet"), concluding, signal.SIGKILL) == killed
-    assert not (run / "summary.json").exists()
+    assert not (run / "private" / "summary.json").exists()
     assert finished(begun("resume", run, "--quiet")) == 0
 
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (run, whole)]
+    summaries = [json.loads((folder / "private" / "summary.json").read_text()) for folder in (run, whole)]
     assert summaries[0]["parameters_sha256"] == summaries[1]["parameters_sha256"]
     for key in ("metrics", "controls", "privacy", "faults", "communication"):
         assert summaries[0][key] == summaries[1][key], key
     assert lines(run) == lines(whole)
-    assert (run / "ledger.json").read_bytes() == (whole / "ledger.json").read_bytes()
-    assert (run / "adapter.safetensors").read_bytes() == (whole / "adapter.safetensors").read_bytes()
+    for file in ("ledger.json", "adapter.safetensors", "metrics.jsonl", "summary.json", "report.html"):
+        assert (run / "public" / file).read_bytes() == (whole / "public" / file).read_bytes(), file
     assert not [path for path in run.rglob(".*") if path.name != ".lock"], "nothing half-written is left"
 
 

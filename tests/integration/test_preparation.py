@@ -54,7 +54,7 @@ def test_what_is_opened_is_what_was_prepared(prepared: Path, ml100k: Dataset) ->
 def test_a_job_opens_by_the_bounds_alone(start: NewRun) -> None:
     sound, scrambled = (Job(start(tiny(training={"example": "prefix"})).path) for _ in range(2))
     for column in ("item", "time", "value"):  # whoever reads a row now gets the wrong one
-        path = scrambled.folder / "prepared" / "train" / f"{column}.npy"
+        path = scrambled.private / "prepared" / "train" / f"{column}.npy"
         np.save(path, np.full_like(np.load(path), -1))
     assert scrambled.workbench.plan == sound.workbench.plan
     assert "user" not in vars(scrambled.prepared.train)

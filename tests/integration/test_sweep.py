@@ -91,11 +91,11 @@ def test_a_sweep_is_a_table_a_page_and_a_run_directory_a_trial(whole: tuple[Path
     assert table["state"].unique().to_list() == ["finished"]
     assert [0.99 * 8 <= claim <= 8 for claim in table["claim.epsilon"]] == [True, True, False, False]
     for run in (out / "trials").iterdir():
-        summary = json.loads((run / "summary.json").read_text())
+        summary = json.loads((run / "private" / "summary.json").read_text())
         row = table.row(by_predicate=pl.col("fingerprint") == summary["fingerprint"], named=True)
         assert row["test.last20.ndcg@10"] == summary["metrics"]["test"]["last20"]["ndcg@10"]
         assert row["parameters_sha256"] == summary["parameters_sha256"]
-        assert (run / "report.html").is_file()
+        assert (run / "private" / "report.html").is_file()
     assert [(one["epsilon"] == "inf", one["seeds"]) for one in told["frontier"]] == [(False, 2), (True, 2)]
     assert told["privacy"]["units"]["user"]["epsilon_sum"] == pytest.approx(16, rel=0.01)
     assert told["privacy"]["units"]["user"]["epsilon_composed"] < 16
@@ -112,7 +112,7 @@ def test_a_sweep_is_a_table_a_page_and_a_run_directory_a_trial(whole: tuple[Path
 
 def test_the_same_command_again_repeats_nothing(source: Path, whole: tuple[Path, dict[str, Any]]) -> None:
     out, told = whole
-    before = identity(list(out.glob("trials/*/summary.json")))
+    before = identity(list(out.glob("trials/*/private/summary.json")))
     assert len(before) == 4
     again = call(source, *GRID, "--out", out, "--json", "--quiet")
     assert json.loads(again.stdout) == told
@@ -140,12 +140,12 @@ def test_killed_again_and_again_it_ends_with_the_same_table(
         return any(out.glob("prepared/*")) and not any(out.glob("prepared/*/ready.json"))
 
     def finished() -> bool:
-        return any(out.glob("trials/*/summary.json"))
+        return any(out.glob("trials/*/private/summary.json"))
 
     for moment in (lambda: preparing, lambda: further(moments.randint(1, 3)), lambda: finished, lambda: further(1)):
         assert ended(begun(source, out), moment(), signal.SIGKILL) == -signal.SIGKILL
         assert identity(list(kept)) == kept, "what was finished, or begun, was not begun anew"
-        kept = identity([*out.glob("trials/*/summary.json"), *out.glob("trials/*/experiment.toml")])
+        kept = identity([*out.glob("trials/*/private/summary.json"), *out.glob("trials/*/experiment.toml")])
     assert ended(begun(source, out), further(1), signal.SIGINT) == 1, "it raises SweepInterrupted"
     final = begun(source, out)
     final.join(120)

@@ -37,7 +37,7 @@ def run(scorer, cases, batch_size=256):
         cases,
         NUM_ITEMS,
         (1, 3, 20),
-        train_counts=np.arange(NUM_ITEMS),
+        counts=np.arange(NUM_ITEMS),
         item_vectors=np.eye(NUM_ITEMS, dtype=np.float32),
         batch_size=batch_size,
     )

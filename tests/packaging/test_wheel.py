@@ -137,10 +137,10 @@ def test_the_bundled_scenarios_are_valid(fedrec: Fedrec) -> None:
 
 def test_the_main_job_runs_from_another_directory(fedrec: Fedrec, tmp_path: Path) -> None:
     shown = json.loads(fedrec("run", "smoke", *TINY, "--out", tmp_path / "run", "--json").stdout)
-    saved = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    saved = json.loads((tmp_path / "run" / "private" / "summary.json").read_text(encoding="utf-8"))
     assert saved["parameters_sha256"] == shown["parameters_sha256"]
     assert "last20" in saved["metrics"]["test"]
-    assert (tmp_path / "run" / "report.html").is_file()
+    assert (tmp_path / "run" / "public" / "report.html").is_file()
 
 
 def test_each_module_comes_from_the_wheel_under_one_name(

@@ -29,7 +29,7 @@ def adaptive(noise_multiplier=1e-9, **changes):
 
 
 def bracket(planned, expected_cohort=4.0):
-    return NoisyMean(Setting(0, lambda _: [0, 1, 2, 3], expected_cohort, 1, 100.0, planned))
+    return NoisyMean(Setting(0, 0, lambda _: [0, 1, 2, 3], expected_cohort, 1, 100.0, planned))
 
 
 def moved(bracket, *updates, number=1):

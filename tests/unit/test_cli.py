@@ -32,6 +32,7 @@ SUMMARY = {
 
 class Finished:
     path = Path("runs/mine")
+    report = path / "private" / "report.html"
 
     def summary(self) -> dict[str, Any]:
         return SUMMARY
@@ -81,13 +82,20 @@ def test_run_gives_the_experiment_and_the_options_to_the_runner(runner: Runner) 
 
 def test_run_shows_scores_beside_controls_the_promise_and_the_report(runner: Runner) -> None:
     shown = call("run").stdout
-    for text in ("Federated, this run", "Popularity", "0.151", "[everything]", "72.5 kB", "runs/mine/report.html"):
+    for text in (
+        "Federated, this run",
+        "Popularity",
+        "0.151",
+        "[everything]",
+        "72.5 kB",
+        "runs/mine/private/report.html",
+    ):
         assert text in shown, text
 
 
 def test_json_is_one_object_and_all_else_is_on_standard_error(runner: Runner) -> None:
     result = call("run", "--json")
-    assert json.loads(result.stdout) == {**SUMMARY, "run": "runs/mine", "report": "runs/mine/report.html"}
+    assert json.loads(result.stdout) == {**SUMMARY, "run": "runs/mine", "report": "runs/mine/private/report.html"}
     assert result.stdout.count("\n") == 1
     assert "a library prints this" in result.stderr
     assert "rounds 1/1" in result.stderr

@@ -30,8 +30,8 @@ def new_run(tmp_path, monkeypatch):
         monkeypatch.setattr(Job, "cohort", lambda job, number: COHORT)
         run = RunDirectory.create(tmp_path / "run", experiment, "tiny")
         if prepared:
-            (run.path / "prepared").mkdir()
-            (run.path / "prepared" / "ready.json").write_text("{}")
+            (run.private / "prepared").mkdir()
+            (run.private / "prepared" / "ready.json").write_text("{}")
         return run, planned
 
     return new
@@ -69,14 +69,15 @@ def test_the_parts_are_the_statement_and_nothing_of_it_is_said_in_other_words(ne
     found = explain(run)
     wording = {name: text for name, text in found.parts.items() if name != "In other words"}
     assert " ".join(wording.values()) == found.facts["statement"]
-    for name in ("Promise", "Neighbours", "Trust", "Released", "Not covered", "Seed"):
+    for name in ("Promise", "Neighbours", "Trust", "Released", "Not covered", "Published", "Noise key"):
         assert wording[name]
 
 
 def test_a_finished_run_needs_no_checkpoint(new_run):
     run, planned = new_run()
-    (run.path / "ledger.json").write_text(ledger_of(planned, 3).to_json())
-    (run.path / "summary.json").write_text('{"rounds_run": 3}')
+    run.public.mkdir()
+    (run.public / "ledger.json").write_text(ledger_of(planned, 3).to_json())
+    (run.private / "summary.json").write_text('{"rounds_run": 3}')
     found = explain(run)
     assert (found.facts["finished"], found.facts["round"]) == (True, 3)
     assert found.facts["epsilon"] == statement(planned, ledger_of(planned, 3)).summary["epsilon"]
@@ -112,8 +113,9 @@ def test_a_run_without_prepared_data_has_asked_nobody(new_run):
 
 def test_a_broken_ledger_is_no_epsilon_of_zero(new_run):
     run, _ = new_run()
-    (run.path / "ledger.json").write_text(json.dumps({"version": 1}))
-    (run.path / "summary.json").write_text('{"rounds_run": 3}')
+    run.public.mkdir()
+    (run.public / "ledger.json").write_text(json.dumps({"version": 1}))
+    (run.private / "summary.json").write_text('{"rounds_run": 3}')
     with pytest.raises(RunError, match="ledger cannot be read"):
         explain(run)
 

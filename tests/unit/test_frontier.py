@@ -33,7 +33,7 @@ T_OF_3 = 4.302652729911275
 """Student's t at 97.5 % with 2 degrees of freedom, as in any table."""
 
 
-def summary(value: float, claimed: float, central: float = 0.3) -> dict[str, Any]:
+def summary(value: float, claimed: float, central: float = 0.3, noise_key: str = "fresh") -> dict[str, Any]:
     """Return the `summary.json` of a trial, as read from its file."""
     groups = {
         "activity": {
@@ -52,7 +52,14 @@ def summary(value: float, claimed: float, central: float = 0.3) -> dict[str, Any
             name: {"test": {case: {NDCG: level} for case in ("last20", "last")}}
             for name, level in (("base", 0.05), ("central", central))
         },
-        "privacy": {"epsilon": claimed, "delta": 1e-3, "unit": "user", "trust": "local", "releases_per_unit": 20},
+        "privacy": {
+            "epsilon": claimed,
+            "delta": 1e-3,
+            "unit": "user",
+            "trust": "local",
+            "releases_per_unit": 20,
+            "noise_key": noise_key,
+        },
         "timing": {"rounds": 3.5 * value},
     }
     return json.loads(canonical_json(found))
@@ -178,8 +185,16 @@ def test_claims_add_up_and_ledgers_give_less_at_the_same_delta() -> None:
         assert part in text, part
 
 
-def test_trials_that_share_a_seed_share_their_noise_and_promise_nothing_together() -> None:
+def test_trials_with_keys_of_their_own_share_no_noise() -> None:
     cost = cost_of([trial(0.1, 2.0, 0), trial(0.1, 3.0, 0), trial(0.1, 1.0, 1)], {})
+    assert (cost.shared, cost.promises) == (0, True)
+
+
+def test_trials_that_share_a_seed_and_a_fixed_key_share_their_noise_and_promise_nothing_together() -> None:
+    trials = [trial(0.1, 2.0, 0), trial(0.1, 3.0, 0), trial(0.1, 1.0, 1)]
+    cost = cost_of(
+        [replace(one, summary=summary(0.1, one.point["privacy.epsilon"], noise_key="fixed")) for one in trials], {}
+    )
     assert cost.shared == 2
     (told,) = cost.to_json()["units"].values()
     assert (told["epsilon_sum"], told["epsilon_composed"]) == (6.0, None)

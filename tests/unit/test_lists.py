@@ -45,13 +45,18 @@ def test_diversity_without_pairs_is_undefined():
 def test_vectors_count_by_direction_and_empty_ones_resemble_nothing():
     vectors = np.array([[5.0, 0.0], [0.1, 0.0], [0.0, 0.0]], dtype=np.float32)
     lists = np.array([[0, 1, 2]])  # cosines 1, 0, 0
-    values = list_metrics(lists, (3,), np.array([1, 1, 1]), vectors)
+    values = list_metrics(lists, (3,), 3, np.array([1, 1, 1]), vectors)
     assert values["diversity@3"] == pytest.approx(1 - 1 / 3)
 
 
 def test_each_cutoff_reads_its_own_part_of_the_lists_and_skips_the_padding():
-    values = list_metrics(np.array([[2, 0], [2, -1]]), (1, 2), np.array([5, 5, 9]), None)
+    values = list_metrics(np.array([[2, 0], [2, -1]]), (1, 2), 3, np.array([5, 5, 9]), None)
     assert values["coverage@1"] == 1 / 3
     assert values["coverage@2"] == 2 / 3
     assert values["popularity@2"] == ((9 + 5) / 2 + 9) / 2
     assert not any(name.startswith("diversity") for name in values)
+
+
+def test_without_counts_that_may_be_shown_novelty_and_popularity_are_left_out():
+    values = list_metrics(np.array([[2, 0]]), (2,), 3, None, None)
+    assert values.keys() == {"coverage@2", "gini@2"}

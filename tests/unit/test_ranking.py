@@ -27,7 +27,7 @@ def score_all(*row):
 
 
 def run(scorer, held_out, num_items, cutoffs=(1, 3), **options):
-    return evaluate(scorer, held_out, num_items, cutoffs, train_counts=np.ones(num_items, dtype=np.int64), **options)
+    return evaluate(scorer, held_out, num_items, cutoffs, counts=np.ones(num_items, dtype=np.int64), **options)
 
 
 def test_the_history_is_not_ranked():

@@ -119,8 +119,10 @@ class Page(HTMLParser):
 
 def render(folder, summary, lines=LINES):
     (folder / "experiment.toml").write_text('seed = 0\nname = "<&>"\n')
-    (folder / "summary.json").write_text(json.dumps(summary))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for part in ("private", "public"):
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / "summary.json").write_text(json.dumps(summary))
+        (folder / part / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return Page(render_report(folder).read_text(encoding="utf-8"))
 
 
@@ -141,10 +143,11 @@ def test_the_report_tells_the_run_in_order(tmp_path):
         "Epsilon spent",
         "By gender",
         "4.1 kB",
-        "160.0 kB",
         "400.0 kB",
-        "cleaning: repeated pairs",
         "split: excluded: without target",
+        "Seen only because this is a simulation",
+        "cleaning: repeated pairs",
+        "160.0 kB",
         "rejected: not finite",
         'seed = 0 name = "<&>"',
         "OMP_NUM_THREADS",
@@ -157,9 +160,23 @@ def test_the_report_tells_the_run_in_order(tmp_path):
     assert "Asked for, but not in the data: zodiac" in text
 
 
+def test_the_public_page_has_nothing_that_only_a_simulation_sees(tmp_path):
+    render(tmp_path, SUMMARY)
+    text = Page((tmp_path / "public" / "report.html").read_text(encoding="utf-8")).text
+    for words in (
+        "only because this is a simulation",
+        "160.0 kB",
+        "Time taken",
+        "repeated pairs",
+        "Cohort",
+        "Rejected",
+    ):
+        assert words not in text, words
+
+
 def test_the_best_is_bold_and_the_federated_row_marked(tmp_path):
     render(tmp_path, SUMMARY)
-    html = (tmp_path / "report.html").read_text()
+    html = (tmp_path / "private" / "report.html").read_text()
     assert '<span class="best">0.200</span>' in html
     assert '<span class="best">0.150</span>' not in html
     assert html.count('<tr class="federated">') == 1
@@ -172,7 +189,7 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path):
     policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
     assert policy.startswith("default-src 'none'")
     assert "http" not in policy
-    html = (tmp_path / "report.html").read_text()
+    html = (tmp_path / "private" / "report.html").read_text()
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -255,11 +272,11 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["summary.json", "metrics.jsonl"])
 def test_a_damaged_file_is_named_and_the_old_report_stays(tmp_path, name):
     render(tmp_path, SUMMARY)
-    before = (tmp_path / "report.html").read_bytes()
-    (tmp_path / name).write_text("{broken\n")
-    with pytest.raises(RunError, match=r"is not JSON"):
+    before = (tmp_path / "private" / "report.html").read_bytes()
+    (tmp_path / "public" / name).write_text("{broken\n")
+    with pytest.raises(RunError, match=rf"{name}.*cannot be read"):
         render_report(tmp_path)
-    assert (tmp_path / "report.html").read_bytes() == before
+    assert (tmp_path / "private" / "report.html").read_bytes() == before
 
 
 def test_curves_hold_the_rounds_that_have_a_value():

@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from fedrec.config import Experiment
-from fedrec.errors import RunError
+from fedrec.errors import PrivacyError, RunError
+from fedrec.job import Job
 from fedrec.places import free_run
 from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.reporting import rundir
 from fedrec.reporting.rundir import Checkpoint, RunDirectory
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(Job, "plan", plan(Experiment(), UnitCounts(1, 1, 1), 1))
     return RunDirectory.create(tmp_path / "run", Experiment(rounds=3), "tiny")
 
 
@@ -50,7 +53,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
 
 
 def test_a_full_or_read_only_disk_is_named(tmp_path, monkeypatch):
-    def full(path, data):
+    def full(path, data, mode=0):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(rundir, "write_whole", full)
@@ -62,12 +65,33 @@ def test_a_full_or_read_only_disk_is_named(tmp_path, monkeypatch):
 
 def test_rounds_are_read_back_without_a_torn_last_line(run):
     run.append_round({"round": 1, "loss": float("inf")})
-    with (run.path / "metrics.jsonl").open("a") as file:
+    with (run.private / "metrics.jsonl").open("a") as file:
         file.write('{"round": 2, "lo')
     assert run.rounds() == [{"round": 1, "loss": "inf"}]
     run.rewind(1)
     run.append_round({"round": 2})
     assert [line["round"] for line in run.rounds()] == [1, 2]
+
+
+def test_the_public_lines_hold_what_may_be_published_and_nothing_else(run):
+    run.append_round({"round": 1, "loss": 2.0, "rejections": [{"client": 3}], "seconds": 1.5})
+    run.append_round({"round": 2, "loss": 1.0})
+    run.rewind(1)
+    assert (run.public / "metrics.jsonl").read_text() == '{"loss":2.0,"round":1}\n'
+    assert run.rounds()[0]["rejections"] == [{"client": 3}]
+
+
+def test_a_field_without_a_class_cannot_be_written(run):
+    with pytest.raises(PrivacyError, match=r"the field secret_size has no class"):
+        run.append_round({"round": 1, "secret_size": 7})
+    assert run.rounds() == []
+
+
+def test_every_run_has_a_noise_key_of_its_own_that_its_owner_alone_can_read(run, tmp_path):
+    other = RunDirectory.create(tmp_path / "other", Experiment(rounds=3), "tiny")
+    keys = [found.private / "noise.key" for found in (run, other)]
+    assert len({key.read_text() for key in keys}) == 2
+    assert [key.stat().st_mode & 0o077 for key in keys] == [0, 0]
 
 
 def test_rewind_drops_the_rounds_that_will_run_again(run):
@@ -80,7 +104,7 @@ def test_rewind_drops_the_rounds_that_will_run_again(run):
 def test_the_newest_two_checkpoints_are_kept_and_the_newest_whole_one_counts(run):
     for number in range(4):
         run.save_checkpoint(checkpoint(number))
-    folder = run.path / "checkpoints"
+    folder = run.private / "checkpoints"
     assert [path.name for path in sorted(folder.iterdir())] == ["round-000002.safetensors", "round-000003.safetensors"]
     assert run.latest_checkpoint().round == 3
     (folder / "round-000003.safetensors").write_bytes(b"\0" * 8)
@@ -91,7 +115,7 @@ def test_the_newest_two_checkpoints_are_kept_and_the_newest_whole_one_counts(run
 
 
 def test_one_process_at_a_time_and_torn_files_are_swept(run):
-    torn = run.path / "checkpoints" / ".round-000001.safetensors.x8_zz1aa"
+    torn = run.private / "checkpoints" / ".round-000001.safetensors.x8_zz1aa"
     torn.parent.mkdir()
     torn.write_bytes(b"half")
     kept = run.path / ".gitignore"

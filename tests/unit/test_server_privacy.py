@@ -54,10 +54,11 @@ def test_an_empty_cohort_gives_the_noise_alone_the_same_that_others_get():
     np.testing.assert_allclose(bracketed(update(0, 0.5, 0), noise=2.0) - alone, [0.5 / 4, 0], atol=1e-6)
 
 
-def test_noise_is_named_by_seed_and_round():
+def test_noise_is_named_by_its_own_seed_and_the_round():
     assert (bracketed(noise=1.0) == bracketed(noise=1.0)).all()
     assert (bracketed(noise=1.0) != bracketed(noise=1.0, round_number=2)).all()
-    assert (bracketed(noise=1.0) != bracketed(noise=1.0, seed=1)).all()
+    assert (bracketed(noise=1.0) != bracketed(noise=1.0, secret_seed=1)).all()
+    assert (bracketed(noise=1.0) == bracketed(noise=1.0, seed=1)).all(), "the published seed decides no noise"
 
 
 def test_noise_does_not_depend_on_the_order_in_which_the_arrays_come():

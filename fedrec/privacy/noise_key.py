@@ -1,0 +1,49 @@
+"""The key behind a run's secret draws: its noise, its Poisson cohorts and its Poisson batches.
+
+An experiment's seed is published with the experiment, so nothing that privacy rests on may follow from it. Unless an
+experiment fixes `privacy.noise_key`, every run draws a key of its own from the operating system and keeps it in its
+private part; whoever has a key can take the noise off what it was added to. Two runs that share seed and fixed key
+share their noise, up to scale.
+
+The generators behind the draws (numpy's PCG64, torch's Mersenne twister) simulate noise; they are not cryptographic.
+"""
+
+import secrets
+from pathlib import Path
+
+from fedrec.config import Experiment
+from fedrec.errors import RunError
+from fedrec.files import write_whole
+from fedrec.seeding import seed_for
+
+FILE = "noise.key"
+BITS = 256
+
+
+def write_noise_key(folder: Path) -> None:
+    """Write a fresh key into a run's private folder, readable by its owner alone."""
+    write_whole(folder / FILE, f"{secrets.randbits(BITS):x}\n", mode=0o600)
+
+
+def secret_seed(experiment: Experiment, folder: Path) -> int:
+    """Return the seed of a run's secret draws.
+
+    Without privacy nothing is secret: it is the experiment's seed.
+
+    Args:
+        experiment: What is computed.
+        folder: The run's private folder, with the key that `write_noise_key` wrote.
+
+    Raises:
+        RunError: If the key cannot be read: another one would make a resumed run release its rounds twice.
+    """
+    privacy = experiment.privacy
+    if not privacy.on:
+        return experiment.seed
+    if privacy.noise_key is not None:
+        return seed_for(experiment.seed, "noise key", privacy.noise_key)
+    try:
+        return int((folder / FILE).read_text(encoding="utf-8"), 16)
+    except (OSError, ValueError) as error:
+        message = f"the noise key {folder / FILE} cannot be read ({error}); restore it, or start a new run"
+        raise RunError(message) from error

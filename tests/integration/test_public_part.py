@@ -1,0 +1,143 @@
+"""What a run publishes says nothing of one user beyond what was released: two runs on neighbouring data, compared.
+
+Noise hides what is released; what is not released must not differ at all. So the released values are taken away (sums
+are 0, noise alone is released), and the public parts of two runs, of which one lacks a user's data, are compared byte
+for byte. Their private parts differ.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clients.cohort import answer_cohort
+from fedrec.conclusion import conclude
+from fedrec.config import Experiment
+from fedrec.data.columns import write_columns
+from fedrec.data.interactions import Interactions
+from fedrec.evaluation.judge import Judge
+from fedrec.files import write_whole
+from fedrec.prepared import ROWS, Prepared, prepare
+from fedrec.progress import silent
+from fedrec.reporting.rundir import RunDirectory
+from server import opening
+from server.adoption import build_strategy
+from server.rounds import Course, run_rounds
+from server.stop import Stop
+from server.total import Adder, Total
+from simulations.engine.cohorts import Alone, CohortGrid
+from tests.tiny import new_run, tiny
+
+FILES = ("adapter.safetensors", "ledger.json", "metrics.jsonl", "report.html", "summary.json")
+
+
+def without(prepared: Path, place: Path, user: int) -> Path:
+    """Copy a prepared folder and take all data of one user away; the user stays: zero-out."""
+    import shutil
+
+    shutil.copytree(prepared, place)
+    source = Prepared(place)
+    train = source.train
+    kept = np.ones(len(train), dtype=bool)
+    kept[train.bounds[user] : train.bounds[user + 1]] = False
+    lengths = np.diff(train.bounds)
+    lengths[user] = 0
+    rows = Interactions(
+        np.concatenate(([0], np.cumsum(lengths))),
+        train.item[kept],
+        train.time[kept],
+        train.value[kept],
+        train.num_items,
+    )
+    write_columns(place / "train", **{name: getattr(rows, name) for name in ROWS})
+    write_columns(place / "train", item_counts=np.bincount(rows.item, minlength=rows.num_items))
+    facts = json.loads((place / "ready.json").read_text())
+    facts["dataset"]["interactions"] -= int((~kept).sum())
+    write_whole(place / "ready.json", json.dumps(facts))
+    return place
+
+
+def published(experiment: Experiment, prepared: Path, place: Path) -> RunDirectory:
+    """Run to the end."""
+    run = new_run(place, prepared, experiment)
+    grid = CohortGrid(len(run.job.prepared.federation), Alone(), answer_cohort)
+    judge = Judge(run.job)
+    last = run_rounds(Course(run, build_strategy(run.job), grid, judge), silent, (), Stop(run.path))
+    conclude(run, judge, last, silent)
+    return run
+
+
+CENTRAL: dict[str, Any] = {
+    "rounds": 3,
+    "split": {"public": 0.1},
+    "federation": {"partition": "users", "participation": 0.1, "sampling": "poisson", "min_replies": 0},
+    "adapter": {"private": ()},
+    "evaluation": {"every": 1, "controls": ("random", "popularity", "base", "base_popularity", "ease")},
+}
+
+
+@pytest.mark.parametrize(
+    "privacy",
+    [
+        {"item_counts": {"share": 0.25}},
+        {"adaptive_clip": {"quantile": 0.5, "noise": 0.5}},
+        {"bands": 2},
+    ],
+    ids=["item counts", "adaptive clipping", "bands"],
+)
+def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
+    privacy: dict[str, Any], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny(**CENTRAL, privacy={"trust": "central", "epsilon": 8.0, **privacy})
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    source = Prepared(tmp_path / "prepared")
+    user = int(np.argmax(source.train.lengths_of(source.federation.users.values)))
+    neighbour = without(tmp_path / "prepared", tmp_path / "neighbour", int(source.federation.users.values[user]))
+
+    real = Adder.add_cohort
+
+    def nothing(self: Adder, before: Any, update: Any) -> Total:
+        total = real(self, before, update)
+        return replace(total, sums={name: np.zeros_like(value) for name, value in total.sums.items()}, unclipped=0)
+
+    monkeypatch.setattr(Adder, "add_cohort", nothing)
+    monkeypatch.setattr(opening, "shortened", lambda counts, clip_norm: np.zeros(len(counts)))
+    runs = [
+        published(experiment, folder, tmp_path / name)
+        for name, folder in (("whole", tmp_path / "prepared"), ("less", neighbour))
+    ]
+    for file in FILES:
+        assert (runs[0].public / file).read_bytes() == (runs[1].public / file).read_bytes(), file
+    assert {path.name for path in runs[0].public.iterdir()} == set(FILES)
+    summaries = [run.summary() for run in runs]
+    assert summaries[0]["dataset"]["interactions"] > summaries[1]["dataset"]["interactions"]
+    assert summaries[0]["controls"]["popularity"] != summaries[1]["controls"]["popularity"]
+    public = json.loads((runs[0].public / "summary.json").read_text())
+    assert public["controls"].keys() == {"random", "base", "base_popularity"}
+    assert public["popularity_of"] == "public users"
+
+
+def test_what_a_poisson_cohort_was_like_is_nowhere_in_the_public_part(tmp_path: Path, cache: Path) -> None:
+    experiment = tiny(**CENTRAL, privacy={"trust": "central", "epsilon": 8.0})
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    run = published(experiment, tmp_path / "prepared", tmp_path / "run")
+    lines = [json.loads(line) for line in (run.public / "metrics.jsonl").read_text().splitlines()]
+    told = {key for line in lines for key in line}
+    assert told == {"round", "loss", "validation", "epsilon", "update_norm"}
+    assert [line["cohort"] for line in run.rounds()[1:]] == [len(run.job.cohort(number)) for number in (1, 2, 3)]
+
+
+def test_under_privacy_popularity_is_never_counted_on_private_users(tmp_path: Path, cache: Path) -> None:
+    alone = tiny(**{**CENTRAL, "split": {"public": 0.0}, "evaluation": {"controls": ()}}, privacy={"trust": "central"})
+    prepare(alone, tmp_path / "prepared", cache, silent)
+    judge = Judge(new_run(tmp_path / "run", tmp_path / "prepared", alone).job)
+    assert (judge.popular.counts, judge.popular.of) == (None, "nobody")
+    import torch
+
+    judge.learn_popularity({"item_counts": torch.tensor([-1.0, 3.0])})
+    assert judge.popular.of == "released item counts"
+    assert judge.popular.counts is not None
+    assert judge.popular.counts.tolist() == [0.0, 3.0]
