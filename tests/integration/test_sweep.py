@@ -130,7 +130,7 @@ def test_killed_again_and_again_it_ends_with_the_same_table(
     kept: dict[Path, tuple[int, int]] = {}
 
     def lines() -> int:
-        return sum(file.read_bytes().count(b"\n") for file in out.glob("trials/*/metrics.jsonl"))
+        return sum(file.read_bytes().count(b"\n") for file in out.glob("trials/*/private/metrics.jsonl"))
 
     def further(rounds: int) -> Callable[[], bool]:
         goal = lines() + rounds
