@@ -21,9 +21,10 @@ from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
+from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.rundir import RunDirectory
 from fedrec.result import Result, finished
 
 SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")

@@ -8,6 +8,7 @@ import numpy as np
 
 from fedrec.config import Experiment
 from fedrec.data.examples import count_examples
+from fedrec.errors import RunError
 from fedrec.experiment_file import load_experiment
 from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
@@ -33,8 +34,21 @@ class Job:
 
     @cached_property
     def experiment(self) -> Experiment:
-        """What is computed."""
-        return load_experiment(self.folder / "experiment.toml", [])
+        """What is computed.
+
+        Raises:
+            RunError: If it is another experiment than the run was begun with.
+        """
+        found = load_experiment(self.folder / "experiment.toml", [])
+        begun = (self.folder / "fingerprint").read_text(encoding="utf-8").strip()
+        if found.fingerprint != begun:
+            message = (
+                f"{self.folder / 'experiment.toml'} is not the experiment that this run was begun with: its "
+                f"fingerprint is {found.fingerprint[:12]}, the run's {begun[:12]}. It was edited, or written by a "
+                "version of fedrec with other defaults; restore it, or start a new run"
+            )
+            raise RunError(message)
+        return found
 
     @cached_property
     def prepared(self) -> Prepared:

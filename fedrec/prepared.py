@@ -1,8 +1,9 @@
 """What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
 
-`prepare` writes a folder; clients and server read it. What clients read (`train/`, `federation/`, item vectors, base)
-holds no held-out interaction: those lie in `held_out/`, for the server's evaluation alone. Whatever grows with the
-number of users lies in columns (see `fedrec.data.columns`), so opening a run costs the same for a million of them.
+`prepare` writes a folder and seals it (see `fedrec.checksums`); clients and server read it. What clients read
+(`train/`, `federation/`, item vectors, base) holds no held-out interaction: those lie in `held_out/`, for the server's
+evaluation alone. Whatever grows with the number of users lies in columns (see `fedrec.data.columns`), so opening a run
+costs the same for a million of them.
 """
 
 import json
@@ -19,12 +20,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
+from fedrec.checksums import damage, is_sealed, seal
 from fedrec.config import Experiment
 from fedrec.data.columns import Slices, Texts, open_column, write_columns
 from fedrec.data.federation import Federation, federate
 from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
 from fedrec.data.load import load_dataset
 from fedrec.data.split import Split, split_users
+from fedrec.errors import RunError
 from fedrec.files import replacing, write_whole
 from fedrec.models.adapters import attach_
 from fedrec.models.base import build_model, new_base, pretrained_base
@@ -34,7 +37,7 @@ from fedrec.text.locate import locate_encoder
 from fedrec.text.whitening import whiten
 from fedrec.threads import one_thread
 
-READY = "ready.json"
+FACTS = "facts.json"
 ROWS = ("bounds", "item", "time", "value")
 GROUPS = ("private", "public", "validation", "test")
 
@@ -48,7 +51,7 @@ class Prepared:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What the run says of its data, encoder and base."""
-        facts: dict[str, Any] = json.loads((self.folder / READY).read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
         return facts
 
     @cached_property
@@ -102,7 +105,18 @@ class Prepared:
 
 def is_prepared(folder: Path) -> bool:
     """Return whether `prepare` finished here."""
-    return (folder / READY).is_file()
+    return is_sealed(folder)
+
+
+def require_intact(folder: Path) -> None:
+    """Read a prepared folder through and compare it with its checksums.
+
+    Raises:
+        RunError: If it is not what was prepared: training would go on from other data, and say nothing.
+    """
+    if found := damage(folder):
+        message = f"{found}; remove {folder} and resume: it is prepared again, to the same bits"
+        raise RunError(message)
 
 
 def require_trainable(experiment: Experiment) -> None:
@@ -115,7 +129,7 @@ def require_trainable(experiment: Experiment) -> None:
 
 
 def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
-    """Fill `folder` with all that the rounds need; the last file written says that the others are whole.
+    """Fill `folder` with all that the rounds need; its checksums, written last, say that it is whole.
 
     Raises:
         FedrecError: As the loaders, the split, the federation and the encoder do.
@@ -140,7 +154,8 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     _write_model(folder, vectors.numpy(), base)
     facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
     facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
-    write_whole(folder / READY, json.dumps(facts, indent=1))
+    write_whole(folder / FACTS, json.dumps(facts, indent=1))
+    seal(folder)
     return Prepared(folder)
 
 

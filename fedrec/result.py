@@ -16,7 +16,7 @@ from fedrec.config import Experiment
 from fedrec.evaluation.judge import Judge
 from fedrec.evaluation.popularity import with_popularity
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.reporting.rundir import Checkpoint
+from fedrec.reporting.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, eq=False)

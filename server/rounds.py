@@ -22,7 +22,8 @@ from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.progress import Progress
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from fedrec.result import summed_with
 from server.base import Strategy, to_record
 from server.grids import SummingGrid
@@ -56,14 +57,14 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         RunError: If the ledger of a resumed run lacks a round.
     """
     run, total = course.run, course.run.experiment.rounds
-    here = run.latest_checkpoint()
+    here = run.latest_checkpoint(progress)
     if here is None:
         here, line = _first(course)
-        run.rewind(-1)
+        run.rewind(None)
         _save(run, here, line, observers)
     else:
         _require_paid(run, here)
-        run.rewind(here.round)
+        run.rewind(here)
         course.strategy.take_back({name: value.numpy() for name, value in here.strategy.items()})
     course.judge.learn_popularity(here.released)
     while here.round < total:

@@ -20,7 +20,7 @@ from fedrec.privacy.audit.one_run import lower_bound
 from fedrec.privacy.audit.replay import clear, client_noise, longest_share, losses_of
 from fedrec.privacy.audit.verdict import Access, Verdict
 from fedrec.progress import Progress
-from fedrec.reporting.rundir import Checkpoint
+from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.result import finished
 from fedrec.threads import one_thread
 from fedrec.training.workbench import Workbench

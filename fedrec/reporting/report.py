@@ -43,7 +43,7 @@ def render_report(folder: Path) -> Path:
         RunError: If there is no run, it is not finished, or its files were damaged.
     """
     run = RunDirectory(folder)
-    run.summary()  # finished, or an error
+    run.summary()  # finished and as it was written, or an error
     for place in (run.public, run.private):
         _render(run, place)
     return run.report

@@ -18,20 +18,21 @@ resume, so a round counts when its checkpoint is whole.
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
+from fedrec.checksums import damage, is_sealed, seal
 from fedrec.config import Experiment, canonical_json
 from fedrec.errors import RunError
 from fedrec.experiment_file import dump_experiment
@@ -42,6 +43,8 @@ from fedrec.privacy.disclosure import published, round_fields
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.noise_key import FILE as NOISE_KEY
 from fedrec.privacy.noise_key import write_noise_key
+from fedrec.progress import Progress, silent
+from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.environment import environment
 
 KEPT_CHECKPOINTS = 2
@@ -51,73 +54,8 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 """In both parts of a run."""
 
-BIRTH = {"fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
-"""Written before `experiment.toml`, which makes a directory a run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """All that the next round needs.
-
-    Attributes:
-        round: The last finished round; 0 before the first.
-        parameters: The global adapter.
-        best: The adapter of the best validation score so far.
-        best_round: Its round.
-        best_score: Its score; lower is better (validation loss).
-        strategy: The strategy's own state.
-        ledger: What was spent.
-        released: What was released before the first round: noisy "item_counts", `[num_items]` in float64, if any.
-        summed: Sum in float64 of the adapters that will be averaged (see `fedrec.result`); empty where none are.
-    """
-
-    round: int
-    parameters: dict[str, Tensor]
-    best: dict[str, Tensor]
-    best_round: int
-    best_score: float
-    strategy: dict[str, Tensor]
-    ledger: Ledger
-    released: dict[str, Tensor] = field(default_factory=dict)
-    summed: dict[str, Tensor] = field(default_factory=dict)
-
-    def to_bytes(self) -> bytes:
-        """Return one safetensors file."""
-        groups = {
-            "parameters": self.parameters,
-            "best": self.best,
-            "strategy": self.strategy,
-            "released": self.released,
-            "summed": self.summed,
-        }
-        tensors = {
-            f"{group}/{n}": v.clone().contiguous() for group, values in groups.items() for n, v in values.items()
-        }
-        facts = {"round": self.round, "best_round": self.best_round, "best_score": repr(self.best_score)}
-        return bytes(tensors_to_bytes(tensors, {"facts": json.dumps(facts), "ledger": self.ledger.to_json()}))
-
-    @classmethod
-    def read(cls, path: Path) -> "Checkpoint":
-        """Read a file that `to_bytes` made."""
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            metadata = file.metadata()
-        facts = json.loads(metadata["facts"])
-
-        def group(name: str) -> dict[str, Tensor]:
-            return {n.removeprefix(f"{name}/"): v for n, v in tensors.items() if n.startswith(f"{name}/")}
-
-        return cls(
-            round=facts["round"],
-            parameters=group("parameters"),
-            best=group("best"),
-            best_round=facts["best_round"],
-            best_score=float(facts["best_score"]),
-            strategy=group("strategy"),
-            ledger=Ledger.from_json(metadata["ledger"]),
-            released=group("released"),
-            summed=group("summed"),
-        )
+BIRTH = {"experiment.toml", "fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
+"""Written before the checksums, which make a directory a run."""
 
 
 class RunDirectory:
@@ -129,8 +67,11 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        if not (self.path / "experiment.toml").is_file():
-            message = f"{path} is no run directory: it has no experiment.toml; `fedrec run --out DIR` makes one"
+        if not is_sealed(self.path) or not (self.path / "experiment.toml").is_file():
+            message = f"{path} is no run directory: it has no sealed experiment.toml; `fedrec run --out DIR` makes one"
+            raise RunError(message)
+        if found := damage(self.path):
+            message = f"{found}; the run is not the one that was begun: restore the file, or start a new run"
             raise RunError(message)
 
     @classmethod
@@ -155,6 +96,7 @@ class RunDirectory:
             write_noise_key(path / PRIVATE)
             for file, text in files.items():
                 write_whole(path / file, text)
+            seal(path, files)
         except FileExistsError as error:
             message = f"{path} is a file; choose another --out"
             raise RunError(message) from error
@@ -203,10 +145,18 @@ class RunDirectory:
             yield
 
     def rounds(self) -> list[dict[str, Any]]:
-        """Return the whole lines of `private/metrics.jsonl`; a torn last line is left out."""
+        """Return the whole lines of `private/metrics.jsonl`; a torn last line is left out.
+
+        Raises:
+            RunError: If a whole line is no JSON.
+        """
         metrics = self.private / METRICS
-        lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True) if metrics.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            lines = metrics.read_text(encoding="utf-8").splitlines(keepends=True) if metrics.exists() else []
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError as error:
+            message = f"{metrics} was edited or damaged ({error}); restore it, or start a new run"
+            raise RunError(message) from error
 
     def public_round(self, line: dict[str, Any]) -> dict[str, Any]:
         """Return what of a round's line may be published.
@@ -229,9 +179,19 @@ class RunDirectory:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def rewind(self, last_round: int) -> None:
-        """Drop the lines of rounds after `last_round`: they will be run again."""
-        kept = [line for line in self.rounds() if line["round"] <= last_round]
+    def rewind(self, here: Checkpoint | None) -> None:
+        """Drop the lines of the rounds after a checkpoint, which will be run again; all of them without one.
+
+        Raises:
+            RunError: If the lines that stay are not those that the checkpoint was saved with.
+        """
+        kept = [] if here is None else self._lines_until(here.round)
+        if here is not None and _hash_of(kept) != here.lines:
+            message = (
+                f"{self.private / METRICS} was edited or damaged: its lines up to round {here.round} are not those "
+                "that were written; restore it, or start a new run"
+            )
+            raise RunError(message)
         for place, told in ((self.public, [self.public_round(line) for line in kept]), (self.private, kept)):
             write_whole(place / METRICS, "".join(canonical_json(line) + "\n" for line in told))
 
@@ -251,22 +211,30 @@ class RunDirectory:
         write_whole(self.public / "ledger.json", ledger.to_json())
         for place, told in ((self.public, public), (self.private, summary)):
             write_whole(place / SUMMARY, json.dumps(json.loads(canonical_json(told)), indent=1) + "\n")
+        seal(self.public, ["adapter.safetensors", "ledger.json", METRICS, SUMMARY])
+        seal(self.private, [METRICS, SUMMARY])
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint and drop those before its predecessor."""
-        write_whole(self._checkpoints / f"round-{checkpoint.round:06}.safetensors", checkpoint.to_bytes())
+        """Write a checkpoint, with a hash of the rounds' lines up to it, and drop those before its predecessor."""
+        lines = _hash_of(self._lines_until(checkpoint.round))
+        write_whole(self._checkpoints / f"round-{checkpoint.round:06}.safetensors", checkpoint.to_bytes(lines))
         for old in self._checkpoint_files()[:-KEPT_CHECKPOINTS]:
             old.unlink()
 
-    def latest_checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read; None before the first.
+    def latest_checkpoint(self, progress: Progress = silent) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole; None before the first.
+
+        Args:
+            progress: Told of each that is not.
 
         Raises:
-            RunError: If there are checkpoints and none can be read.
+            RunError: If there are checkpoints and none is whole.
         """
         for path in reversed(self._checkpoint_files()):
-            with contextlib.suppress(SafetensorError):
+            try:
                 return Checkpoint.read(path)
+            except (SafetensorError, ValueError, KeyError, RunError) as error:
+                progress("note", 0, 0, f"checkpoint {path.name} is damaged ({error}); going back to the one before")
         if self._checkpoint_files():
             message = f"no checkpoint in {self._checkpoints} can be read; the disk damaged them, start a new run"
             raise RunError(message)
@@ -276,10 +244,13 @@ class RunDirectory:
         """Return `private/summary.json`.
 
         Raises:
-            RunError: If the run is not finished.
+            RunError: If the run is not finished, or its result is not what was written.
         """
         if not self.is_finished:
             message = f"{self.path} is not finished; `fedrec resume {self.path}` goes on with it"
+            raise RunError(message)
+        if found := damage(self.private) or damage(self.public):
+            message = f"{found}; restore it, or `fedrec run` the experiment anew"
             raise RunError(message)
         summary: dict[str, Any] = json.loads((self.private / SUMMARY).read_text(encoding="utf-8"))
         return summary
@@ -287,7 +258,7 @@ class RunDirectory:
     @property
     def is_finished(self) -> bool:
         """Whether the run has its result."""
-        return (self.private / SUMMARY).is_file()
+        return is_sealed(self.private)
 
     @property
     def report(self) -> Path:
@@ -304,12 +275,20 @@ class RunDirectory:
         """What only a simulation sees."""
         return self.path / PRIVATE
 
+    def _lines_until(self, last_round: int) -> list[dict[str, Any]]:
+        return [line for line in self.rounds() if line["round"] <= last_round]
+
     @property
     def _checkpoints(self) -> Path:
         return self.private / "checkpoints"
 
     def _checkpoint_files(self) -> list[Path]:
         return sorted(self._checkpoints.glob("round-*.safetensors"))
+
+
+def _hash_of(lines: list[dict[str, Any]]) -> str:
+    """Return the hash of rounds' lines as they stand in `private/metrics.jsonl`."""
+    return hashlib.sha256("".join(canonical_json(line) + "\n" for line in lines).encode()).hexdigest()
 
 
 def _is_torn(path: Path) -> bool:

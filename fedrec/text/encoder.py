@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fedrec.config import TextConfig
 from fedrec.errors import ConfigError
-from fedrec.files import replacing
+from fedrec.files import replacing, sha256_of, write_whole
 from fedrec.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -40,19 +40,22 @@ def encode_items(
         texts: What the encoder reads of each item; at least one, any of them may be empty.
         config: Pooling, layers and token limit.
         folder: The encoder's files (see `fedrec.text.locate`).
-        cache: Root of the cache; vectors go to `vectors/<key>.npy`.
+        cache: Root of the cache; vectors go to `vectors/<key>.npy`, with their checksum beside them: damaged ones are
+            computed again.
         progress: Told after each batch.
 
     Raises:
         ConfigError: If the folder holds no encoder that transformers can load whole, or one of too few layers.
     """
     path = cache / "vectors" / f"{cache_key(texts, config, folder)}.npy"
-    if path.exists():
+    checksum = path.with_suffix(".sha256")
+    if path.exists() and checksum.exists() and checksum.read_bytes() == sha256_of(path).encode():
         cached: NDArray[np.float32] = np.load(path)
         return cached
     vectors = _encode(texts, config, folder, progress)
     with replacing(path) as file:
         np.save(file, vectors)
+    write_whole(checksum, sha256_of(path))
     return vectors
 
 

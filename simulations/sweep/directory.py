@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedrec.checksums import FILE as CHECKSUMS
 from fedrec.errors import RunError
 from fedrec.files import write_whole
 from fedrec.places import PRIVATE
-from fedrec.reporting.rundir import REPORT, SUMMARY, RunDirectory
+from fedrec.reporting.rundir import REPORT, RunDirectory
 from simulations.sweep.grid import label
 from simulations.sweep.plan import Plan
 
@@ -54,7 +55,7 @@ class SweepDirectory:
 
     def is_finished(self, fingerprint: str) -> bool:
         """Return whether a trial needs no more work."""
-        return all((self.run(fingerprint) / PRIVATE / file).is_file() for file in (SUMMARY, REPORT))
+        return all((self.run(fingerprint) / PRIVATE / file).is_file() for file in (CHECKSUMS, REPORT))
 
     def summary(self, fingerprint: str) -> dict[str, Any] | None:
         """Return a trial's `summary.json`; None if it is not finished."""

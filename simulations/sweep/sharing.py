@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fedrec.checksums import FILE as CHECKSUMS
 from fedrec.config import Experiment, canonical_json
 from fedrec.files import replacing
-from fedrec.prepared import READY, is_prepared, prepare
+from fedrec.prepared import is_prepared, prepare
 from fedrec.progress import Progress
 
 NOT_READ = frozenset(
@@ -93,12 +94,12 @@ def prepare_once(experiment: Experiment, shared: Path, cache: Path, progress: Pr
 
 
 def link(prepared: Path, into: Path) -> None:
-    """Put the files of a prepared folder into another place, as links where the disk has them; "ready" comes last.
+    """Put the files of a prepared folder into another place, as links where the disk has them; checksums come last.
 
     Whatever is there already stays: a link is whole or not there, and so is a copy.
     """
-    files = [path for path in sorted(prepared.rglob("*")) if path.is_file() and path.name != READY]
-    for path in (*files, prepared / READY):
+    files = [path for path in sorted(prepared.rglob("*")) if path.is_file() and path.name != CHECKSUMS]
+    for path in (*files, prepared / CHECKSUMS):
         place = into / path.relative_to(prepared)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from fedrec.checksums import is_sealed
 from fedrec.prepared import is_prepared
 from fedrec.reporting.rundir import RunDirectory
 from simulations.options import RunOptions
@@ -47,7 +48,7 @@ class TrialWork:
         torch.set_num_threads(1)
         folder, progress = self.directory.run(trial.fingerprint), _Telling(tell)
         name = f"{self.name}: {trial.label}"
-        if not (folder / "experiment.toml").is_file():
+        if not is_sealed(folder):
             RunDirectory.create(folder, trial.experiment, name)
         prepared = RunDirectory(folder).private / "prepared"
         if not is_prepared(prepared):

@@ -11,7 +11,8 @@ from fedrec.conclusion import parameters_sha256
 from fedrec.config import Experiment
 from fedrec.prepared import prepare
 from fedrec.progress import silent
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from simulations.engine.cohorts import Alone
 from tests.integration.many import Many
 from tests.tiny import new_run, rounds_of, tiny

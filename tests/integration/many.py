@@ -7,7 +7,8 @@ from clients.cohort import answer_cohort
 from fedrec.config import Experiment
 from fedrec.prepared import prepare
 from fedrec.progress import silent
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from fedrec.threads import one_thread
 from simulations.engine.chunks import ChunkSize
 from simulations.engine.cohorts import CohortGrid, Crew

@@ -22,7 +22,8 @@ from fedrec.privacy.audit.verdict import Verdict
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.secagg.quantisation import Grid
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 from fedrec.seeding import Label
 from fedrec.training import vectorized
 from fedrec.training.task import CohortTask, CohortUpdate

@@ -150,7 +150,9 @@ def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
     run = start(tiny(privacy={"trust": "central", "unit": "platform", "epsilon": 4.0, "clip_norm": 0.2}))
     last = rounds_of(run)
     said = statement(run.job.plan, last.ledger)
-    assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 4.000 at delta 0.2176")  # 4^-1.1
+    assert said.parts["Promise"].startswith(
+        "Platform-level differential privacy with epsilon 4.000 at delta 0.2176"
+    )  # 4^-1.1
     assert "a neighbour has all data of one client (a platform) more or less" in said.text
     assert "sees every client's update" in said.text
 

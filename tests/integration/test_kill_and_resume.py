@@ -86,7 +86,7 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
         return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
     def in_preparation() -> bool:
-        return prepared.is_dir() and not (prepared / "ready.json").exists()
+        return prepared.is_dir() and not (prepared / "checksums.json").exists()
 
     killed = -signal.SIGKILL
     assert stopped(begun("run", experiment, "--out", run, "--quiet"), in_preparation, signal.SIGKILL) == killed

@@ -32,7 +32,7 @@ def test_two_preparations_pretrain_the_base_to_the_same_bits(tmp_path: Path, cac
         for folder in (tmp_path / "one", tmp_path / "two")
     )
     assert one.keys() == two.keys()
-    assert {str(path) for path in one if one[path] != two[path]} <= {"ready.json"}
+    assert {str(path) for path in one if one[path] != two[path]} <= {"facts.json", "checksums.json"}
 
 
 def test_what_is_opened_is_what_was_prepared(prepared: Path, ml100k: Dataset) -> None:

@@ -31,7 +31,7 @@ from server.total import Adder, Total
 from simulations.engine.cohorts import Alone, CohortGrid
 from tests.tiny import new_run, tiny
 
-FILES = ("adapter.safetensors", "ledger.json", "metrics.jsonl", "report.html", "summary.json")
+FILES = ("adapter.safetensors", "checksums.json", "ledger.json", "metrics.jsonl", "report.html", "summary.json")
 
 
 def without(prepared: Path, place: Path, user: int) -> Path:
@@ -54,9 +54,9 @@ def without(prepared: Path, place: Path, user: int) -> Path:
     )
     write_columns(place / "train", **{name: getattr(rows, name) for name in ROWS})
     write_columns(place / "train", item_counts=np.bincount(rows.item, minlength=rows.num_items))
-    facts = json.loads((place / "ready.json").read_text())
+    facts = json.loads((place / "facts.json").read_text())
     facts["dataset"]["interactions"] -= int((~kept).sum())
-    write_whole(place / "ready.json", json.dumps(facts))
+    write_whole(place / "facts.json", json.dumps(facts))
     return place
 
 

@@ -107,7 +107,7 @@ def test_a_sweep_is_a_table_a_page_and_a_run_directory_a_trial(whole: tuple[Path
         "By activity",
     ):
         assert text in page, text
-    assert len(list((out / "prepared").glob("*/ready.json"))) == 2, "one preparation a seed"
+    assert len(list((out / "prepared").glob("*/checksums.json"))) == 2, "one preparation a seed"
 
 
 def test_the_same_command_again_repeats_nothing(source: Path, whole: tuple[Path, dict[str, Any]]) -> None:
@@ -137,7 +137,7 @@ def test_killed_again_and_again_it_ends_with_the_same_table(
         return lambda: lines() >= goal
 
     def preparing() -> bool:
-        return any(out.glob("prepared/*")) and not any(out.glob("prepared/*/ready.json"))
+        return any(out.glob("prepared/*")) and not any(out.glob("prepared/*/checksums.json"))
 
     def finished() -> bool:
         return any(out.glob("trials/*/private/summary.json"))

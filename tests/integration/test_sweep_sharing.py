@@ -83,10 +83,10 @@ def test_it_is_prepared_once_and_linked_whole(tmp_path: Path, cache: Path) -> No
     torn.mkdir(parents=True)
     (torn / "left over").touch()
     one = prepare_once(tiny(), tmp_path / "shared", cache, silent)
-    ready = (one / "ready.json").stat().st_mtime_ns
+    ready = (one / "checksums.json").stat().st_mtime_ns
     assert not (one / "left over").exists()
     assert prepare_once(tiny(privacy={"epsilon": 1.0}), tmp_path / "shared", cache, silent) == one
-    assert (one / "ready.json").stat().st_mtime_ns == ready
+    assert (one / "checksums.json").stat().st_mtime_ns == ready
     for _ in range(2):  # again, as after a kill
         link(one, tmp_path / "run")
     assert is_prepared(tmp_path / "run")
@@ -100,7 +100,7 @@ def test_where_there_are_no_links_there_are_copies(tmp_path: Path, monkeypatch: 
         raise OSError
 
     (tmp_path / "one" / "train").mkdir(parents=True)
-    (tmp_path / "one" / "ready.json").write_text("{}")
+    (tmp_path / "one" / "checksums.json").write_text("{}")
     (tmp_path / "one" / "train" / "item.npy").write_bytes(b"rows")
     monkeypatch.setattr("os.link", refuse)
     for _ in range(2):

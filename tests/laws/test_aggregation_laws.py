@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from fedrec.privacy.accounting import Release
 from fedrec.privacy.ledger import Ledger
-from fedrec.reporting.rundir import Checkpoint
+from fedrec.reporting.checkpoint import Checkpoint
 from server.privacy import NoisyMean
 from server.strategies.fedavg import FedAvg
 from server.strategies.median import Median

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fedrec import checksums
 from fedrec.data import acquire as acquisition
 from fedrec.data.acquire import acquire, fetch, origin_of
 from fedrec.data.sources.base import DATASETS, Download, Source
@@ -96,7 +97,7 @@ def test_only_the_members_are_unpacked_into_a_folder_named_by_hash(server: Serve
     place = acquire(source(Download(server.url("good.zip"), sha256(GOOD), "set")), tmp_path, notify=print)
     assert place == tmp_path / "data" / "toy" / sha256(GOOD)[:12]
     assert files_under(tmp_path / "data" / "toy") == {
-        f"{place.name}/{name}" for name in ("rows", "deep/more", acquisition.ORIGIN_FILE)
+        f"{place.name}/{name}" for name in ("rows", "deep/more", acquisition.ORIGIN_FILE, checksums.FILE)
     }
     assert (place / "rows").read_text() == "1 2 3"
     assert origin_of(place) == f"{server.url('good.zip')} sha256:{sha256(GOOD)}"
@@ -251,3 +252,23 @@ def test_every_registered_download_is_pinned() -> None:
         for download in DATASETS.get(name).downloads:
             assert len(download.sha256) == 64
             assert download.origin.startswith("https://") or "==" in download.origin
+
+
+def test_a_truncated_file_in_the_cache_is_named_and_never_read(server: Server, tmp_path: Path) -> None:
+    toy = source(Download(server.url("good.zip"), sha256(GOOD), "set"))
+    place = acquire(toy, tmp_path, notify=print)
+    rows = place / "rows"
+    rows.write_bytes(rows.read_bytes()[:-1])
+    with pytest.raises(
+        AcquireError, match=rf"rows is not what was written.*delete {place}, and it is downloaded again"
+    ):
+        acquire(toy, tmp_path, notify=print)
+
+
+def test_a_copy_without_checksums_gives_way_to_a_new_one(server: Server, tmp_path: Path) -> None:
+    toy = source(Download(server.url("good.zip"), sha256(GOOD), "set"))
+    place = acquire(toy, tmp_path, notify=print)
+    (place / checksums.FILE).unlink()
+    (place / "rows").write_bytes(b"old")
+    assert acquire(toy, tmp_path, notify=print) == place
+    assert (place / "rows").read_bytes() != b"old"

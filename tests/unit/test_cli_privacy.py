@@ -7,6 +7,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from fedrec.checksums import seal
 from fedrec.errors import RunError
 from fedrec.reporting import explain
 from simulations.cli import app
@@ -93,6 +94,7 @@ def test_a_mistake_exits_with_2_and_says_what_is_allowed(options: dict[str, str]
 
 def test_explain_shows_each_part_under_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "experiment.toml").write_text("")
+    seal(tmp_path)
     facts = {"epsilon": 8.0, "finished": False, "round": 1, "rounds": 3}
     found = explain.Explanation({"Promise": "Little [is learnt].", "Seed": "Keep it secret."}, facts)
     monkeypatch.setattr(explain, "explain", lambda run: found)

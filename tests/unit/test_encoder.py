@@ -82,6 +82,16 @@ def test_a_second_call_reads_the_cache_and_loads_no_model(tiny_bert, tmp_path, m
     np.testing.assert_array_equal(encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path), first)
 
 
+def test_vectors_that_a_disk_damaged_are_computed_again(tiny_bert, tmp_path):
+    vectors = encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path)
+    (file,) = (tmp_path / "vectors").glob("*.npy")
+    whole = file.read_bytes()
+    for damaged in (whole[:-1] + bytes([whole[-1] ^ 0x40]), whole[:-9]):
+        file.write_bytes(damaged)
+        np.testing.assert_array_equal(encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path), vectors)
+        assert file.read_bytes() == whole
+
+
 def test_an_encoder_that_fails_leaves_nothing_in_the_cache(tiny_bert, tmp_path, monkeypatch):
     def full_disk(file, _):
         file.write(b"half")

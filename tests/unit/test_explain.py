@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from fedrec.checksums import seal
 from fedrec.config import Experiment
 from fedrec.errors import RunError
 from fedrec.job import Job
@@ -12,8 +13,9 @@ from fedrec.privacy.accounting import Release, epsilon
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.privacy.statement import in_other_words, statement
+from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.explain import explain
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.rundir import RunDirectory
 
 UNITS = UnitCounts(users=660, examples=60_000, clients=20)
 COHORT = [3, 4, 5]
@@ -31,7 +33,7 @@ def new_run(tmp_path, monkeypatch):
         run = RunDirectory.create(tmp_path / "run", experiment, "tiny")
         if prepared:
             (run.private / "prepared").mkdir()
-            (run.private / "prepared" / "ready.json").write_text("{}")
+            (run.private / "prepared" / "checksums.json").write_text("{}")
         return run, planned
 
     return new
@@ -78,6 +80,8 @@ def test_a_finished_run_needs_no_checkpoint(new_run):
     run.public.mkdir()
     (run.public / "ledger.json").write_text(ledger_of(planned, 3).to_json())
     (run.private / "summary.json").write_text('{"rounds_run": 3}')
+    seal(run.public)
+    seal(run.private, ["summary.json"])
     found = explain(run)
     assert (found.facts["finished"], found.facts["round"]) == (True, 3)
     assert found.facts["epsilon"] == statement(planned, ledger_of(planned, 3)).summary["epsilon"]
@@ -116,6 +120,8 @@ def test_a_broken_ledger_is_no_epsilon_of_zero(new_run):
     run.public.mkdir()
     (run.public / "ledger.json").write_text(json.dumps({"version": 1}))
     (run.private / "summary.json").write_text('{"rounds_run": 3}')
+    seal(run.public)
+    seal(run.private, ["summary.json"])
     with pytest.raises(RunError, match="ledger cannot be read"):
         explain(run)
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from fedrec.checksums import seal
 from fedrec.errors import RunError
 from fedrec.reporting.environment import PACKAGES, environment
 from fedrec.reporting.figures import controls_chart, curves, group_charts
@@ -123,6 +124,8 @@ def render(folder, summary, lines=LINES):
         (folder / part).mkdir(exist_ok=True)
         (folder / part / "summary.json").write_text(json.dumps(summary))
         (folder / part / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        seal(folder / part, ["metrics.jsonl", "summary.json"])
+    seal(folder, ["experiment.toml"])
     return Page(render_report(folder).read_text(encoding="utf-8"))
 
 
@@ -260,6 +263,7 @@ def test_a_summary_of_nothing_still_renders(tmp_path):
 
 def test_an_unfinished_run_is_refused(tmp_path):
     (tmp_path / "experiment.toml").write_text("")
+    seal(tmp_path, ["experiment.toml"])
     with pytest.raises(RunError, match="fedrec resume"):
         render_report(tmp_path)
 
@@ -274,7 +278,7 @@ def test_a_damaged_file_is_named_and_the_old_report_stays(tmp_path, name):
     render(tmp_path, SUMMARY)
     before = (tmp_path / "private" / "report.html").read_bytes()
     (tmp_path / "public" / name).write_text("{broken\n")
-    with pytest.raises(RunError, match=rf"{name}.*cannot be read"):
+    with pytest.raises(RunError, match=rf"{name} is not what was written"):
         render_report(tmp_path)
     assert (tmp_path / "private" / "report.html").read_bytes() == before
 

@@ -7,7 +7,7 @@ import torch
 
 from fedrec.config import Experiment
 from fedrec.privacy.ledger import Ledger
-from fedrec.reporting.rundir import Checkpoint
+from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.result import result_of, summed_with
 
 

@@ -11,7 +11,8 @@ from fedrec.places import free_run
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.reporting import rundir
-from fedrec.reporting.rundir import Checkpoint, RunDirectory
+from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.rundir import RunDirectory
 
 
 @pytest.fixture
@@ -22,6 +23,12 @@ def run(tmp_path, monkeypatch):
 
 def checkpoint(number):
     return Checkpoint(number, {"w": torch.tensor([float(number)])}, {}, 0, 1.0, {}, Ledger())
+
+
+def saved(run, number):
+    """Return the checkpoint of a round as it is read back."""
+    run.save_checkpoint(checkpoint(number))
+    return run.latest_checkpoint()
 
 
 def test_a_new_run_tells_what_it_computes(run):
@@ -38,8 +45,8 @@ def test_an_existing_run_is_not_overwritten(run):
 
 
 def test_what_a_killed_creation_left_is_no_obstacle(run):
-    (run.path / "experiment.toml").rename(run.path / ".experiment.toml.a1b2c3d4")
-    with pytest.raises(RunError, match=r"is no run directory: it has no experiment\.toml"):
+    (run.path / "checksums.json").rename(run.path / ".checksums.json.a1b2c3d4")
+    with pytest.raises(RunError, match=r"is no run directory: it has no sealed experiment\.toml"):
         RunDirectory(run.path)
     assert RunDirectory.create(run.path, Experiment(rounds=5), "again").experiment.rounds == 5
 
@@ -68,7 +75,7 @@ def test_rounds_are_read_back_without_a_torn_last_line(run):
     with (run.private / "metrics.jsonl").open("a") as file:
         file.write('{"round": 2, "lo')
     assert run.rounds() == [{"round": 1, "loss": "inf"}]
-    run.rewind(1)
+    run.rewind(saved(run, 1))
     run.append_round({"round": 2})
     assert [line["round"] for line in run.rounds()] == [1, 2]
 
@@ -76,7 +83,7 @@ def test_rounds_are_read_back_without_a_torn_last_line(run):
 def test_the_public_lines_hold_what_may_be_published_and_nothing_else(run):
     run.append_round({"round": 1, "loss": 2.0, "rejections": [{"client": 3}], "seconds": 1.5})
     run.append_round({"round": 2, "loss": 1.0})
-    run.rewind(1)
+    run.rewind(saved(run, 1))
     assert (run.public / "metrics.jsonl").read_text() == '{"loss":2.0,"round":1}\n'
     assert run.rounds()[0]["rejections"] == [{"client": 3}]
 
@@ -97,7 +104,7 @@ def test_every_run_has_a_noise_key_of_its_own_that_its_owner_alone_can_read(run,
 def test_rewind_drops_the_rounds_that_will_run_again(run):
     for number in range(4):
         run.append_round({"round": number})
-    run.rewind(1)
+    run.rewind(saved(run, 1))
     assert [line["round"] for line in run.rounds()] == [0, 1]
 
 
@@ -146,3 +153,56 @@ def test_free_runs_are_numbered(tmp_path, monkeypatch):
     assert str(first) == f"runs/smoke-{Experiment().fingerprint[:8]}"
     first.mkdir(parents=True)
     assert str(free_run("smoke", Experiment())) == f"{first}-2"
+
+
+@pytest.mark.parametrize("file", ["experiment.toml", "fingerprint", "run.json", "checksums.json"])
+def test_what_says_which_run_it_is_is_believed_only_as_it_was_written(run, file):
+    data = (run.path / file).read_bytes()
+    (run.path / file).write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    with pytest.raises(RunError, match=rf"{file}.* (is not what was written|cannot be read|is missing)"):
+        RunDirectory(run.path)
+
+
+def test_an_edited_experiment_is_no_other_run(run):
+    file = run.path / "experiment.toml"
+    file.write_text(file.read_text().replace("rounds = 3", "rounds = 4"))
+    with pytest.raises(RunError, match=r"is not the experiment that this run was begun with"):
+        assert Job(run.path).experiment
+
+
+def test_a_flipped_bit_in_the_newest_checkpoint_goes_back_to_the_one_before_and_says_so(run):
+    for number in range(2):
+        run.save_checkpoint(checkpoint(number))
+    newest = run.private / "checkpoints" / "round-000001.safetensors"
+    data = bytearray(newest.read_bytes())
+    data[-2] ^= 0x40  # a bit of the parameters
+    newest.write_bytes(bytes(data))
+    told = []
+    assert run.latest_checkpoint(lambda *words: told.append(words[3])).round == 0
+    assert "round-000001.safetensors is damaged" in told[0]
+
+
+def test_edited_lines_are_not_gone_on_with(run):
+    run.append_round({"round": 1, "loss": 2.0})
+    here = saved(run, 1)
+    file = run.private / "metrics.jsonl"
+    for text in (file.read_text().replace("2.0", "1.0"), ""):
+        file.write_text(text)
+        with pytest.raises(RunError, match=r"metrics\.jsonl was edited or damaged"):
+            run.rewind(here)
+    file.write_text("no JSON\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl was edited or damaged"):
+        run.rounds()
+
+
+@pytest.mark.parametrize(
+    "file", ["private/summary.json", "public/summary.json", "public/ledger.json", "public/adapter.safetensors"]
+)
+def test_an_edited_result_is_not_believed(run, file):
+    run.append_round({"round": 1})
+    run.conclude({"epsilon": 7.998}, {"epsilon": 7.998}, {"w": torch.ones(2)}, Ledger())
+    assert run.summary() == {"epsilon": 7.998}
+    path = run.path / file
+    path.write_bytes(path.read_bytes().replace(b"7.998", b"0.044") + b" ")
+    with pytest.raises(RunError, match=r"is not what was written"):
+        run.summary()
