@@ -5,10 +5,13 @@ what it has spent when the simulation is killed and resumed. A file a client wou
 file a column, and a row a client:
 
 ```
-charged.u1   bit `round` is set when the client has paid for that round
-rounds.i4    two slots a client: the round after which the slot's parameters were kept; 0 if it holds nothing whole
+charged.u1   bit `round` is set when the client has paid for that round; the row's checksum behind them
+rounds.u4    two slots a client: the round after which the slot's parameters were kept, 0 if it holds nothing whole; and
+             the checksum of that number and the parameters
 private.u1   two slots a client: the bytes of its private parameters, one after the other in the model's order
 ```
+Checksums (CRC-32) tell what a disk damaged from what was written; a row of zeros was never written.
+
 Each is made when first written, and sparse: clients that never took part need no disk. Many processes may write at
 once, each its own clients.
 
@@ -23,9 +26,10 @@ may then be torn under its old number, which is one that no resume asks for.
 
 import errno
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -37,6 +41,9 @@ from fedrec.errors import RunError
 from fedrec.job import Job
 from fedrec.models.adapters import is_private
 from fedrec.privacy.plan import PrivacyPlan
+
+SUM = 4
+"""Bytes of a checksum."""
 
 SLOTS = 2
 """A run goes back by one round at most: what the round in hand left, and what was before it."""
@@ -59,8 +66,8 @@ class ClientStore:
         self.clients = clients
         self._start = start
         self._first = self._packed({name: value[None] for name, value in start.items()}, 1)
-        self._charged = Column(folder / "charged.u1", clients, rounds // 8 + 1)
-        self._rounds = Column(folder / "rounds.i4", clients * SLOTS, 1)
+        self._charged = Column(folder / "charged.u1", clients, rounds // 8 + 1 + SUM)
+        self._rounds = Column(folder / "rounds.u4", clients * SLOTS, 2)
         self._private = Column(folder / "private.u1", clients * SLOTS, self._first.shape[1])
 
     @classmethod
@@ -75,9 +82,13 @@ class ClientStore:
 
         Returns:
             Each parameter's values, [clients, *shape], by name; the start's for a client that kept none.
+
+        Raises:
+            RunError: If what a client kept is not what was written.
         """
         rows = self._rows(clients)
         rounds = self._rounds_before(rows, before)
+        self._require_whole(rows)
         found = np.repeat(self._first, len(rows), axis=0)
         kept = rounds.any(axis=1)
         found[kept] = self._private.read((rows * SLOTS + rounds.argmax(axis=1))[kept])
@@ -98,17 +109,18 @@ class ClientStore:
             return
         rows = self._rows(clients)
         slots = rows * SLOTS + self._rounds_before(rows, round).argmin(axis=1)
-        number = np.full((len(slots), 1), round)
-        self._rounds.write(slots, np.zeros_like(number))
-        self._private.write(slots, self._packed(private, len(rows)))
+        packed = self._packed(private, len(rows))
+        self._rounds.write(slots, np.zeros((len(slots), 2)))
+        self._private.write(slots, packed)
         self._private.flush()
-        self._rounds.write(slots, number)
+        self._rounds.write(slots, np.stack([np.full(len(slots), round), _sums_of(packed, round)], axis=1))
         self._rounds.flush()
 
     def charge(self, clients: Sequence[int], round: int) -> None:  # noqa: A002
         """Let the clients pay for `round`; who has paid for it already does not pay twice."""
         rows = self._rows(clients)
-        self._charged.write(rows, self._paid(rows, round))
+        bits = self._paid(rows, round)
+        self._charged.write(rows, np.concatenate([bits, _sums_of(bits, 0)[:, None].view(np.uint8)], axis=1))
         self._charged.flush()
 
     def charged(self, clients: Sequence[int], including: int | None = None) -> IntArray:
@@ -127,12 +139,34 @@ class ClientStore:
     def _rounds_before(self, rows: IntArray, round: int) -> IntArray:  # noqa: A002
         """Return the round of each client's slots, [rows, SLOTS]; 0 where there is none before `round`."""
         slots = rows[:, None] * SLOTS + np.arange(SLOTS)
-        rounds = self._rounds.read(slots.ravel()).reshape(slots.shape).astype(np.int64)
+        rounds = self._rounds.read(slots.ravel())[:, 0].reshape(slots.shape).astype(np.int64)
         return np.where(rounds < round, rounds, 0)
+
+    def _require_whole(self, rows: IntArray) -> None:
+        """Compare both slots of each client with their checksums: a damaged number would make the older one count."""
+        slots = (rows[:, None] * SLOTS + np.arange(SLOTS)).ravel()
+        rounds, sums = self._rounds.read(slots).T
+        written = (rounds > 0) | (sums > 0)
+        kept = self._private.read(slots[written])
+        found = np.array([zlib.crc32(row, int(at)) for row, at in zip(kept, rounds[written], strict=True)], dtype="u4")
+        damaged = slots[written][(found != sums[written]) | (rounds[written] == 0)]
+        if len(damaged):
+            self._refuse(int(damaged[0]) // SLOTS)
+
+    def _refuse(self, client: int) -> NoReturn:
+        message = (
+            f"what client {client} keeps in {self._private.path.parent} is not what was written: the disk damaged it; "
+            "start a new run"
+        )
+        raise RunError(message)
 
     def _paid(self, rows: IntArray, round: int | None) -> NDArray[np.uint8]:  # noqa: A002
         """Return the bits of the rounds that each client has paid for, and of `round`."""
-        bits = self._charged.read(rows)
+        found = self._charged.read(rows)
+        bits, sums = found[:, :-SUM], np.ascontiguousarray(found[:, -SUM:]).view("u4")[:, 0]
+        damaged = rows[(sums != _sums_of(bits, 0)) & found.any(axis=1)]
+        if len(damaged):
+            self._refuse(int(damaged[0]))
         if round is not None:
             bits[:, round // 8] |= 1 << round % 8
         return bits
@@ -155,6 +189,11 @@ class ClientStore:
             name: copy.view(first.dtype).reshape(len(data), *first.shape)
             for (name, first), copy in zip(self._start.items(), copies, strict=True)
         }
+
+
+def _sums_of(rows: NDArray[np.uint8], start: int) -> NDArray[np.uint32]:
+    """Return the checksum of each row, [rows], begun with a number: what is stored beside it and must not change."""
+    return np.array([zlib.crc32(np.ascontiguousarray(row), start) for row in rows], dtype="u4")
 
 
 class Column:

@@ -146,6 +146,11 @@ class PrivacyPlan:
         of: What = "updates" if self.clipping is None else "updates and clipped share"
         return Release(self.noise_multiplier, self.sampling_rate, self.steps, of=of)
 
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """All kinds of release that a ledger of this plan may hold."""
+        return (self.release,) if self.counts is None else (self.release, self.counts.release)
+
     def upload_bytes(self, numbers: int) -> int:
         """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted."""
         return numbers * (4 if self.agreement is None else self.agreement.terms(0, numbers).dtype.itemsize)

@@ -33,6 +33,12 @@ def explain(run: RunDirectory) -> Explanation:
     plan, rounds = run.job.plan, run.experiment.rounds
     finished = run.is_finished
     saved, ledger = _saved(run, finished=finished)
+    if strange := [release for release in ledger.charges if release not in plan.releases]:
+        message = (
+            f"the ledger of {run.path} charges what this run never releases ({strange[0]}): it was edited, or belongs "
+            "to another run; restore it"
+        )
+        raise RunError(message)
     said = statement(plan, ledger)
     parts, facts = dict(said.parts), dict(said.summary)
     if plan.placement != "none":

@@ -167,8 +167,8 @@ def test_two_processes_write_their_own_clients_at_the_same_time(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "file", "found", "expected"),
     [
-        ({"clients": 5}, "charged", "8 bytes", "5 rows of 2 uint8 have 10"),
-        ({"rounds": 16}, "charged", "8 bytes", "4 rows of 3 uint8 have 12"),
+        ({"clients": 5}, "charged", "24 bytes", "5 rows of 6 uint8 have 30"),
+        ({"rounds": 16}, "charged", "24 bytes", "4 rows of 7 uint8 have 28"),
         ({"start": {"bias": torch.zeros(3)}}, "private", "64 bytes", "8 rows of 12 uint8 have 96"),
         ({"start": {}}, "private", "64 bytes", "8 rows of 0 uint8 have 0"),
     ],
@@ -229,3 +229,21 @@ def test_a_full_disk_is_an_error_and_what_was_before_counts(tmp_path, monkeypatc
     assert full.value.errno == errno.ENOSPC
     monkeypatch.undo()
     assert recalled(found, [0], before=3) == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize("file", ["charged.u1", "rounds.u4", "private.u1"])
+def test_any_flipped_bit_of_what_a_client_keeps_is_seen(tmp_path, file):
+    for number in (1, 2):
+        store(tmp_path).keep([0], bias(float(number)), number)
+        store(tmp_path).charge([0], number)
+    whole = (tmp_path / file).read_bytes()
+    used = len(whole) // 4  # the row of client 0 and its slots
+    for place in range(used):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / file).write_bytes(bytes(damaged))
+        with pytest.raises(RunError, match=r"what client 0 keeps in .* is not what was written"):
+            store(tmp_path).recall([0], before=3)
+            store(tmp_path).charged([0])
+    (tmp_path / file).write_bytes(whole)
+    assert (recalled(store(tmp_path), [0], before=3), store(tmp_path).charged([0]).tolist()) == ([[2.0, 2.0]], [2])

@@ -140,3 +140,17 @@ def test_a_broken_ledger_is_no_epsilon_of_zero(new_run):
 def test_epsilon_in_other_words(value, said):
     assert said in in_other_words("user", value, 1e-5)
     assert "one training example" in in_other_words("example", value, 1e-5)
+
+
+def test_a_ledger_of_another_sampling_rate_is_not_believed(new_run):
+    # the review's edit: 1.0 to 0.01 printed an epsilon of 0.044 where 7.998 is true
+    run, planned = new_run()
+    edited = (
+        ledger_of(planned, 3)
+        .to_json()
+        .replace('"sampling_rate": 1.0', '"sampling_rate": 0.01')
+        .replace('"sampling_rate": 0.25', '"sampling_rate": 0.01')
+    )
+    run.save_checkpoint(Checkpoint(3, {}, {}, 0, 1.0, {}, Ledger.from_json(edited)))
+    with pytest.raises(RunError, match="charges what this run never releases"):
+        explain(run)
