@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrec.errors import RunError
-from fedrec.prepared import is_prepared
+from fedrec.prepared import is_prepared, require_intact
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.statement import in_other_words, statement, words
 from fedrec.reporting.rundir import RunDirectory
@@ -30,6 +30,7 @@ def explain(run: RunDirectory) -> Explanation:
     if not is_prepared(run.private / "prepared"):
         message = f"{run.path} has no prepared data, so no client was asked yet; `fedrec resume {run.path}` goes on"
         raise RunError(message)
+    require_intact(run.private / "prepared")
     plan, rounds = run.job.plan, run.experiment.rounds
     finished = run.is_finished
     saved, ledger = _saved(run, finished=finished)

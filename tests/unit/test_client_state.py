@@ -243,7 +243,6 @@ def test_any_flipped_bit_of_what_a_client_keeps_is_seen(tmp_path, file):
         damaged[place] ^= 1 << place % 8
         (tmp_path / file).write_bytes(bytes(damaged))
         with pytest.raises(RunError, match=r"what client 0 keeps in .* is not what was written"):
-            store(tmp_path).recall([0], before=3)
-            store(tmp_path).charged([0])
+            (store(tmp_path).recall([0], before=3), store(tmp_path).charged([0]))
     (tmp_path / file).write_bytes(whole)
     assert (recalled(store(tmp_path), [0], before=3), store(tmp_path).charged([0]).tolist()) == ([[2.0, 2.0]], [2])
