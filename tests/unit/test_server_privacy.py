@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 
-from server.base import Strategy, to_record
+from server.asking import ask
+from server.base import MeanStrategy, to_record
 from server.privacy import NoisyMean
 from server.total import Adder, Total
 from server.update import Update, norm_of
@@ -15,7 +16,7 @@ SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 
 def bracketed(*updates, round_number=1, shape=SHAPE, **how):
     told = setting(central=True, **how)
-    total = Adder(told.max_update_norm, told.plan.clip_norm).add(updates)
+    total = Adder(clip_norm=told.plan.clip_norm).add(updates)
     return NoisyMean(told).change(total, shape, round_number)["w"]
 
 
@@ -83,13 +84,13 @@ def test_a_central_round_ignores_weights_and_survives_an_empty_cohort():
     arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
     moved = []
     for examples in (1, 50):
-        strategy = Strategy(setting(noise=1e-30, central=True))
-        list(strategy.configure_train(1, arrays, ConfigRecord(), None))
+        strategy = MeanStrategy(setting(noise=1e-30, central=True))
+        ask(strategy, 1, arrays, ConfigRecord(), None)
         after, _ = strategy.aggregate_train(1, [reply(0, 1.5, 1.0, examples=examples), reply(2, 1.0, 1.0)])
         moved.append(after["w"].numpy())
     np.testing.assert_array_equal(*moved)
     np.testing.assert_allclose(moved[0], [1 + 0.5 / 4, 1], rtol=1e-6)
-    empty = Strategy(setting(noise=1.0, central=True, cohort=lambda number: []))
-    list(empty.configure_train(1, arrays, ConfigRecord(), None))
+    empty = MeanStrategy(setting(noise=1.0, central=True, cohort=lambda number: []))
+    ask(empty, 1, arrays, ConfigRecord(), None)
     after, _ = empty.aggregate_train(1, [])
     assert norm_of({"w": after["w"].numpy() - 1}) > 0

@@ -36,7 +36,7 @@ def test_a_mean_is_weighted_by_examples():
 
 def test_under_the_servers_bracket_every_change_is_clipped_over_all_names_and_weighs_one():
     # |(2, 1, 2)| = 3, clipped to 1.5: (1, 0.5, 1); |(0, 0, 1)| = 1 stays
-    total = Adder(100, clip_norm=1.5).add_cohort(BEFORE, answers([[2, 1, 2], [0, 0, 1]], [9.0, 0.0]))
+    total = Adder(clip_norm=1.5).add_cohort(BEFORE, answers([[2, 1, 2], [0, 0, 1]], [9.0, 0.0]))
     np.testing.assert_allclose(total.sums["a"], [1.0, 0.5], rtol=1e-12)
     np.testing.assert_allclose(total.sums["b"], [[2.0]], rtol=1e-12)
     assert total.weight == 2.0
@@ -78,13 +78,15 @@ CHANGES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3
 
 @given(changes=CHANGES, clip_norm=st.none() | st.floats(0.01, 100))
 def test_a_worker_adds_what_a_server_would(changes, clip_norm):
-    adder, stacked = Adder(1e6, clip_norm), answers(changes, [float(i) for i in range(len(changes))])
+    adder = Adder(1e6) if clip_norm is None else Adder(clip_norm=clip_norm)
+    stacked = answers(changes, [float(i) for i in range(len(changes))])
     replies = [
         Update(client, {n: v.numpy() - BEFORE[n] for n, v in answer.parameters.items()}, answer.weight)
         for client, answer in stacked.each()
     ]
     here, there = adder.add_cohort(BEFORE, stacked), adder.add(replies)
     assert (here.weight, list(here.accepted)) == (pytest.approx(there.weight), list(there.accepted))
+    assert here.bits == there.bits
     for name in BEFORE:
         np.testing.assert_allclose(here.sums[name], there.sums[name], rtol=1e-9, atol=1e-9)
 
