@@ -80,7 +80,9 @@ def adopt(strategy: Callable[..., FlowerStrategy], setting: Setting, options: di
         raise ConfigError(message) from error
     if isinstance(built, Strategy):
         if built.setting is not setting:
-            message = f"strategy {name} changed its setting, for which the privacy plan was made; keep it as it was given"
+            message = (
+                f"strategy {name} changed its setting, for which the privacy plan was made; keep it as it was given"
+            )
             raise PrivacyError(message)
         return built
     if not isinstance(built, FlowerStrategy):

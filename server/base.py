@@ -205,7 +205,9 @@ class MeanStrategy(Strategy):
         super().__init_subclass__(**arguments)
         closed = {name for kind in (MeanStrategy, CohortStrategy) for name in dir(kind) if name[:2] != "__"}
         closed = closed - OPEN - {"_abc_impl"} | {"__init_subclass__", "__getattribute__"}
-        changed = [n for n in sorted(closed) if getattr_static(cls, n, None) is not getattr_static(MeanStrategy, n, None)]
+        changed = [
+            n for n in sorted(closed) if getattr_static(cls, n, None) is not getattr_static(MeanStrategy, n, None)
+        ]
         if changed:
             message = (
                 f"strategy {cls.__name__} overrides {', '.join(changed)}, but a MeanStrategy may override "

@@ -55,6 +55,14 @@ def test_a_strategy_divides_by_the_expected_cohort_whoever_is_left_and_adds_noth
     assert [(bad.client, bad.reason) for bad in strategy.report.rejections] == [(8, "no reply"), (9, "no reply")]
 
 
+def test_a_sum_that_was_opened_counts_whoever_is_in_it():
+    # the protocol's own threshold says how few are too few
+    strategy = strategy_of(min_replies=9)
+    ask(strategy, 1, to_record(SHAPE), ConfigRecord(), None)
+    strategy.aggregate_secret(1, SecretSum(np.zeros(4, "<u4"), tuple(range(8))), AGREED)
+    assert strategy.report.accepted == 8
+
+
 @pytest.mark.parametrize("name", [name for name in ALL.names() if averages(ALL.get(name))])
 def test_no_strategy_looks_at_a_clients_answer(name):
     strategy = strategy_of(STRATEGIES.get(name))

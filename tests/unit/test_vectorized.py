@@ -214,9 +214,7 @@ def test_a_client_without_data_changes_nothing_whatever_pulls_it(adapter, optimi
     )
     own = {"item_bias.weight": made.start["item_bias.weight"].expand(2, -1, -1) + 0.5}
     found = train_cohort(made, cohort_task(made, [3, 6], private=own, proximal_mu=0.7))
-    one = train_client(
-        made, task(made, 6, 2, private={name: value[1] for name, value in own.items()}, proximal_mu=0.7)
-    )
+    one = train_client(made, task(made, 6, 2, private={name: value[1] for name, value in own.items()}, proximal_mu=0.7))
     for name, start in made.shared_start.items():
         assert (found.parameters[name] == start).all()
         assert (one.parameters[name] == start).all()
