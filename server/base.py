@@ -194,8 +194,8 @@ class CohortStrategy(Strategy):
 class MeanStrategy(Strategy):
     """Mean of the clients' changes, weighted by examples (McMahan et al. 2017); where a sum is noised, a uniform one.
 
-    A subclass may override `step`, `client_config`, `state` and `restore`, besides its constructor. All else decides who
-    is asked, what is summed and where it is clipped and noised: the privacy plan has priced that as it is here.
+    A subclass may override `step`, `client_config`, `state` and `restore`, besides its constructor. All else decides
+    who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that as it is here.
 
     Raises:
         PrivacyError: When a subclass is made that overrides something else.
@@ -211,8 +211,8 @@ class MeanStrategy(Strategy):
         if changed:
             message = (
                 f"strategy {cls.__name__} overrides {', '.join(changed)}, but a MeanStrategy may override "
-                f"{', '.join(sorted(OPEN))} only: its privacy is priced for what the base asks, sums and noises; derive "
-                "it from CohortStrategy, which goes with privacy.trust=local or without privacy"
+                f"{', '.join(sorted(OPEN))} only: its privacy is priced for what the base asks, sums and noises; "
+                "derive it from CohortStrategy, which goes with privacy.trust=local or without privacy"
             )
             raise PrivacyError(message)
 

@@ -82,8 +82,8 @@ class Adder:
     def __post_init__(self) -> None:
         if self.clip_norm is not None and self.max_norm < math.inf:
             message = (
-                f"changes are clipped to {self.clip_norm:g}, so none may be rejected for a length above {self.max_norm:g}: "
-                "that would tell of private data; leave max_norm out"
+                f"changes are clipped to {self.clip_norm:g}, so none may be rejected for a length above "
+                f"{self.max_norm:g}, which would tell of private data; leave max_norm out"
             )
             raise PrivacyError(message)
 

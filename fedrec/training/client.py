@@ -26,11 +26,13 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     """Return what the client answers: a pure function of the task and the bench's settings.
 
     A client without examples answers with what it was sent, weight 0 without privacy; under client-side privacy
-    it adds its noise like everybody else.
+    it adds its noise like everybody else. Under secure aggregation a client whose training ends in what is not finite
+    also answers with what it was sent: that it did is nobody's to know.
 
     Raises:
-        FedrecError: If the task carries other parameters than the adapter's, or such that are not finite; or if the loss
-            is not, as with too high a learning rate. Under client-side privacy a loss is a secret, and is no error.
+        FedrecError: If the task carries other parameters than the adapter's, or such that are not finite; or if the
+            loss is not, as with too high a learning rate. Where the server is not trusted, a loss is a secret and no
+            error.
     """
     require_adapter(bench, task.client, task.parameters)
     noised = bench.plan.placement != "none"
@@ -44,10 +46,12 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
         history, target = pad(cuts, whole=examples.whole)
         loss = step(history, target, bench.draw_negatives(task.round, index))
         if loss is not None:
-            if bench.plan.placement != "client" and not np.isfinite(loss):
+            if not bench.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, task.client, task.round, index))
             losses.append(loss)
     after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
+    if bench.plan.placement == "sum" and not all(value.isfinite().all() for value in after.values()):
+        after = {**bench.start, **task.parameters, **task.private}
     adapter = bench.experiment.adapter
     return ClientUpdate(
         parameters={name: value for name, value in after.items() if not is_private(name, adapter)},

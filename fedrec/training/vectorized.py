@@ -4,9 +4,9 @@ The clients' adapters are stacked, `[clients, *shape]`; every local step draws e
 names as the reference, and `torch.func.vmap` takes the gradient of every block (see `fedrec.training.blocks`) under
 its own client's adapter. In a round's first step all clients still share one adapter, so none is copied; what is
 frozen is never copied, and what depends on it alone is computed once for all. Under client-side privacy a block is
-one example, whose gradient is clipped as Opacus clips it, or left out if it is not finite; and each client's noise comes
-from its own generator as Opacus draws it. The optimisers are torch's own: they work element by element, so on stacked parameters each client
-has a state of its own.
+one example, whose gradient is clipped as Opacus clips it, or left out if it is not finite; and each client's noise
+comes from its own generator as Opacus draws it. The optimisers are torch's own: they work element by element, so on
+stacked parameters each client has a state of its own.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ Stack = dict[str, Tensor]
 def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
     """Return what the clients answer, each as `train_client` would, up to rounding; a pure function of task and bench.
 
-    Clients whose loss is not finite fail, but for client-side privacy; no other client notices.
+    Clients whose loss is not finite fail where the server may know; no other client notices.
 
     Raises:
         FedrecError: If the task carries other parameters than the adapter's, or such that are not finite.
@@ -104,8 +104,9 @@ class _Sweep:
         sums = torch.stack([loss for loss, _ in self.losses]).cpu().numpy()  # the one time that a device is waited for
         counts = np.array([count for _, count in self.losses])
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [steps, clients]
-        # Under client-side privacy a loss tells of private data, and what is not finite was left out of the sums.
-        failures = {} if self.private else _failures(means, counts, task)
+        failures = {} if self.bench.discreet else _failures(means, counts, task)
+        if self.bench.plan.placement == "sum":
+            self._undo_lost_()
         rows = [row for row, client in enumerate(task.clients) if client not in failures]
         stack = {name: value.cpu() if not failures else value.cpu()[rows] for name, value in self.stack.items()}
         open_ = self.bench.plan.placement == "none"
@@ -117,6 +118,14 @@ class _Sweep:
             losses=[float(np.nanmean(means[:, row])) if open_ and counts[:, row].any() else None for row in rows],
             failures=failures,
         )
+
+    def _undo_lost_(self) -> None:
+        """Let clients whose parameters are not finite stand where they began: no client may drop out for its data."""
+        lost = ~torch.stack([value.flatten(1).isfinite().all(dim=1) for value in self.stack.values()]).all(dim=0)
+        if lost.any():
+            for name, value in self.stack.items():
+                own = self.task.private.get(name)
+                value[lost] = self.anchor[name] if own is None else own.to(value)[lost]
 
     def _gradients(self, index: int) -> tuple[Stack, tuple[Tensor, list[int]]]:
         """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""

@@ -1,4 +1,4 @@
-"""Who is asked is who pays: overrides that would ask, sum or bracket otherwise are refused, and so are their messages."""
+"""Who is asked is who pays: overrides that would ask, sum or noise otherwise are refused, and so are such messages."""
 
 from dataclasses import replace
 

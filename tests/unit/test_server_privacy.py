@@ -113,7 +113,7 @@ def test_nobody_usable_leaves_the_noise_that_everybody_would_have():
 
 
 def test_silence_alone_ends_a_central_round_unless_it_is_allowed():
-    with pytest.raises(FederationError, match="0 usable replies of 4.*no reply"):
+    with pytest.raises(FederationError, match=r"0 usable replies of 4.*no reply"):
         central_round(noise=1.0, min_replies=4)
     strategy, _ = central_round(noise=1.0, min_replies=0)
     assert [bad.reason for bad in strategy.report.rejections] == ["no reply"] * 4

@@ -190,6 +190,24 @@ def test_a_client_whose_own_parameters_are_not_finite_answers_with_its_noise_lik
         torch.testing.assert_close(values[1], wanted[name], **EXACT)
 
 
+def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_instead_of_dropping_out():
+    secret = replace(plan("server", noise=1.0, clip=0.5), placement="sum")
+    made = bench(LONG, MANY, secret, adapter={"private": ("item_bias*",)}, training={"steps": 2})
+    bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
+    bias[1, 0] = math.nan
+    found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
+    one = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]}))
+    assert not found.failures
+    for name, start in made.shared_start.items():
+        assert (found.parameters[name][1] == start).all()
+        assert (one.parameters[name] == start).all()
+    for kept in (found.private["item_bias.weight"][1], one.private["item_bias.weight"]):
+        torch.testing.assert_close(kept, bias[1], **EXACT, equal_nan=True)
+    healthy = train_cohort(made, cohort_task(made, [0, 4], private={"item_bias.weight": bias[[0, 2]]}))
+    for name, values in healthy.parameters.items():
+        torch.testing.assert_close(found.parameters[name][[0, 2]], values, **EXACT)
+
+
 @pytest.mark.parametrize("privacy", PRIVACY)
 def test_parameters_that_were_sent_and_are_not_finite_are_no_secret_and_nobody_trains_on_them(privacy):
     made = bench(LONG, MANY, PRIVACY[privacy])
