@@ -53,7 +53,7 @@ def _require_what_was_priced(setting: Setting, number: int, messages: Iterable[M
     contents = {id(message.content): message.content for message in messages}.values()
     told = {content.config_records.get("config", ConfigRecord()).get("server-round") for content in contents}
     if wrong := told - {number}:
-        _refuse(number, f'tells clients that "server-round" is {wrong.pop()}', "send them the round's own number")
+        _refuse(number, f'tells clients that "server-round" is {wrong.pop()!r}', "send them the round's own number")
 
 
 def _refuse(number: int, found: str, remedy: str) -> None:

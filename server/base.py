@@ -196,6 +196,7 @@ class MeanStrategy(Strategy):
 
     A subclass may override `step`, `client_config`, `state` and `restore`, besides its constructor. All else decides
     who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that as it is here.
+    What these return may depend on the noised mean and on what they kept; `asked` and `report` have no noise.
 
     Raises:
         PrivacyError: When a subclass is made that overrides something else.

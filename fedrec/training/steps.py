@@ -120,7 +120,7 @@ class PrivateStep(PlainStep):
             parameter.grad_sample = parameter.summed_grad = None
 
 
-class _FiniteSums(DPOptimizer):
+class _FiniteSums(DPOptimizer):  # type: ignore[misc] # Opacus has no types
     """Opacus' optimiser, whose clipped sums leave out what is not finite: a factor of 0 times infinity is none."""
 
     def clip_and_accumulate(self) -> None:

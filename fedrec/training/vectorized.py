@@ -207,10 +207,10 @@ def clip_(gradients: Stack, clip_norm: float) -> Tensor:
     norms = torch.stack([gradient.reshape(len(gradient), -1).norm(2, dim=1) for gradient in gradients.values()]).norm(
         2, dim=0
     )
-    factors = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0)
+    factors, finite = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0), torch.isfinite(norms)
     for gradient in gradients.values():
         gradient.mul_(_beside(factors, gradient))
-    return norms.isfinite()
+    return finite
 
 
 def _failures(means: NDArray[np.floating], counts: NDArray[np.int64], task: CohortTask) -> dict[int, str]:
