@@ -101,11 +101,15 @@ class FederationConfig(Section):
     sampling: Literal["fixed", "poisson"] = "fixed"
     """Cohorts of a fixed size, or each client by its own coin (the only kind that amplifies privacy)."""
     min_replies: Annotated[int, Field(ge=0)] = 1
-    """Fewer valid replies than this fail the run; a Poisson cohort that was drawn empty does not."""
+    """Fewer valid replies than this fail the run; a Poisson cohort that was drawn empty does not. Which replies are
+    valid depends on private data: under `privacy.trust` central and secure-aggregation a round therefore goes on with
+    whoever is left, the others being reported, and fails only if nobody answers at all, unless this is 0."""
     timeout: Annotated[float, Field(gt=0)] = 600.0
     """Seconds to wait for a round's replies."""
     max_update_norm: Annotated[float, Field(gt=0)] = 1000.0
-    """A reply whose change is longer than this (L2) is rejected and counted, wherever the server sees changes."""
+    """A reply whose change is longer than this (L2) is rejected and counted, without privacy and under `privacy.trust`
+    local. Where whole changes are clipped (central, secure-aggregation) a long one is, and only what is not finite is
+    left out: to reject by a private length would tell of it."""
 
     def fixed_cohort(self, clients: int) -> int:
         """Return the size of a fixed cohort: the expected share of the clients, at least one."""

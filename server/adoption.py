@@ -6,11 +6,11 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.config import Experiment, PrivacyConfig
-from fedrec.errors import ConfigError
+from fedrec.errors import ConfigError, PrivacyError
 from fedrec.job import Job
 from fedrec.privacy.plan import UnitCounts, placement_of, plan
 from fedrec.privacy.refusals import check
-from server.base import Strategy
+from server.base import Strategy, averages
 from server.foreign import Foreign
 from server.secret_sum import secret
 from server.setting import Setting
@@ -25,7 +25,7 @@ def check_strategy(experiment: Experiment) -> None:
         PrivacyError: If it cannot keep the privacy claim.
     """
     kind = STRATEGIES.get(experiment.strategy.name)
-    check(experiment, linear_strategy=getattr(kind, "linear", False))
+    check(experiment, linear_strategy=averages(kind))
     open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
     adopt(kind, Setting(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
 
@@ -49,7 +49,7 @@ def build_strategy(job: Job) -> Strategy:
     """
     experiment = job.experiment
     kind = STRATEGIES.get(experiment.strategy.name)
-    check(experiment, linear_strategy=getattr(kind, "linear", False))
+    check(experiment, linear_strategy=averages(kind))
     if job.plan.agreement is not None:
         job.plan.agreement.check(sum(value.numel() for value in job.workbench.shared_start.values()))
     setting = Setting(
@@ -69,6 +69,7 @@ def adopt(strategy: Callable[..., FlowerStrategy], setting: Setting, options: di
 
     Raises:
         ConfigError: If it does not take the options.
+        PrivacyError: If it works with another setting than it was given.
     """
     name = getattr(strategy, "__name__", repr(strategy))
     ours = isinstance(strategy, type) and issubclass(strategy, Strategy)
@@ -78,6 +79,11 @@ def adopt(strategy: Callable[..., FlowerStrategy], setting: Setting, options: di
         message = f"strategy.options do not fit {name}: {error}"
         raise ConfigError(message) from error
     if isinstance(built, Strategy):
+        if built.setting is not setting:
+            message = (
+                f"strategy {name} changed its setting, for which the privacy plan was made; keep it as it was given"
+            )
+            raise PrivacyError(message)
         return built
     if not isinstance(built, FlowerStrategy):
         message = f"strategy {name} is no flwr.serverapp.strategy.Strategy; name a class that is"

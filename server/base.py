@@ -1,20 +1,24 @@
-"""The one base strategy: five Flower hooks, of which a new strategy overrides one method.
+"""The base of every strategy, two kinds of it, and what a new one writes.
 
-Simple way: subclass `Strategy` and write `aggregate(updates) -> update`. A round is: seeded cohort, replies
-checked, privacy bracket (clip, sum, noise) where the server is trusted, `aggregate`, `step`.
+`MeanStrategy` averages: workers add the clients' changes up where they are made, and central noise brackets the sum. A
+subclass writes `step`. `CohortStrategy` needs every change of a cohort at once, as a median does. A subclass writes
+`aggregate(updates) -> update`. The seeded cohort, the checks of replies and the checkpoint are the same for both.
 """
 
+import math
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from inspect import getattr_static
+from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
-from fedrec.errors import FederationError
+from fedrec.errors import FederationError, PrivacyError
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.registry import Registry
 from server.privacy import BRACKETS, Bracket
@@ -27,45 +31,35 @@ from server.update import Arrays, State, Update, norm_of
 BRACKET = "bracket/"
 """Before the names of what the bracket keeps."""
 
+OPEN = frozenset({"step", "client_config", "state", "restore"})
+"""What a subclass of `MeanStrategy` may override, besides its constructor."""
+
 STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
 
 
 class Strategy(FlowerStrategy):
-    """Average of the clients' changes, applied as it is: FedAvg. Subclasses change `aggregate` or `step`.
+    """What both kinds share; derive from `MeanStrategy` or `CohortStrategy`.
 
     Args:
         setting: What the runner tells of the run.
     """
 
-    linear: ClassVar[bool] = True
-    """Whether a round's changes need only be added up: workers may then add theirs, and central noise may bracket the
-    sum. Found out, not declared: a strategy with an `aggregate` of its own needs the whole cohort."""
-
-    def __init_subclass__(cls) -> None:
-        own = (cls.aggregate, cls.aggregate_train, cls.accept)
-        cls.linear = own == (Strategy.aggregate, Strategy.aggregate_train, Strategy.accept)
-
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.report = RoundReport()
         self.current: Arrays = {}
+        """The adapter that was sent in the round in hand."""
+        self.asked: list[int] = []
+        """Who the round's messages are addressed to, ascending: as `server.asking` found them, for they pay."""
 
-    # What a new strategy overrides ------------------------------------------------------------------------------
-
-    def aggregate(self, updates: Sequence[Update]) -> Arrays:
-        """Return one change from the clients' changes: their mean, weighted by examples (McMahan et al. 2017).
-
-        Args:
-            updates: At least one, in the order of the clients' numbers.
-        """
-        return Adder(self.setting.max_update_norm).add(updates).mean()
+    # What every strategy may override ---------------------------------------------------------------------------
 
     def step(self, update: Arrays) -> Arrays:
         """Return the change of the global adapter for the aggregated `update`: the update itself."""
         return update
 
     def client_config(self) -> dict[str, float]:
-        """Return what clients are told beside the parameters."""
+        """Return what clients are told beside the parameters; the round's own words are not overridden by it."""
         return {}
 
     def state(self) -> State:
@@ -75,10 +69,168 @@ class Strategy(FlowerStrategy):
     def restore(self, state: State) -> None:
         """Take back what `state` returned."""
 
+    # The checkpoint ---------------------------------------------------------------------------------------------
+
+    def kept(self) -> State:
+        """Return what a checkpoint keeps."""
+        return self.state()
+
+    def take_back(self, kept: State) -> None:
+        """Take back what `kept` returned."""
+        self.restore(kept)
+
+    # Flower's hooks ---------------------------------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the messages to this round's cohort."""
+        del grid
+        told = ConfigRecord({**self.client_config(), **config, "server-round": server_round})
+        content = RecordDict({"arrays": arrays, "config": told})
+        return [
+            Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
+            for client in self.setting.cohort(server_round)
+        ]
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return no message: the recommender is judged on held-out users, by the server."""
+        del server_round, arrays, config, grid
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Return nothing: clients do not evaluate."""
+        del server_round, replies
+        return None
+
+    def summary(self) -> None:
+        """Log nothing: the run's own summary tells."""
+
+    # A round's end ----------------------------------------------------------------------------------------------
+
+    def accept(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
+        """Return the usable updates and note the others; fails the round if there are too few.
+
+        Raises:
+            FederationError: If so.
+            PrivacyError: Under secure aggregation, where no update may come here.
+        """
+        forbid_updates(self.setting.plan)
+        longest = math.inf if self.setting.sums_are_noised else self.setting.max_update_norm
+        updates, rejections = check_replies(replies, self.current, longest)
+        self._note(server_round, [update.client for update in updates], rejections)
+        return updates
+
+    def _note(self, server_round: int, accepted: Sequence[int], rejections: Sequence[Rejection]) -> None:
+        """Note who answered and who did not; fails the round if too few did.
+
+        Whether a client's answer can be used depends on its data. Where a noised sum is all that may be known of these,
+        the round therefore goes on without it: only silence, which says nothing about data, may end it.
+        """
+        answered = {*accepted, *(rejection.client for rejection in rejections)}
+        silent = [
+            Rejection(c, "no reply", "nothing came within federation.timeout") for c in self.asked if c not in answered
+        ]
+        ordered = [*sorted(rejections, key=lambda rejection: rejection.client), *silent]
+        self.report = RoundReport(self.asked, len(accepted), ordered)
+        found, least = len(accepted), self.setting.min_replies
+        if self.setting.sums_are_noised:
+            found, least = len(answered), min(least, 1)
+        if self.asked and found < least:
+            message = (
+                f"round {server_round}: {len(accepted)} usable replies of {len(self.asked)}, "
+                f"federation.min_replies={self.setting.min_replies}; {in_words(ordered)}"
+            )
+            raise FederationError(message)
+
+    def _after(self, server_round: int, aggregated: Arrays) -> ArrayRecord:
+        """Return the new global adapter from the aggregated change.
+
+        Raises:
+            FederationError: If it is not finite.
+        """
+        self.report = replace(self.report, update_norm=norm_of(aggregated))
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            change = self.step(aggregated)
+            after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
+        if wrong := [name for name, value in after.items() if not np.isfinite(value).all()]:
+            message = (
+                f"round {server_round}: strategy {type(self).__name__} made {wrong[0]} NaN or infinite; "
+                "lower its learning rate in strategy.options"
+            )
+            raise FederationError(message)
+        return to_record(after)
+
+
+class CohortStrategy(Strategy):
+    """Needs all changes of a cohort at once, which lie in the server's memory; a subclass writes `aggregate`.
+
+    Where a noised sum is all that may be seen of the changes (trust `central` and `secure-aggregation`) it is refused.
+    """
+
+    @abstractmethod
+    def aggregate(self, updates: Sequence[Update]) -> Arrays:
+        """Return one change from the clients' changes.
+
+        Args:
+            updates: At least one, each of a weight above 0, in the order of the clients' numbers.
+        """
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Check the replies and return the new global adapter; None if nobody's answer weighs anything.
+
+        Raises:
+            FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others, or if the
+                result is not finite.
+        """
+        heard = [update for update in self.accept(server_round, replies) if update.weight > 0]
+        return self._after(server_round, self.aggregate(heard)) if heard else None, None
+
+
+class MeanStrategy(Strategy):
+    """Mean of the clients' changes, weighted by examples (McMahan et al. 2017); where a sum is noised, a uniform one.
+
+    A subclass may override `step`, `client_config`, `state` and `restore`, besides its constructor. All else decides
+    who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that as it is here.
+    What these return may depend on the noised mean and on what they kept; `asked` and `report` have no noise.
+
+    Raises:
+        PrivacyError: When a subclass is made that overrides something else.
+    """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        closed = {name for kind in (MeanStrategy, CohortStrategy) for name in dir(kind) if name[:2] != "__"}
+        closed = closed - OPEN - {"_abc_impl"} | {"__init_subclass__", "__getattribute__"}
+        changed = [
+            n for n in sorted(closed) if getattr_static(cls, n, None) is not getattr_static(MeanStrategy, n, None)
+        ]
+        if changed:
+            message = (
+                f"strategy {cls.__name__} overrides {', '.join(changed)}, but a MeanStrategy may override "
+                f"{', '.join(sorted(OPEN))} only: its privacy is priced for what the base asks, sums and noises; "
+                "derive it from CohortStrategy, which goes with privacy.trust=local or without privacy"
+            )
+            raise PrivacyError(message)
+
     @cached_property
     def bracket(self) -> Bracket:
-        """What clips and noises around the aggregation, as the privacy plan says."""
+        """What clips and noises around the sum, as the privacy plan says."""
         return BRACKETS[self.setting.plan.placement](self.setting)
+
+    @property
+    def adder(self) -> Adder:
+        """How changes are added up, by whoever does it.
+
+        Raises:
+            PrivacyError: Under secure aggregation: there a sum is opened only once it has noise.
+        """
+        forbid_updates(self.setting.plan)
+        return self.bracket.adder
 
     def kept(self) -> State:
         """Return what a checkpoint keeps: the strategy's own state and that of its privacy bracket."""
@@ -90,46 +242,16 @@ class Strategy(FlowerStrategy):
         inner = {name.removeprefix(BRACKET): value for name, value in kept.items() if name.startswith(BRACKET)}
         self.bracket.restore(inner)
 
-    # Flower's hooks ---------------------------------------------------------------------------------------------
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Return the messages to this round's cohort."""
-        del grid
-        self.current = {name: array.numpy() for name, array in arrays.items()}
-        cohort = list(self.setting.cohort(server_round))
-        told = ConfigRecord({**config, "server-round": server_round, **self.client_config()})
-        content = RecordDict({"arrays": arrays, "config": told})
-        return [
-            Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
-            for client in cohort
-        ]
-
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Check the replies and return the new global adapter.
+        """Check the replies and return the new global adapter; None if nobody's answer weighs anything.
 
         Raises:
-            FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others, or if the
-                result is not finite.
+            FederationError: If too few are usable, naming what was wrong with the others, or if the result is not
+                finite.
         """
-        updates = self.accept(server_round, replies)
-        if self.linear:
-            return self._conclude(server_round, self.adder.add(updates)), None
-        heard = [update for update in updates if update.weight > 0]
-        return self._after(server_round, self.aggregate(heard)) if heard else None, None
-
-    @property
-    def adder(self) -> Adder:
-        """How changes are added up, by whoever does it.
-
-        Raises:
-            PrivacyError: Under secure aggregation: there a sum is opened only once it has noise.
-        """
-        forbid_updates(self.setting.plan)
-        return self.bracket.adder
+        return self._conclude(server_round, self.adder.add(self.accept(server_round, replies))), None
 
     def aggregate_total(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from what workers added up; None if nobody's answer weighs anything.
@@ -153,66 +275,10 @@ class Strategy(FlowerStrategy):
         change = self.bracket.change(total, self.current, server_round)
         return None if change is None else self._after(server_round, change)
 
-    def _after(self, server_round: int, aggregated: Arrays) -> ArrayRecord:
-        """Return the new global adapter from the aggregated change."""
-        self.report = replace(self.report, update_norm=norm_of(aggregated))
-        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
-            change = self.step(aggregated)
-            after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
-        if wrong := [name for name, value in after.items() if not np.isfinite(value).all()]:
-            message = (
-                f"round {server_round}: strategy {type(self).__name__} made {wrong[0]} NaN or infinite; "
-                "lower its learning rate in strategy.options"
-            )
-            raise FederationError(message)
-        return to_record(after)
 
-    def asked(self, server_round: int) -> list[int]:
-        """Return the clients that were asked in this round."""
-        return list(self.setting.cohort(server_round))
-
-    def accept(self, server_round: int, replies: Iterable[Message]) -> list[Update]:
-        """Return the usable updates and note the others; fails the round if there are too few.
-
-        Raises:
-            FederationError: If so.
-            PrivacyError: Under secure aggregation, where no update may come here.
-        """
-        forbid_updates(self.setting.plan)
-        updates, rejections = check_replies(replies, self.current, self.setting.max_update_norm)
-        self._note(server_round, [update.client for update in updates], rejections)
-        return updates
-
-    def _note(self, server_round: int, accepted: Sequence[int], rejections: Sequence[Rejection]) -> None:
-        """Note who answered and who did not; fails the round if too few did."""
-        asked = self.asked(server_round)
-        answered = {*accepted, *(rejection.client for rejection in rejections)}
-        silent = [
-            Rejection(c, "no reply", "nothing came within federation.timeout") for c in asked if c not in answered
-        ]
-        ordered = [*sorted(rejections, key=lambda rejection: rejection.client), *silent]
-        self.report = RoundReport(asked, len(accepted), ordered)
-        if asked and len(accepted) < self.setting.min_replies:
-            message = (
-                f"round {server_round}: {len(accepted)} usable replies of {len(asked)}, "
-                f"federation.min_replies={self.setting.min_replies}; {in_words(ordered)}"
-            )
-            raise FederationError(message)
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Return no message: the recommender is judged on held-out users, by the server."""
-        del server_round, arrays, config, grid
-        return []
-
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Return nothing: clients do not evaluate."""
-        del server_round, replies
-        return None
-
-    def summary(self) -> None:
-        """Log nothing: the run's own summary tells."""
+def averages(kind: object) -> bool:
+    """Return whether a strategy's class is an average of ours, whose sum may be clipped and noised."""
+    return isinstance(kind, type) and issubclass(kind, MeanStrategy)
 
 
 def to_record(parameters: Arrays) -> ArrayRecord:

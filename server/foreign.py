@@ -37,7 +37,6 @@ class Foreign(Strategy):
     def __init__(self, setting: Setting, stranger: FlowerStrategy) -> None:
         super().__init__(setting)
         self.stranger = stranger
-        self._asked: list[int] = []
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -48,16 +47,13 @@ class Foreign(Strategy):
             ConfigError: If it waits for more clients than there are.
             FedrecError: If it raises.
         """
-        self.current = {name: array.numpy() for name, array in arrays.items()}
         clients = len(list(grid.get_node_ids()))
         for need in NEEDS:
             if (wanted := getattr(self.stranger, need, 0)) > clients:
                 message = f"the strategy waits for {wanted} clients, there are {clients}; set strategy.options.{need}"
                 raise ConfigError(message)
         with self._hook("configure_train", server_round):
-            messages = list(self.stranger.configure_train(server_round, arrays, config, grid))
-        self._asked = sorted(message.metadata.dst_node_id for message in messages)
-        return messages
+            return list(self.stranger.configure_train(server_round, arrays, config, grid))
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -86,11 +82,6 @@ class Foreign(Strategy):
         change = {n: result[n] - array for n, array in self.current.items()}
         self.report = replace(self.report, update_norm=norm_of(change))
         return to_record(result), metrics
-
-    def asked(self, server_round: int) -> list[int]:
-        """Return the clients that the stranger chose."""
-        del server_round
-        return self._asked
 
     def state(self) -> State:
         """Return the stranger, pickled: its momenta have no common interface.

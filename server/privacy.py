@@ -101,7 +101,7 @@ class NoisyMean:
     @property
     def adder(self) -> Adder:
         """Clip to the round's norm."""
-        return Adder(self._setting.max_update_norm, self.clip_norm)
+        return Adder(clip_norm=self.clip_norm)
 
     def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
         """Return the noised mean, the noise drawn in the order of the arrays' names."""
@@ -119,11 +119,11 @@ class NoisyMean:
     def _next_clip(self, clipping: AdaptiveClip, total: Total, round: int) -> float:  # noqa: A002
         """Return the next round's clip norm from the noised share of changes that were no longer than this one's.
 
-        Each bit is 1/2 or -1/2, so that a client more or less moves their sum by 1/2 (Andrew et al. 2021, section 2.2).
+        A bit is 1/2 or -1/2, and 0 of whoever has no data, so that a client's data move their sum by 1/2 at most, as
+        the plan prices it (Andrew et al. 2021, section 2.2 and theorem 1).
         """
-        bits = total.unclipped - len(total.accepted) / 2
         noise = rng_for(self._setting.secret_seed, "clipped share", round).normal(0.0, clipping.bit_deviation)
-        share = (bits + noise) / self._setting.expected_cohort + 0.5
+        share = (total.bits + noise) / self._setting.expected_cohort + 0.5
         return self.clip_norm * math.exp(-clipping.lr * (share - clipping.quantile))
 
     def state(self) -> State:

@@ -30,7 +30,7 @@ def check_replies(replies: Iterable[Message], before: Adapter, max_norm: float) 
     Args:
         replies: Answers of a round; the source node is the client's number.
         before: The global adapter that was sent, by parameter name.
-        max_norm: Longest accepted change (L2 over the whole adapter).
+        max_norm: Longest accepted change (L2 over the whole adapter); inf rejects none for its length.
     """
     updates: list[Update] = []
     rejections: list[Rejection] = []
@@ -66,10 +66,12 @@ def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejecti
         return _rejection(client, reason, detail)
     if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
         return not_finite(client, bad)
-    with np.errstate(over="ignore"):  # a finite reply may be infinitely far away: too long
+    with np.errstate(over="ignore"):  # a finite reply may be infinitely far away
         delta = {name: after[name] - before[name] for name in before}
     norm = norm_of(delta)
-    return Update(client, delta, weight) if norm <= max_norm else too_long(client, norm, max_norm)
+    if norm > max_norm:
+        return too_long(client, norm, max_norm)
+    return Update(client, delta, weight) if math.isfinite(norm) else not_finite(client, sorted(delta))
 
 
 def failed(client: int, why: str) -> Rejection:

@@ -25,7 +25,8 @@ from fedrec.progress import Progress
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.result import summed_with
-from server.base import Strategy, to_record
+from server.asking import ask
+from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
 from server.opening import item_counts
 from server.secret_sum import secret
@@ -124,8 +125,8 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     run, strategy, judge = course.run, course.strategy, course.judge
     plan, number = run.job.plan, here.round + 1
     told = ConfigRecord({"run": str(run.path)})
-    messages = list(strategy.configure_train(number, to_record(to_arrays(here.parameters)), told, course.grid))
-    asked = strategy.asked(number)
+    messages = ask(strategy, number, to_record(to_arrays(here.parameters)), told, course.grid)
+    asked = strategy.asked
     # Charged when the work is sent: a reply that is lost after someone saw it is paid for.
     ledger = plan.charge(here.ledger, number, asked)
     spent = _spent(plan, ledger)
@@ -182,12 +183,13 @@ def collect(
     Raises:
         FederationError: As the strategy's aggregation does.
     """
-    if (agreement := strategy.setting.plan.agreement) is not None:
-        opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
-        return strategy.aggregate_secret(number, opened, agreement)
-    if strategy.linear and isinstance(grid, SummingGrid):
-        total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=timeout)
-        return strategy.aggregate_total(number, total)
+    if isinstance(strategy, MeanStrategy):
+        if (agreement := strategy.setting.plan.agreement) is not None:
+            opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
+            return strategy.aggregate_secret(number, opened, agreement)
+        if isinstance(grid, SummingGrid):
+            total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=timeout)
+            return strategy.aggregate_total(number, total)
     after, _ = strategy.aggregate_train(number, list(grid.send_and_receive(messages, timeout=timeout)))
     return after
 

@@ -18,8 +18,8 @@ class Setting:
         secret_seed: Seed of the noise (see `fedrec.privacy.noise_key`).
         cohort: Round -> clients to ask, ascending.
         expected_cohort: Expected number of clients a round: the fixed denominator under central privacy.
-        min_replies: Fewer usable replies fail the run.
-        max_update_norm: Longer updates are rejected.
+        min_replies: Fewer usable replies fail the run; where sums are noised, no reply at all does.
+        max_update_norm: Longer updates are rejected; where sums are noised, they are clipped.
         plan: Who clips and noises.
     """
 
@@ -30,6 +30,11 @@ class Setting:
     min_replies: int
     max_update_norm: float
     plan: PrivacyPlan
+
+    @property
+    def sums_are_noised(self) -> bool:
+        """Whether a clipped and noised sum is all that may be known of a round's changes."""
+        return self.plan.placement in {"sum", "server"}
 
 
 @dataclass(frozen=True)

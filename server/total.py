@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fedrec.errors import ConfigError
+from fedrec.errors import ConfigError, PrivacyError
 from fedrec.training.task import CohortUpdate
 from server.replies import Rejection, failed, not_finite, too_long
 from server.update import Array, Arrays, Update, norm_of
@@ -30,14 +30,15 @@ class Total:
         weight: Sum of their weights.
         accepted: Their numbers, in the order in which they were added.
         rejections: Who was left out, and why.
-        unclipped: How many of the accepted changes were no longer than the clip norm.
+        bits: Sum of the accepted changes' bits: 1/2 of one no longer than the clip norm, -1/2 of a longer one, and none
+            (0) of no change at all, so that a client and the same without its data are 1/2 apart.
     """
 
     sums: Mapping[str, NDArray[np.float64]]
     weight: float = 0.0
     accepted: Sequence[int] = ()
     rejections: Sequence[Rejection] = ()
-    unclipped: int = 0
+    bits: float = 0.0
 
     def __add__(self, other: "Total") -> "Total":
         both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
@@ -46,7 +47,7 @@ class Total:
             self.weight + other.weight,
             (*self.accepted, *other.accepted),
             (*self.rejections, *other.rejections),
-            self.unclipped + other.unclipped,
+            self.bits + other.bits,
         )
 
     def mean(self) -> Arrays:
@@ -63,15 +64,28 @@ class Total:
 
 @dataclass(frozen=True)
 class Adder:
-    """How changes are added: checked, and clipped where the server's privacy bracket says so.
+    """How changes are added: clipped where the server's privacy bracket says so, else rejected if they are too long.
+
+    Where changes are clipped, whose is long is nobody's to know: only what is not finite is then rejected.
 
     Args:
-        max_norm: Longer changes are rejected.
+        max_norm: Longer changes are rejected; any length may be added by default.
         clip_norm: L2 bound of each change, whose weight is then 1; None adds changes as they are, by weight.
+
+    Raises:
+        PrivacyError: If changes would be both clipped and rejected by their length.
     """
 
-    max_norm: float
+    max_norm: float = math.inf
     clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None and self.max_norm < math.inf:
+            message = (
+                f"changes are clipped to {self.clip_norm:g}, so none may be rejected for a length above "
+                f"{self.max_norm:g}, which would tell of private data; leave max_norm out"
+            )
+            raise PrivacyError(message)
 
     def add(self, updates: Sequence[Update]) -> Total:
         """Return the total of checked updates, added in their order."""
@@ -83,7 +97,7 @@ class Adder:
                 value = np.multiply(change, factor, dtype=np.float64)
                 sums[name] = sums[name] + value if name in sums else value
         accepted = [update.client for update in updates]
-        return Total(sums, sum(weight for _, weight in factors), accepted, unclipped=sum(map(self._short, norms)))
+        return Total(sums, sum(weight for _, weight in factors), accepted, bits=sum(map(self._bit, norms)))
 
     def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> Total:
         """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
@@ -97,27 +111,31 @@ class Adder:
         stack = torch.cat([update.parameters[name].reshape(len(update.clients), -1) for name in names], dim=1)
         start = torch.cat([torch.from_numpy(np.array(before[name])).flatten() for name in names])
         change, total = torch.empty_like(start, dtype=torch.float64), torch.zeros_like(start, dtype=torch.float64)
-        weight, accepted, unclipped = 0.0, [], 0
+        weight, accepted, bits = 0.0, [], 0.0
         for place, client in enumerate(update.clients):
             torch.sub(stack[place], start, out=change)
             norm = float(change.dot(change).sqrt())
-            if not math.isfinite(norm) and not stack[place].isfinite().all():
+            if not math.isfinite(norm) and not (norm > self.max_norm and stack[place].isfinite().all()):
                 bad = [name for name, value in update.parameters.items() if not value[place].isfinite().all()]
-                rejections.append(not_finite(client, bad))
+                rejections.append(not_finite(client, bad or names))
             elif norm > self.max_norm:
                 rejections.append(too_long(client, norm, self.max_norm))
             else:
                 factor, weighs = self._factor(update.weights[place], norm)
                 total.add_(change, alpha=factor)
                 weight += weighs
-                unclipped += self._short(norm)
+                bits += self._bit(norm)
                 accepted.append(client)
         parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
         sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
-        return Total(sums if accepted else {}, weight, accepted, rejections, unclipped)
+        return Total(sums if accepted else {}, weight, accepted, rejections, bits)
 
     def _short(self, norm: float) -> bool:
         return self.clip_norm is None or norm <= self.clip_norm
+
+    def _bit(self, norm: float) -> float:
+        """Return a change's bit (Andrew et al. 2021, section 2.2); a client without data has no change, and no bit."""
+        return 0.0 if self.clip_norm is None or norm == 0 else 0.5 if self._short(norm) else -0.5
 
     def _factor(self, weight: float, norm: float) -> tuple[float, float]:
         """Return what a change is multiplied by, and what it weighs."""

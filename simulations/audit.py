@@ -25,7 +25,7 @@ from fedrec.result import finished
 from fedrec.threads import one_thread
 from fedrec.training.workbench import Workbench
 from server.adoption import build_strategy, check_strategy
-from server.base import Strategy
+from server.base import MeanStrategy, Strategy
 from server.rounds import Course, run_rounds
 from server.stop import Stop
 from simulations.audit_ears import NoEar, Notes, SumEar, UpdateEar, Vector
@@ -107,7 +107,7 @@ def _ear(job: Job, strategy: Strategy, canaries: Canaries, bench: Workbench, acc
     experiment, sizes = job.experiment, [value.numel() for value in bench.shared_start.values()]
     if access == "black-box":
         return NoEar(answer_cohort, Notes(job.plan))
-    if job.plan.placement not in {"server", "sum"}:
+    if not (isinstance(strategy, MeanStrategy) and strategy.setting.sums_are_noised):
         return UpdateEar(answer_cohort, canaries, bench, Notes(job.plan))
     clip, longest = job.plan.clip_norm, experiment.federation.max_update_norm
     ear = SumEar(

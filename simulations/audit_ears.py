@@ -17,7 +17,7 @@ from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody
 from fedrec.training.vectorized import train_cohort
 from fedrec.training.workbench import Workbench
-from server.base import Strategy
+from server.base import MeanStrategy
 from server.total import Adder
 from server.update import Arrays
 from simulations.engine.work import Parameters, Train
@@ -135,7 +135,7 @@ class SumEar:
     canaries: Canaries
     directions: Vector
     length: float
-    strategy: Strategy
+    strategy: MeanStrategy
     notes: Notes
     others: dict[int, Vector] = field(default_factory=dict)
     everybody: dict[int, Vector] = field(default_factory=dict)
@@ -160,8 +160,8 @@ class SumEar:
     @property
     def adder(self) -> Adder:
         """How a sum's changes are clipped, whoever adds them."""
-        plan, longest = self.strategy.setting.plan, self.strategy.setting.max_update_norm
-        return Adder(longest, plan.clip_norm) if plan.placement == "sum" else self.strategy.adder
+        plan = self.strategy.setting.plan
+        return Adder(clip_norm=plan.clip_norm) if plan.placement == "sum" else self.strategy.adder
 
     def listen_(self) -> None:
         """Hear what the strategy makes of each round before it takes its step."""

@@ -64,6 +64,7 @@ def validate(
     """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.experiment_file import load_experiment
     from fedrec.privacy.refusals import check
+    from server.base import averages
     from simulations.plugins import SCENARIOS, registries_of
 
     registries = registries_of()
@@ -73,7 +74,7 @@ def validate(
     for file in files:
         try:
             experiment = load_experiment(file, [], SCENARIOS, registries)
-            check(experiment, linear_strategy=getattr(strategies.get(experiment.strategy.name), "linear", False))
+            check(experiment, linear_strategy=averages(strategies.get(experiment.strategy.name)))
             fingerprints[file] = experiment.fingerprint
         except ConfigError as error:
             wrong.append(f"{file}: {error}")

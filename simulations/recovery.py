@@ -32,6 +32,7 @@ from fedrec.threads import one_thread
 from fedrec.training.task import CohortUpdate
 from fedrec.training.workbench import Workbench
 from server.adoption import build_strategy
+from server.asking import ask
 from server.base import to_record
 from server.rounds import collect, to_arrays, to_tensors
 from simulations.engine.cohorts import Alone, CohortGrid
@@ -199,8 +200,8 @@ def _heard(run: RunDirectory, victims: Sequence[int], rounds: int, progress: Pro
     told = ConfigRecord({"run": str(run.path)})
     parameters, result, ledger = bench.shared_start, np.zeros(bench.train.num_items), Ledger()
     for number in range(1, rounds + 1):
-        messages = list(strategy.configure_train(number, to_record(to_arrays(parameters)), told, grid))
-        ledger = plan.charge(ledger, number, strategy.asked(number))
+        messages = ask(strategy, number, to_record(to_arrays(parameters)), told, grid)
+        ledger = plan.charge(ledger, number, strategy.asked)
         after = collect(strategy, grid, number, messages, job.experiment.federation.timeout)
         if after is not None:
             result += tap.read(parameters, to_tensors(after))

@@ -1,7 +1,7 @@
 """The smallest run on real data: MovieLens-100K, one encoder layer, four clients, two rounds, seconds of work."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from fedrec.progress import silent
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.rundir import RunDirectory
 from server.adoption import build_strategy
+from server.base import CohortStrategy, MeanStrategy
 from server.rounds import Course, run_rounds
 from server.setting import Setting
 from server.stop import Stop
-from server.update import Update
+from server.update import Arrays, Update
 from simulations.engine.inprocess import InProcessGrid
 
 TINY: dict[str, Any] = {
@@ -95,6 +96,14 @@ def setting(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False
 def update(client: int, *values: float, weight: float = 1.0) -> Update:
     """Return an update of one array called "w"."""
     return Update(client, {"w": np.array(values, dtype=np.float32)}, weight)
+
+
+def aggregate_of(strategy: MeanStrategy | CohortStrategy, updates: Sequence[Update]) -> Arrays:
+    """Return what a strategy makes of updates before it takes its step."""
+    if isinstance(strategy, CohortStrategy):
+        return strategy.aggregate(updates)
+    change = strategy.bracket.change(strategy.adder.add(updates), updates[0].delta, 1)
+    return change or {}
 
 
 def reply(client: int, *values: float, examples: float = 1.0) -> Message:

@@ -33,7 +33,8 @@ class AdaptiveClip:
     Args:
         quantile: Share of updates that should be no longer than the clip norm.
         lr: Rate of its steps.
-        bit_deviation: Noise on the sum of the updates' bits (1/2 if short enough, -1/2 if not), in bits.
+        bit_deviation: Noise on the sum of the updates' bits (1/2 if short enough, -1/2 if not, none of no change, so
+            that a client's data move their sum by 1/2), in bits.
         noise_multiplier: Noise on the sum of updates over the clip norm: more than the plan's, so that updates and bits
             together cost what the plan says (their theorem 1).
     """

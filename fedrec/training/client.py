@@ -2,7 +2,8 @@
 
 Each step draws a Poisson batch by name. Under client-side privacy Opacus clips every example's gradient and
 adds noise to the sum (DP-SGD, Abadi et al. 2016); an empty batch still takes its noisy step, because skipping it
-would tell that it was empty. The denominator is the expected batch size, fixed beforehand.
+would tell that it was empty, and an example whose gradient is not finite adds nothing, because an error would tell of
+it. The denominator is the expected batch size, fixed beforehand.
 """
 
 from collections.abc import Mapping
@@ -25,11 +26,13 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     """Return what the client answers: a pure function of the task and the bench's settings.
 
     A client without examples answers with what it was sent, weight 0 without privacy; under client-side privacy
-    it adds its noise like everybody else.
+    it adds its noise like everybody else. Under secure aggregation a client whose training ends in what is not finite
+    also answers with what it was sent: that it did is nobody's to know.
 
     Raises:
-        FedrecError: If the task carries other parameters than the adapter's, or the loss is not finite: the learning
-            rate is too high, or the parameters were poisoned.
+        FedrecError: If the task carries other parameters than the adapter's, or such that are not finite; or if the
+            loss is not, as with too high a learning rate. Where the server is not trusted, a loss is a secret and no
+            error.
     """
     require_adapter(bench, task.client, task.parameters)
     noised = bench.plan.placement != "none"
@@ -43,10 +46,12 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
         history, target = pad(cuts, whole=examples.whole)
         loss = step(history, target, bench.draw_negatives(task.round, index))
         if loss is not None:
-            if not np.isfinite(loss):
+            if not bench.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, task.client, task.round, index))
             losses.append(loss)
     after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
+    if bench.plan.placement == "sum" and not all(value.isfinite().all() for value in after.values()):
+        after = {**bench.start, **task.parameters, **task.private}
     adapter = bench.experiment.adapter
     return ClientUpdate(
         parameters={name: value for name, value in after.items() if not is_private(name, adapter)},
@@ -79,13 +84,16 @@ def require_adapter(bench: Workbench, client: int, parameters: Mapping[str, Tens
     """Let a sender change the adapter, and nothing else of the model.
 
     Raises:
-        FedrecError: If the parameters are others than the adapter's; says which.
+        FedrecError: If the parameters are others than the adapter's, or not finite; says which.
     """
     expected = {name: value.shape for name, value in bench.shared_start.items()}
     found = {name: value.shape for name, value in parameters.items()}
     if found != expected:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         message = f"client {client} was sent what is not its adapter: {', '.join(names)} missing, unknown or misshapen"
+        raise FedrecError(message)
+    if lost := sorted(name for name, value in parameters.items() if not value.isfinite().all()):
+        message = f"client {client} was sent NaN or infinity in {', '.join(lost[:3])}"
         raise FedrecError(message)
 
 

@@ -74,6 +74,8 @@ class PlainStep:
 class PrivateStep(PlainStep):
     """A DP-SGD step through Opacus: per-example clip, noise on the sum; an empty batch moves by its noise alone.
 
+    An example whose gradient has no finite norm adds nothing: no clip would bound it, and an error would tell of it.
+
     Args:
         model: The recommender under Opacus' hooks (`Workbench.per_example_model`).
         training: Optimiser and learning rate.
@@ -93,7 +95,7 @@ class PrivateStep(PlainStep):
         generator: torch.Generator,
     ) -> None:
         super().__init__(model, training, expected_batch, pull)
-        self.private_optimizer = DPOptimizer(
+        self.private_optimizer = _FiniteSums(
             self.optimizer,
             noise_multiplier=plan.noise_multiplier,
             max_grad_norm=plan.clip_norm,
@@ -116,6 +118,22 @@ class PrivateStep(PlainStep):
         self.private_optimizer.pre_step()
         for parameter in self.private_optimizer.params:
             parameter.grad_sample = parameter.summed_grad = None
+
+
+class _FiniteSums(DPOptimizer):  # type: ignore[misc] # Opacus has no types
+    """Opacus' optimiser, whose clipped sums leave out what is not finite: a factor of 0 times infinity is none."""
+
+    def clip_and_accumulate(self) -> None:
+        """Clip and sum; again without the examples at fault where a sum is not finite, which is rare."""
+        super().clip_and_accumulate()
+        if all(parameter.summed_grad.isfinite().all() for parameter in self.params):
+            return
+        samples = self.grad_samples
+        norms = torch.stack([sample.reshape(len(sample), -1).norm(2, dim=1) for sample in samples]).norm(2, dim=0)
+        for parameter, sample in zip(self.params, samples, strict=True):
+            lost = ~norms.isfinite().view(-1, *(1,) * (sample.dim() - 1))
+            parameter.grad_sample, parameter.summed_grad = sample.masked_fill(lost, 0.0), None
+        super().clip_and_accumulate()
 
 
 def _forget_(model: Backbone) -> None:

@@ -4,9 +4,9 @@ The clients' adapters are stacked, `[clients, *shape]`; every local step draws e
 names as the reference, and `torch.func.vmap` takes the gradient of every block (see `fedrec.training.blocks`) under
 its own client's adapter. In a round's first step all clients still share one adapter, so none is copied; what is
 frozen is never copied, and what depends on it alone is computed once for all. Under client-side privacy a block is
-one example, whose gradient is clipped as Opacus clips it, and each client's noise comes from its own generator as
-Opacus draws it. The optimisers are torch's own: they work element by element, so on stacked parameters each client
-has a state of its own.
+one example, whose gradient is clipped as Opacus clips it, or left out if it is not finite; and each client's noise
+comes from its own generator as Opacus draws it. The optimisers are torch's own: they work element by element, so on
+stacked parameters each client has a state of its own.
 """
 
 from collections.abc import Mapping
@@ -46,10 +46,10 @@ Stack = dict[str, Tensor]
 def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
     """Return what the clients answer, each as `train_client` would, up to rounding; a pure function of task and bench.
 
-    Clients whose loss is not finite fail; no other client notices.
+    Clients whose loss is not finite fail where the server may know; no other client notices.
 
     Raises:
-        FedrecError: If the task carries other parameters than the adapter's.
+        FedrecError: If the task carries other parameters than the adapter's, or such that are not finite.
     """
     require_adapter(bench, task.clients[0], task.parameters)
     sweep = _Sweep(bench, task)
@@ -104,7 +104,9 @@ class _Sweep:
         sums = torch.stack([loss for loss, _ in self.losses]).cpu().numpy()  # the one time that a device is waited for
         counts = np.array([count for _, count in self.losses])
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [steps, clients]
-        failures = _failures(means, counts, task)
+        failures = {} if self.bench.discreet else _failures(means, counts, task)
+        if self.bench.plan.placement == "sum":
+            self._undo_lost_()
         rows = [row for row, client in enumerate(task.clients) if client not in failures]
         stack = {name: value.cpu() if not failures else value.cpu()[rows] for name, value in self.stack.items()}
         open_ = self.bench.plan.placement == "none"
@@ -117,6 +119,14 @@ class _Sweep:
             failures=failures,
         )
 
+    def _undo_lost_(self) -> None:
+        """Let clients whose parameters are not finite stand where they began: no client may drop out for its data."""
+        lost = ~torch.stack([value.flatten(1).isfinite().all(dim=1) for value in self.stack.values()]).all(dim=0)
+        if lost.any():
+            for name, value in self.stack.items():
+                own = self.task.private.get(name)
+                value[lost] = self.anchor[name] if own is None else own.to(value)[lost]
+
     def _gradients(self, index: int) -> tuple[Stack, tuple[Tensor, list[int]]]:
         """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""
         bench, task = self.bench, self.task
@@ -125,18 +135,21 @@ class _Sweep:
             for client, examples in zip(task.clients, self.examples, strict=True)
         ]
         negatives = bench.draw_negatives(task.round, index)
-        sums = {name: torch.zeros_like(parameter) for name, parameter in self.stack.items()}
-        losses = next(iter(sums.values())).new_zeros(len(task.clients))
+        # A row more than clients, for the gradients that no sum may have.
+        nobody = len(task.clients)
+        sums = {name: value.new_zeros(nobody + 1, *value.shape[1:]) for name, value in self.stack.items()}
+        losses = next(iter(sums.values())).new_zeros(nobody)
         rows = 1 if self.private else MOST_ROWS
         for group in groups_of(batches, self.most_positions, whole=self.examples[0].whole, most_rows=rows):
             on_device = group.to(bench.device)
             gradients, loss = self._differentiate(on_device, negatives, shared=index == 0)
+            owner = on_device.owner
             if self.private:
-                clip_(gradients, bench.plan.clip_norm)
+                owner = owner.where(clip_(gradients, bench.plan.clip_norm), nobody)
             for name, gradient in gradients.items():
-                sums[name].index_add_(0, on_device.owner, gradient)
+                sums[name].index_add_(0, owner, gradient)
             losses.index_add_(0, on_device.owner, loss)
-        return sums, (losses, [len(batch) for batch in batches])
+        return {name: value[:nobody] for name, value in sums.items()}, (losses, [len(batch) for batch in batches])
 
     def _differentiate(self, group: Group, negatives: Tensor | None, *, shared: bool) -> tuple[Stack, Tensor]:
         """Return each block's gradient and loss, summed over its examples."""
@@ -185,14 +198,19 @@ def most_positions(num_items: int, device: torch.device) -> int:
     return max(1, min(MOST_POSITIONS, MOST_SCORES // num_items))
 
 
-def clip_(gradients: Stack, clip_norm: float) -> None:
-    """Scale each row over all names together to an L2 norm of at most `clip_norm`, as Opacus does."""
+def clip_(gradients: Stack, clip_norm: float) -> Tensor:
+    """Scale each row over all names together to an L2 norm of at most `clip_norm`, as Opacus does.
+
+    Returns:
+        Which rows have a finite norm: no others may be added to anything.
+    """
     norms = torch.stack([gradient.reshape(len(gradient), -1).norm(2, dim=1) for gradient in gradients.values()]).norm(
         2, dim=0
     )
-    factors = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0)
+    factors, finite = (clip_norm / (norms + OPACUS_TINY)).clamp(max=1.0), torch.isfinite(norms)
     for gradient in gradients.values():
         gradient.mul_(_beside(factors, gradient))
+    return finite
 
 
 def _failures(means: NDArray[np.floating], counts: NDArray[np.int64], task: CohortTask) -> dict[int, str]:

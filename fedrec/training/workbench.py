@@ -53,6 +53,11 @@ class Workbench:
             return self
         return replace(self, model=copy.deepcopy(self.model).to(device), device=device)
 
+    @property
+    def discreet(self) -> bool:
+        """Whether not even an error may tell the server what a client's data did: it is not trusted with them."""
+        return self.plan.placement in {"client", "sum"}
+
     @cached_property
     def shared_start(self) -> dict[str, Tensor]:
         """The part of `start` that travels."""

@@ -4,12 +4,12 @@ from abc import abstractmethod
 
 import numpy as np
 
-from server.base import Strategy
+from server.base import MeanStrategy
 from server.setting import Setting, between
 from server.update import Array, Arrays, State
 
 
-class AdaptiveStrategy(Strategy):
+class AdaptiveStrategy(MeanStrategy):
     """Takes the mean change for a gradient and keeps its first and second moment.
 
     Args:

@@ -1,13 +1,13 @@
 """FedAvg: the mean of the clients' changes, weighted by their examples (McMahan et al. 2017, algorithm 1)."""
 
-from server.base import STRATEGIES, Strategy
+from server.base import STRATEGIES, MeanStrategy
 from server.setting import Setting, between
 from server.update import Arrays
 
 
 @STRATEGIES.register("fedavg")
-class FedAvg(Strategy):
-    """The base strategy, with a server learning rate.
+class FedAvg(MeanStrategy):
+    """The mean change, with a server learning rate.
 
     Args:
         setting: What the runner tells of the run.

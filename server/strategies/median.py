@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from server.base import STRATEGIES, Strategy
+from server.base import STRATEGIES, CohortStrategy
 from server.update import Arrays, Update
 
 
 @STRATEGIES.register("median")
-class Median(Strategy):
+class Median(CohortStrategy):
     """Needs the whole cohort in memory and ignores weights; the mean of the two middle values for even cohorts."""
 
     def aggregate(self, updates: Sequence[Update]) -> Arrays:

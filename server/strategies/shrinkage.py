@@ -73,7 +73,7 @@ def noise_variance(setting: Setting) -> float:
         ConfigError: If the clip norm adapts.
     """
     plan = setting.plan
-    if plan.placement not in {"server", "sum"}:
+    if not setting.sums_are_noised:
         return 0.0
     if plan.clipping is not None:
         message = (

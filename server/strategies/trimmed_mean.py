@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import trim_mean
 
-from server.base import STRATEGIES, Strategy
+from server.base import STRATEGIES, CohortStrategy
 from server.setting import Setting, between
 from server.update import Arrays, Update
 
 
 @STRATEGIES.register("trimmed_mean")
-class TrimmedMean(Strategy):
+class TrimmedMean(CohortStrategy):
     """Leaves out the lowest and highest values of each coordinate, then averages; ignores weights.
 
     Args:

@@ -16,6 +16,7 @@ from flwr.serverapp import Grid
 from fedrec.errors import FederationError
 from fedrec.job import Job
 from server.adoption import build_strategy
+from server.asking import ask
 from server.base import Strategy, to_record
 from server.rounds import collect, to_arrays
 from server.update import Arrays
@@ -60,7 +61,7 @@ class Federation:
         """
         strategy, grid, told = self.strategy, self.grid, ConfigRecord({"run": self.run})
         began = time.perf_counter()
-        messages = list(strategy.configure_train(number, to_record(self.start), told, grid))
+        messages = ask(strategy, number, to_record(self.start), told, grid)
         if number == 1:
             messages = messages[: self.warm_up]
         after = collect(strategy, grid, number, messages, TIMEOUT)

@@ -15,7 +15,7 @@ from fedrec.data.interactions import IntArray
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.seeding import rng_for
 from fedrec.training.task import CohortUpdate
-from server.base import Strategy
+from server.base import MeanStrategy
 from server.setting import Setting
 from server.update import Arrays
 from simulations.benchmarks.engines_federate import WARM_UP, Federation, Serve
@@ -60,7 +60,7 @@ def engine(  # noqa: PLR0913 - what the job is
 ) -> None:
     """Play on an engine, with no prepared run behind it."""
     start: Arrays = {"weight": np.zeros(parameters, dtype=np.float32)}
-    strategy = Strategy(_setting(population, cohort))
+    strategy = MeanStrategy(_setting(population, cohort))
 
     def work(grid: Grid) -> None:
         warm_up = WARM_UP if name == "flower" else None

@@ -7,22 +7,23 @@ from flwr.app import ConfigRecord
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError
 from server.adoption import adopt, check_strategy
-from server.base import STRATEGIES, Strategy, to_record
+from server.asking import ask
+from server.base import STRATEGIES, CohortStrategy, MeanStrategy, averages, to_record
 from server.strategies import STRATEGIES as ALL
-from tests.tiny import reply, setting
+from tests.tiny import aggregate_of, reply, setting
 
 NAMES = ALL.names()
 BEFORE = {"w": np.array([0.5, -1.0, 2.0], dtype=np.float32)}
 CHANGES = [(0.1, 0.2, -0.3), (0.4, -0.1, 0.0), (-0.2, 0.3, 0.1), (0.0, 0.0, 0.5)]
 
 
-def new(name, **how) -> Strategy:
+def new(name, **how) -> MeanStrategy | CohortStrategy:
     return adopt(STRATEGIES.get(name), setting(**how), {})
 
 
 def after_round(strategy, changes, number=1, order=None):
     """Return the adapter after a round in which client `i` moved it by `changes[i]`."""
-    list(strategy.configure_train(number, to_record(BEFORE), ConfigRecord({"run": "here"}), None))
+    ask(strategy, number, to_record(BEFORE), ConfigRecord({"run": "here"}), None)
     replies = [reply(i, *(BEFORE["w"] + np.array(change, dtype=np.float32))) for i, change in enumerate(changes)]
     arrays, _ = strategy.aggregate_train(number, [replies[i] for i in order or range(len(replies))])
     return arrays["w"].numpy()
@@ -54,9 +55,9 @@ def test_nobody_moving_moves_nothing(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_changes_aggregate_to_that_change(name):
     strategy = new(name)
-    list(strategy.configure_train(1, to_record(BEFORE), ConfigRecord(), None))
+    ask(strategy, 1, to_record(BEFORE), ConfigRecord(), None)
     same = strategy.accept(1, [reply(i, *(BEFORE["w"] + np.float32(0.25))) for i in range(3)])
-    np.testing.assert_allclose(strategy.aggregate(same)["w"], [0.25] * 3, rtol=1e-6)
+    np.testing.assert_allclose(aggregate_of(strategy, same)["w"], [0.25] * 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,10 +78,10 @@ def test_a_restored_strategy_goes_on_as_if_it_had_never_stopped(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_updates_are_left_as_they_were_given(name):
     strategy = new(name)
-    list(strategy.configure_train(1, to_record(BEFORE), ConfigRecord(), None))
+    ask(strategy, 1, to_record(BEFORE), ConfigRecord(), None)
     updates = strategy.accept(1, [reply(i, *(BEFORE["w"] + np.array(c, np.float32))) for i, c in enumerate(CHANGES)])
     copies = [update.delta["w"].copy() for update in updates]
-    strategy.step(strategy.aggregate(updates))
+    strategy.step(aggregate_of(strategy, updates))
     for update, copy in zip(updates, copies, strict=True):
         np.testing.assert_array_equal(update.delta["w"], copy)
 
@@ -102,7 +103,7 @@ def test_privacy_of_sums_is_kept_or_refused(name, trust):
             "federation": {"partition": "users"},
         }
     )
-    if STRATEGIES.get(name).linear:
+    if averages(STRATEGIES.get(name)):
         check_strategy(experiment)
     else:
         with pytest.raises(ConfigError, match=trust):

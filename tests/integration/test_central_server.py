@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from flwr.app import ConfigRecord, Message, RecordDict
 
 from clients.app import app
 from clients.cohort import CohortRequest, answer_cohort
@@ -17,7 +18,8 @@ from fedrec.evaluation.trained_controls import CONTROLS
 from fedrec.privacy.statement import statement
 from fedrec.progress import silent
 from fedrec.result import finished, result_of
-from fedrec.training.task import CohortUpdate
+from fedrec.training.task import CohortUpdate, nobody
+from server.strategies.fedavg import FedAvg
 from simulations.engine.cohorts import Alone, CohortGrid
 from simulations.engine.inprocess import InProcessGrid
 from simulations.engine.work import Parameters
@@ -118,6 +120,37 @@ def test_clients_that_cannot_count_are_named_and_too_few_fail_the_run(
     monkeypatch.setattr("clients.app.item_counts", lambda bench, client: np.full(1682, np.nan, dtype=np.float32))
     with pytest.raises(Exception, match=r"item counts: 0 usable replies of .*not finite"):
         many.run(Alone(), rounds=1, **COUNTS)
+
+
+def test_a_strategy_that_asks_everybody_is_refused_before_anything_is_sent(
+    many: Many, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # charged by a coin of 0.4 a round, asked in every one: 21 where 8 is claimed (tests/unit/test_asking.py)
+    def everybody(strategy: FedAvg, server_round: int, arrays: Any, config: Any, grid: Any) -> list[Message]:
+        content = RecordDict({"arrays": arrays, "config": ConfigRecord({**config, "server-round": server_round})})
+        return [Message(content, client, "train", group_id=str(server_round)) for client in grid.get_node_ids()]
+
+    monkeypatch.setattr(FedAvg, "configure_train", everybody)
+    sent: list[CohortRequest] = []
+
+    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        sent.append(request)
+        return answer_cohort(request, parameters)
+
+    with pytest.raises(PrivacyError, match="beside the drawn cohort"):
+        many.run(Alone(), train, privacy=CENTRAL, federation={"participation": 0.4, **POISSON})
+    assert sent == []
+
+
+def test_losses_that_are_not_finite_are_reported_and_end_no_run(many: Many) -> None:
+    def fails(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        del parameters
+        return nobody(dict.fromkeys(request.clients, "FedrecError: loss is nan"))
+
+    run, last = many.run(Alone(), fails, rounds=1, privacy=CENTRAL, federation={"min_replies": 5})
+    line = run.rounds()[1]
+    assert (line["replies"], line["rejected"]) == (0, {"client failed": line["cohort"]})
+    assert any((value != run.job.workbench.shared_start[name]).any() for name, value in last.parameters.items())
 
 
 def test_a_clip_norm_far_too_long_shrinks_round_by_round(many: Many) -> None:

@@ -101,7 +101,7 @@ def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
 
     def nothing(self: Adder, before: Any, update: Any) -> Total:
         total = real(self, before, update)
-        return replace(total, sums={name: np.zeros_like(value) for name, value in total.sums.items()}, unclipped=0)
+        return replace(total, sums={name: np.zeros_like(value) for name, value in total.sums.items()}, bits=0.0)
 
     monkeypatch.setattr(Adder, "add_cohort", nothing)
     monkeypatch.setattr(opening, "shortened", lambda counts, clip_norm: np.zeros(len(counts)))

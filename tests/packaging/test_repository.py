@@ -14,6 +14,7 @@ import pytest
 from fedrec.experiment_file import load_experiment
 from fedrec.experiment_layers import scenario_files
 from fedrec.privacy.refusals import check
+from server.base import averages
 from simulations.plugins import SCENARIOS, registries_of
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +69,7 @@ def test_every_scenario_is_valid(name: str) -> None:
     registries = registries_of()
     experiment = load_experiment(name, [], SCENARIOS, registries)
     strategy = registries["strategy.name"].get(experiment.strategy.name)
-    check(experiment, linear_strategy=getattr(strategy, "linear", False))
+    check(experiment, linear_strategy=averages(strategy))
 
 
 def imported(path: Path) -> set[str]:

@@ -5,27 +5,35 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 
 from fedrec.config import Experiment
 from fedrec.errors import PrivacyError
-from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.accounting import Release, calibrate, epsilon
 from fedrec.privacy.plan import UnitCounts, plan
 from server.privacy import NoisyMean
 from server.setting import Setting
 from server.total import Adder
 from tests.tiny import update
 
-UNITS = UnitCounts(users=660, examples=60_000, clients=660)
 
-
-def adaptive(noise_multiplier=1e-9, **changes):
+def adaptive(noise_multiplier=1e-9, clients=660, **changes):
     privacy = {
         "trust": "central",
         "noise_multiplier": noise_multiplier,
         "clip_norm": 2.0,
         "adaptive_clip": {"quantile": 0.5, "lr": 0.2, "noise": 0.05, **changes},
     }
-    return plan(Experiment.model_validate({"privacy": privacy, "federation": {"partition": "users"}}), UNITS, 1)
+    wanted = Experiment.model_validate({"privacy": privacy, "federation": {"partition": "users"}})
+    return plan(wanted, UnitCounts(users=660, examples=60_000, clients=clients), 1)
+
+
+NEIGHBOURS = [
+    (update(0, 0, 1), update(0, 0, 0)),
+    (update(0, 3, 4), update(0, 0, 0)),
+    (update(0, 0, 0), update(0, 0, 0)),
+]
+"""Client 0's change with its data (short, long, none) and when they have gone away."""
 
 
 def bracket(planned, expected_cohort=4.0):
@@ -57,14 +65,40 @@ def test_bits_that_would_cost_more_than_everything_are_refused():
         adaptive(1.5, noise=0.001)
 
 
+@pytest.mark.parametrize(("rounds", "twice"), [(1, 10.8), (4, 18.1)])
+def test_a_client_whose_data_go_away_costs_what_is_claimed_and_not_what_a_bit_of_sensitivity_1_would(rounds, twice):
+    # 11 clients a round, noise of .05 * 11 = .55 on their bits, 561 units; priced by dp-accounting itself
+    delta, bits = 561**-1.1, 0.05 * 11
+    planned = adaptive(calibrate(8.0, delta, 1.0, rounds), clients=11)
+    adder = bracket(planned).adder
+    others = [update(client, 0, client / 3) for client in range(1, 11)]
+    moves = [adder.add([gone, *others]).bits - adder.add([here, *others]).bits for here, gone in NEIGHBOURS]
+    assert moves == [-0.5, 0.5, 0.0]
+    per_round = {
+        sensitivity: (planned.clipping.noise_multiplier**-2 + (sensitivity / bits) ** 2) ** -0.5
+        for sensitivity in (max(map(abs, moves)), 1.0)
+    }
+    found = [
+        from_gaussian_mechanism(noise, value_discretization_interval=1e-3)
+        .self_compose(rounds)
+        .get_epsilon_for_delta(delta)
+        for noise in per_round.values()
+    ]
+    assert found == [pytest.approx(8.0, rel=2e-3), pytest.approx(twice, abs=0.05)]
+
+
 def test_the_clip_norm_moves_against_the_share_of_short_updates():
     # three of four updates are no longer than 2: share 3/4, quantile 1/2, so 2 * exp(-0.2 * (0.75 - 0.5))
     planned = adaptive()
     planned = replace(planned, clipping=replace(planned.clipping, bit_deviation=0.0))
-    after = moved(bracket(planned), update(0, 3, 4), update(1, 2, 0), update(2, 0, 1), update(3, 0, 0))
+    after = moved(bracket(planned), update(0, 3, 4), update(1, 2, 0), update(2, 0, 1), update(3, 0, 1e-30))
     assert after == pytest.approx(2 * math.exp(-0.2 * 0.25))
     # nobody answers: no bit is in the sum, and a share of 1/2 is no reason to move
     assert moved(bracket(planned)) == 2.0
+    # no change of anybody brings no bit: the same as if nobody had answered
+    assert moved(bracket(planned), *(update(i, 0, 0) for i in range(4))) == 2.0
+    # one short, one long, two without data: (1/2 - 1/2) / 4 + 1/2 = 1/2
+    assert moved(bracket(planned), update(0, 1, 0), update(1, 3, 4), update(2, 0, 0), update(3, 0, 0)) == 2.0
     # all four too long: share 0, so it grows: 2 * exp(0.2 * 0.5)
     assert moved(bracket(planned), *(update(i, 30, 0) for i in range(4))) == pytest.approx(2 * math.exp(0.1))
 
@@ -74,7 +108,7 @@ def test_noise_follows_the_clip_norm_and_is_more_than_the_plans():
     here = bracket(planned)
     here.clip_norm = 0.5
     assert here.deviation == 0.5 * planned.clipping.noise_multiplier > 0.5 * 1.5
-    assert here.adder == Adder(100.0, 0.5)
+    assert here.adder == Adder(clip_norm=0.5)
 
 
 def test_a_restart_goes_on_with_the_clip_norm_that_was_reached():
@@ -89,6 +123,5 @@ def test_a_client_more_moves_the_sum_of_bits_by_a_half():
     adder = bracket(adaptive()).adder
     some = [update(0, 3, 4), update(1, 1, 0)]
     for one in (update(2, 9, 9), update(2, 0, 1)):
-        less, more = (adder.add(cohort) for cohort in (some, [*some, one]))
-        bits = [total.unclipped - len(total.accepted) / 2 for total in (less, more)]
-        assert abs(bits[1] - bits[0]) == 0.5
+        less, more = (adder.add(cohort).bits for cohort in (some, [*some, one]))
+        assert abs(more - less) == 0.5

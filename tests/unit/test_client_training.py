@@ -104,7 +104,7 @@ def test_a_task_gives_the_same_bits_whatever_ran_before(privacy):
     start = task(used, client=1, round=3)
     train_client(used, task(used, client=0, round=1))
     poisoned = {name: torch.full_like(value, math.nan) for name, value in used.shared_start.items()}
-    with pytest.raises(FedrecError, match=r"loss of client 2 is nan in round 2, step 1; lower training\.lr"):
+    with pytest.raises(FedrecError, match="client 2 was sent NaN or infinity in "):
         train_client(used, type(start)(2, 2, poisoned))
     for _ in range(2):
         again = train_client(used, start)

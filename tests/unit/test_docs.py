@@ -21,6 +21,7 @@ import pytest
 
 from fedrec.experiment_file import load_experiment
 from fedrec.privacy.refusals import check
+from server.base import averages
 from simulations.plugins import SCENARIOS, registries_of
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,7 @@ def test_toml_is_a_valid_experiment(block: Block, tmp_path: Path) -> None:
     experiment = load_experiment(file, [], SCENARIOS, registries)
     if "strategy.name" in registries:
         strategy = registries["strategy.name"].get(experiment.strategy.name)
-        check(experiment, linear_strategy=getattr(strategy, "linear", False))
+        check(experiment, linear_strategy=averages(strategy))
 
 
 @each("python", note="runs")

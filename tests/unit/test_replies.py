@@ -81,6 +81,14 @@ def test_an_update_exactly_as_long_as_allowed_is_accepted():
     assert len(updates) == 1
 
 
+def test_where_no_length_is_too_long_only_what_is_not_finite_is_rejected():
+    far = sent_by(1, broken({"w": np.array([3e38, -3e38], dtype=np.float32)}, {"num-examples": 1}))
+    updates, rejections = checked(reply(0, 1.0, 2e30), reply(2, 1.0, np.nan), max_norm=np.inf)
+    assert ([update.client for update in updates], [bad.reason for bad in rejections]) == ([0], ["not finite"])
+    before = {"w": np.array([-3e38, 3e38], dtype=np.float32)}
+    assert check_replies([far], before, np.inf)[1] == [Rejection(1, "not finite", "NaN or infinity in w")]
+
+
 def test_a_clients_endless_complaint_is_cut():
     _, (rejection,) = checked(sent_by(0, Error(0, "x" * 10_000)))
     assert len(rejection.detail) == LONGEST_DETAIL

@@ -13,7 +13,8 @@ from flwr.app import ConfigRecord
 import server
 from fedrec.errors import FederationError, PrivacyError
 from fedrec.privacy.secagg.terms import Vector
-from server.base import STRATEGIES, Strategy, to_record
+from server.asking import ask
+from server.base import STRATEGIES, MeanStrategy, averages, to_record
 from server.replies import Rejection, failed
 from server.secret_sum import SecretSum, SecretSumGrid, decoded, secret
 from server.strategies import STRATEGIES as ALL
@@ -25,7 +26,7 @@ SHAPE = {"b": np.zeros((2, 1), dtype=np.float32), "a": np.zeros(2, dtype=np.floa
 STEP = AGREED.grid.step
 
 
-def strategy_of(kind=Strategy, **how):
+def strategy_of(kind=MeanStrategy, **how):
     told = setting(expected_cohort=10.0, cohort=lambda number: list(range(10)), **how)
     return kind(replace(told, plan=replace(told.plan, placement="sum", agreement=AGREED)))
 
@@ -46,7 +47,7 @@ def test_a_sum_of_another_length_is_refused():
 
 def test_a_strategy_divides_by_the_expected_cohort_whoever_is_left_and_adds_nothing():
     strategy = strategy_of()
-    list(strategy.configure_train(1, to_record(SHAPE), ConfigRecord(), None))
+    ask(strategy, 1, to_record(SHAPE), ConfigRecord(), None)
     opened = SecretSum(np.array([20, 2**32 - 30, 0, 0], dtype="<u4"), tuple(range(8)))
     after = strategy.aggregate_secret(1, opened, AGREED)
     np.testing.assert_allclose(after["a"].numpy(), [2 * STEP, -3 * STEP], rtol=1e-6)
@@ -54,10 +55,18 @@ def test_a_strategy_divides_by_the_expected_cohort_whoever_is_left_and_adds_noth
     assert [(bad.client, bad.reason) for bad in strategy.report.rejections] == [(8, "no reply"), (9, "no reply")]
 
 
-@pytest.mark.parametrize("name", ALL.names())
+def test_a_sum_that_was_opened_counts_whoever_is_in_it():
+    # the protocol's own threshold says how few are too few
+    strategy = strategy_of(min_replies=9)
+    ask(strategy, 1, to_record(SHAPE), ConfigRecord(), None)
+    strategy.aggregate_secret(1, SecretSum(np.zeros(4, "<u4"), tuple(range(8))), AGREED)
+    assert strategy.report.accepted == 8
+
+
+@pytest.mark.parametrize("name", [name for name in ALL.names() if averages(ALL.get(name))])
 def test_no_strategy_looks_at_a_clients_answer(name):
     strategy = strategy_of(STRATEGIES.get(name))
-    list(strategy.configure_train(1, to_record({"w": np.zeros(2, np.float32)}), ConfigRecord(), None))
+    ask(strategy, 1, to_record({"w": np.zeros(2, np.float32)}), ConfigRecord(), None)
     with pytest.raises(PrivacyError, match="given sums alone"):
         strategy.aggregate_train(1, [reply(0, 1.0, 2.0)])
     with pytest.raises(PrivacyError, match="given sums alone"):

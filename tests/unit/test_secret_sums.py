@@ -11,6 +11,7 @@ from clients.summand import added
 from fedrec.privacy.secagg.errors import TamperedError, TooFewClientsError
 from fedrec.seeding import rng_for
 from fedrec.training.task import CohortUpdate, joined, nobody
+from server.asking import ask
 from server.base import to_record
 from server.secret_sum import decoded
 from server.total import Adder
@@ -73,7 +74,7 @@ def test_it_is_the_central_sum_with_the_same_noise_up_to_the_grid(round_, client
     most = len(clients) * np.sqrt(LENGTH) * AGREED.grid.step
     assert np.linalg.norm(flat(decoded(secret, BEFORE, AGREED).sums) - expected) <= most < 1e-5
     strategy = strategy_of()
-    list(strategy.configure_train(round_, to_record(BEFORE), ConfigRecord(), None))
+    ask(strategy, round_, to_record(BEFORE), ConfigRecord(), None)
     after = strategy.aggregate_secret(round_, secret, AGREED)
     moved = flat({name: after[name].numpy() - value for name, value in BEFORE.items()})
     np.testing.assert_allclose(moved, expected / 10, rtol=0, atol=1e-6)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 
-from server.base import Strategy, to_record
+from fedrec.errors import FederationError
+from server.asking import ask
+from server.base import MeanStrategy, to_record
 from server.privacy import NoisyMean
 from server.total import Adder, Total
 from server.update import Update, norm_of
@@ -15,7 +17,7 @@ SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 
 def bracketed(*updates, round_number=1, shape=SHAPE, **how):
     told = setting(central=True, **how)
-    total = Adder(told.max_update_norm, told.plan.clip_norm).add(updates)
+    total = Adder(clip_norm=told.plan.clip_norm).add(updates)
     return NoisyMean(told).change(total, shape, round_number)["w"]
 
 
@@ -79,17 +81,55 @@ def test_the_noise_on_the_mean_has_the_stated_deviation():
     assert abs(draws.mean()) < 0.0075
 
 
+def central_round(*replies, **how):
+    """Return a strategy after a central round, and how far it moved an adapter of zeros."""
+    strategy = MeanStrategy(setting(central=True, **how))
+    ask(strategy, 1, to_record(SHAPE), ConfigRecord(), None)
+    after, _ = strategy.aggregate_train(1, replies)
+    return strategy, after["w"].numpy()
+
+
+def test_no_length_is_too_long_where_the_server_clips():
+    # (30, 40) is clipped to 1, its norm of 50 above the longest accepted notwithstanding: (0.6, 0.8) / 4
+    strategy, moved = central_round(reply(0, 30.0, 40.0), noise=1e-30, max_update_norm=1.0)
+    np.testing.assert_allclose(moved, [0.15, 0.2], rtol=1e-6)
+    assert "too long" not in {rejection.reason for rejection in strategy.report.rejections}
+
+
+@pytest.mark.parametrize("usable", [0, 1, 3])
+def test_a_round_goes_on_however_few_replies_can_be_used_since_that_depends_on_data(usable):
+    replies = [reply(i, 0.5, 0.0) if i < usable else reply(i, np.nan, 0.0) for i in range(4)]
+    strategy, moved = central_round(*replies, noise=1e-30, min_replies=4)
+    np.testing.assert_allclose(moved, [usable * 0.5 / 4, 0], atol=1e-12)
+    assert strategy.report.accepted == usable
+    assert [bad.reason for bad in strategy.report.rejections] == ["not finite"] * (4 - usable)
+
+
+def test_nobody_usable_leaves_the_noise_that_everybody_would_have():
+    _, alone = central_round(*(reply(i, np.nan, 0.0) for i in range(4)), noise=2.0)
+    _, other = central_round(reply(0, 0.5, 0.0), noise=2.0)
+    assert np.abs(alone).min() > 0
+    np.testing.assert_allclose(other - alone, [0.5 / 4, 0], atol=1e-6)
+
+
+def test_silence_alone_ends_a_central_round_unless_it_is_allowed():
+    with pytest.raises(FederationError, match=r"0 usable replies of 4.*no reply"):
+        central_round(noise=1.0, min_replies=4)
+    strategy, _ = central_round(noise=1.0, min_replies=0)
+    assert [bad.reason for bad in strategy.report.rejections] == ["no reply"] * 4
+
+
 def test_a_central_round_ignores_weights_and_survives_an_empty_cohort():
     arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
     moved = []
     for examples in (1, 50):
-        strategy = Strategy(setting(noise=1e-30, central=True))
-        list(strategy.configure_train(1, arrays, ConfigRecord(), None))
+        strategy = MeanStrategy(setting(noise=1e-30, central=True))
+        ask(strategy, 1, arrays, ConfigRecord(), None)
         after, _ = strategy.aggregate_train(1, [reply(0, 1.5, 1.0, examples=examples), reply(2, 1.0, 1.0)])
         moved.append(after["w"].numpy())
     np.testing.assert_array_equal(*moved)
     np.testing.assert_allclose(moved[0], [1 + 0.5 / 4, 1], rtol=1e-6)
-    empty = Strategy(setting(noise=1.0, central=True, cohort=lambda number: []))
-    list(empty.configure_train(1, arrays, ConfigRecord(), None))
+    empty = MeanStrategy(setting(noise=1.0, central=True, cohort=lambda number: []))
+    ask(empty, 1, arrays, ConfigRecord(), None)
     after, _ = empty.aggregate_train(1, [])
     assert norm_of({"w": after["w"].numpy() - 1}) > 0

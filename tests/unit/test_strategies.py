@@ -8,7 +8,8 @@ from flwr.app import ConfigRecord, Error
 
 from fedrec.errors import ConfigError, FederationError
 from fedrec.privacy.plan import AdaptiveClip
-from server.base import Strategy, to_record
+from server.asking import ask
+from server.base import MeanStrategy, to_record
 from server.strategies.fedadam import FedAdam
 from server.strategies.fedavg import FedAvg
 from server.strategies.fedavgm import FedAvgM
@@ -17,11 +18,11 @@ from server.strategies.fedyogi import FedYogi
 from server.strategies.median import Median
 from server.strategies.shrinkage import Shrinkage, signal_share
 from server.strategies.trimmed_mean import TrimmedMean
-from tests.tiny import reply, sent_by, setting, update
+from tests.tiny import aggregate_of, reply, sent_by, setting, update
 
 
 def aggregated(strategy, *updates):
-    return strategy.aggregate(updates)["w"]
+    return aggregate_of(strategy, updates)["w"]
 
 
 def stepped(strategy, *values):
@@ -42,9 +43,7 @@ def test_fedprox_is_fedavg_that_tells_its_clients_mu():
     strategy = FedProx(setting(), mu=0.25)
     assert strategy.client_config() == {"proximal-mu": 0.25}
     np.testing.assert_allclose(aggregated(strategy, update(0, 1), update(1, 3)), [2.0])
-    strategy_messages = strategy.configure_train(
-        1, to_record({"w": np.zeros(1, dtype=np.float32)}), ConfigRecord(), None
-    )
+    strategy_messages = ask(strategy, 1, to_record({"w": np.zeros(1, dtype=np.float32)}), ConfigRecord(), None)
     assert [message.content.config_records["config"]["proximal-mu"] for message in strategy_messages] == [0.25] * 4
 
 
@@ -158,15 +157,15 @@ def test_an_option_out_of_its_range_is_named(kind, options, complaint):
 
 def one_round(strategy, *replies, before=(0.0, 0.0)):
     arrays = to_record({"w": np.array(before, dtype=np.float32)})
-    list(strategy.configure_train(1, arrays, ConfigRecord({"run": "here"}), None))
+    ask(strategy, 1, arrays, ConfigRecord({"run": "here"}), None)
     after, _ = strategy.aggregate_train(1, replies)
     return None if after is None else after["w"].numpy()
 
 
 def test_a_round_asks_the_cohort_and_moves_the_adapter_by_the_mean_change():
-    strategy = Strategy(setting())
+    strategy = MeanStrategy(setting())
     arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
-    messages = list(strategy.configure_train(3, arrays, ConfigRecord({"run": "here"}), None))
+    messages = ask(strategy, 3, arrays, ConfigRecord({"run": "here"}), None)
     assert [message.metadata.dst_node_id for message in messages] == [0, 1, 2, 3]
     assert dict(messages[0].content.config_records["config"]) == {"run": "here", "server-round": 3}
     after, _ = strategy.aggregate_train(3, [reply(i, 1.0 + i, 1.0 - i) for i in range(4)])
@@ -177,7 +176,7 @@ def test_a_round_asks_the_cohort_and_moves_the_adapter_by_the_mean_change():
 
 
 def test_silent_and_failed_clients_are_reported_and_the_others_are_averaged():
-    strategy = Strategy(setting(min_replies=2))
+    strategy = MeanStrategy(setting(min_replies=2))
     after = one_round(strategy, reply(0, 2, 2), sent_by(1, Error(0, "ValueError: no rows")), reply(3, 4, 4))
     np.testing.assert_allclose(after, [3, 3])
     assert [(r.client, r.reason) for r in strategy.report.rejections] == [(1, "client failed"), (2, "no reply")]
@@ -185,17 +184,17 @@ def test_silent_and_failed_clients_are_reported_and_the_others_are_averaged():
 
 def test_too_few_usable_replies_fail_the_round_with_the_reasons():
     with pytest.raises(FederationError, match=r"1 usable replies of 4, federation.min_replies=2; client 1: not finite"):
-        one_round(Strategy(setting(min_replies=2)), reply(0, 2, 2), reply(1, np.nan, 0))
+        one_round(MeanStrategy(setting(min_replies=2)), reply(0, 2, 2), reply(1, np.nan, 0))
 
 
 def test_clients_without_examples_change_nothing():
-    strategy = Strategy(setting())
+    strategy = MeanStrategy(setting())
     np.testing.assert_allclose(one_round(strategy, reply(0, 9, 9, examples=0), reply(1, 1, 1, examples=2)), [1, 1])
     assert one_round(strategy, reply(0, 9, 9, examples=0)) is None
 
 
 def test_an_empty_poisson_cohort_changes_nothing_and_is_no_failure():
-    strategy = Strategy(setting(cohort=lambda number: []))
+    strategy = MeanStrategy(setting(cohort=lambda number: []))
     assert one_round(strategy) is None
     assert strategy.report.cohort == []
 

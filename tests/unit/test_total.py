@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedrec.errors import ConfigError
+from fedrec.errors import ConfigError, PrivacyError
 from fedrec.training.task import CohortUpdate, joined, nobody
 from server.total import Adder, Total
 from server.update import Update
@@ -36,7 +36,7 @@ def test_a_mean_is_weighted_by_examples():
 
 def test_under_the_servers_bracket_every_change_is_clipped_over_all_names_and_weighs_one():
     # |(2, 1, 2)| = 3, clipped to 1.5: (1, 0.5, 1); |(0, 0, 1)| = 1 stays
-    total = Adder(100, clip_norm=1.5).add_cohort(BEFORE, answers([[2, 1, 2], [0, 0, 1]], [9.0, 0.0]))
+    total = Adder(clip_norm=1.5).add_cohort(BEFORE, answers([[2, 1, 2], [0, 0, 1]], [9.0, 0.0]))
     np.testing.assert_allclose(total.sums["a"], [1.0, 0.5], rtol=1e-12)
     np.testing.assert_allclose(total.sums["b"], [[2.0]], rtol=1e-12)
     assert total.weight == 2.0
@@ -55,6 +55,29 @@ def test_what_cannot_be_used_is_left_out_and_named():
         (5, "not finite", "NaN or infinity in b"),
         (1, "too long", "update norm 200 is above federation.max_update_norm=100"),
     ]
+
+
+def test_where_changes_are_clipped_none_is_rejected_for_its_length():
+    # |(200, 0, 0)| is clipped to 2; what is not finite cannot be, nor what is so far away that no float32 says how far
+    update = answers([[200, 0, 0], [np.nan, 0, 0], [0, 0, 1], [-3.3e38, 0, 0]])
+    update.parameters["a"][3, 0] = -3.4e38
+    before = {**BEFORE, "a": np.array([1e38, 1.0], dtype=np.float32)}
+    far = Adder(clip_norm=2.0).add_cohort(before, update)
+    assert [(bad.client, bad.reason) for bad in far.rejections] == [(1, "not finite"), (3, "not finite")]
+    total = Adder(clip_norm=2.0).add_cohort(BEFORE, answers([[200, 0, 0], [np.nan, 0, 0], [0, 0, 1]]))
+    assert (total.accepted, total.bits) == ([0, 2], -0.5 + 0.5)
+    np.testing.assert_allclose(total.sums["a"], [2.0, 0.0], rtol=1e-12)
+    with pytest.raises(PrivacyError, match="clipped to 2, so none may be rejected for a length above 100"):
+        Adder(max_norm=100, clip_norm=2.0)
+
+
+def test_a_bit_is_a_half_either_way_and_none_of_no_change():
+    # short (norm exactly the clip's), long, no change; nothing clipped has no bits
+    rows = [[0, 0, 2], [0, 3, 4], [0, 0, 0]]
+    assert [Adder(clip_norm=2.0).add_cohort(BEFORE, answers([row])).bits for row in rows] == [0.5, -0.5, 0.0]
+    assert Adder(100).add_cohort(BEFORE, answers(rows)).bits == 0.0
+    parts = [Adder(clip_norm=5.0).add_cohort(BEFORE, answers([row])) for row in rows]
+    assert (parts[0] + parts[1] + parts[2]).bits == 1.0
 
 
 @pytest.mark.parametrize("nothing", [answers([]), nobody({}), answers([[np.nan, 0, 0]])])
@@ -78,13 +101,15 @@ CHANGES = st.lists(st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3
 
 @given(changes=CHANGES, clip_norm=st.none() | st.floats(0.01, 100))
 def test_a_worker_adds_what_a_server_would(changes, clip_norm):
-    adder, stacked = Adder(1e6, clip_norm), answers(changes, [float(i) for i in range(len(changes))])
+    adder = Adder(1e6) if clip_norm is None else Adder(clip_norm=clip_norm)
+    stacked = answers(changes, [float(i) for i in range(len(changes))])
     replies = [
         Update(client, {n: v.numpy() - BEFORE[n] for n, v in answer.parameters.items()}, answer.weight)
         for client, answer in stacked.each()
     ]
     here, there = adder.add_cohort(BEFORE, stacked), adder.add(replies)
     assert (here.weight, list(here.accepted)) == (pytest.approx(there.weight), list(there.accepted))
+    assert here.bits == there.bits
     for name in BEFORE:
         np.testing.assert_allclose(here.sums[name], there.sums[name], rtol=1e-9, atol=1e-9)
 

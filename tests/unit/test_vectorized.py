@@ -10,6 +10,7 @@ import torch
 from fedrec.errors import FedrecError
 from fedrec.models.adapters import ADAPTERS, is_private
 from fedrec.training.client import train_client
+from fedrec.training.objective import example_losses
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import clip_, train_cohort
 from tests.handmade import SEQUENCES, bench, moved, plan, task
@@ -133,7 +134,7 @@ def test_clipping_is_over_all_parameters_together():
     assert rows["b"].tolist() == [[pytest.approx(4 / 5.000001, rel=1e-12)], [0.4]]
 
 
-@pytest.mark.parametrize("privacy", ["open", "local"])
+@pytest.mark.parametrize("privacy", ["open", "central"])
 def test_a_client_whose_loss_is_not_finite_fails_alone_and_is_named_with_round_and_step(privacy):
     made = bench(LONG, MANY, PRIVACY[privacy], adapter={"private": ("item_bias*",)}, training={"steps": 2})
     bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
@@ -147,6 +148,94 @@ def test_a_client_whose_loss_is_not_finite_fails_alone_and_is_named_with_round_a
     assert torch.equal(
         moved(found.parameters, healthy.parameters), torch.zeros(sum(v.numel() for v in healthy.parameters.values()))
     )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("noise", [0.0, 1.5])
+def test_under_local_trust_an_example_that_is_not_finite_adds_nothing_and_betrays_nobody(
+    monkeypatch, noise, value, optimizer
+):
+    # User 0, whose sequence alone begins with item 0, has a loss that is not finite. Client 0 has it beside others,
+    # client 1 has nobody else, client 2 has not got it: all answer as if user 0 had nothing to train on.
+    def losses(model, history, target, negatives):
+        return example_losses(model, history, target, negatives) * torch.where(history[:, 0] == 0, value, 1.0)
+
+    how = {"training": {"optimizer": optimizer, "lr": 0.1, "steps": 2}}
+    clients, private = ([0, 1, 3], [0], [2]), plan("client", noise=noise, clip=0.5)
+    made, rest = bench(SEQUENCES, clients, private, **how), bench(([0], *SEQUENCES[1:]), clients, private, **how)
+    with monkeypatch.context() as patch:
+        for module in ("steps", "vectorized"):
+            patch.setattr(f"fedrec.training.{module}.example_losses", losses)
+        assert_same(made, range(3))
+        found = train_cohort(made, cohort_task(made, range(3)))
+    # What is left out leaves the denominators as they were: 3 sequences and 1, not 2 and at least 1.
+    monkeypatch.setattr("fedrec.training.vectorized.expected_batch", lambda _, count: 3.0 if count == 2 else 1.0)
+    without = train_cohort(rest, cohort_task(rest, range(3)))
+    for name, values in found.parameters.items():
+        assert values.isfinite().all()
+        torch.testing.assert_close(values, without.parameters[name], **EXACT)
+
+
+def test_a_client_whose_own_parameters_are_not_finite_answers_with_its_noise_like_everybody_else():
+    made = bench(LONG, MANY, PRIVACY["local"], adapter={"private": ("item_bias*",)}, training={"steps": 2})
+    bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
+    bias[1, 0] = math.nan
+    found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
+    wanted = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]})).parameters
+    assert not found.failures
+    for name, values in found.parameters.items():
+        assert values[1].isfinite().all()
+        assert (values[1] != made.start[name]).all()
+        torch.testing.assert_close(values[1], wanted[name], **EXACT)
+
+
+def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_instead_of_dropping_out():
+    secret = replace(plan("server", noise=1.0, clip=0.5), placement="sum")
+    made = bench(LONG, MANY, secret, adapter={"private": ("item_bias*",)}, training={"steps": 2})
+    bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
+    bias[1, 0] = math.nan
+    found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
+    one = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]}))
+    assert not found.failures
+    for name, start in made.shared_start.items():
+        assert (found.parameters[name][1] == start).all()
+        assert (one.parameters[name] == start).all()
+    for kept in (found.private["item_bias.weight"][1], one.private["item_bias.weight"]):
+        torch.testing.assert_close(kept, bias[1], **EXACT, equal_nan=True)
+    healthy = train_cohort(made, cohort_task(made, [0, 4], private={"item_bias.weight": bias[[0, 2]]}))
+    for name, values in healthy.parameters.items():
+        torch.testing.assert_close(found.parameters[name][[0, 2]], values, **EXACT)
+
+
+@pytest.mark.parametrize("privacy", PRIVACY)
+def test_parameters_that_were_sent_and_are_not_finite_are_no_secret_and_nobody_trains_on_them(privacy):
+    made = bench(LONG, MANY, PRIVACY[privacy])
+    lost = replace(cohort_task(made, [3, 0]), parameters={n: v * math.inf for n, v in made.shared_start.items()})
+    with pytest.raises(FedrecError, match="client 3 was sent NaN or infinity in adaptor"):
+        train_cohort(made, lost)
+    with pytest.raises(FedrecError, match="client 0 was sent NaN or infinity in adaptor"):
+        train_client(made, replace(task(made, 0), parameters=lost.parameters))
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.names())
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_client_without_data_changes_nothing_whatever_pulls_it(adapter, optimizer):
+    # Under central trust the bit of adaptive clipping is 0 of such a client alone: its change has to be 0 exactly.
+    # Client 3 has one user with one interaction, client 6 has no user at all; 3 steps, each on an empty batch.
+    made = bench(
+        LONG,
+        (*MANY, []),
+        PRIVACY["central"],
+        adapter={"name": adapter, "item_delta": True, "private": ("item_bias*",)},
+        training={"optimizer": optimizer, "lr": 0.1, "steps": 3},
+    )
+    own = {"item_bias.weight": made.start["item_bias.weight"].expand(2, -1, -1) + 0.5}
+    found = train_cohort(made, cohort_task(made, [3, 6], private=own, proximal_mu=0.7))
+    one = train_client(made, task(made, 6, 2, private={name: value[1] for name, value in own.items()}, proximal_mu=0.7))
+    for name, start in made.shared_start.items():
+        assert (found.parameters[name] == start).all()
+        assert (one.parameters[name] == start).all()
 
 
 def test_parameters_that_are_not_the_adapters_are_refused():
