@@ -7,6 +7,7 @@ import pytest
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, PrivacyError
 from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.delta import default_delta
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.privacy.refusals import check
@@ -77,9 +78,28 @@ def test_secure_sums_are_gaussian_releases_of_the_noise_of_their_fewest_summands
     agreed = planned.agreement
     assert (agreed.cohort, agreed.threshold, agreed.colluding) == (165, 132, 1)
     assert agreed.grid.deviation == pytest.approx(planned.noise_multiplier / math.sqrt(131))
-    # The same noise as central trust with fixed cohorts: only who adds it differs.
-    central = plan(experiment(**CENTRAL, federation__participation=0.25), UNITS, participations=12)
-    assert central.noise_multiplier == planned.noise_multiplier
+    # The same noise as central trust with fixed cohorts at the same delta: only who adds it differs.
+    fixed = CENTRAL | {"federation__participation": 0.25, "privacy__delta": planned.delta}
+    assert plan(experiment(**fixed), UNITS, participations=12).noise_multiplier == planned.noise_multiplier
+
+
+def test_the_default_delta_is_a_hundredth_of_one_in_n():
+    # 660^-1.1 = 0.00079 is only half of 1/660, and 0.01/660 = 0.000015
+    assert plan(experiment(), UNITS, participations=1).claimed_delta == 0.01 / 660
+    # 10^21 units: 10^-23.1 < 10^-23
+    assert default_delta(10**21) == (10**21) ** -1.1
+
+
+def test_a_secure_sums_graph_takes_its_part_of_delta():
+    # A cohort of 165 is masked sparsely; 1 % of delta is shared by 30 rounds, and the accountant has the rest.
+    secure = experiment(**SECURE, federation__participation=0.25)
+    planned = plan(secure, UnitCounts(users=660, examples=60_000, clients=660), participations=12)
+    assert planned.agreement.neighbours < 164
+    assert planned.agreement.failure == pytest.approx(0.01 * planned.claimed_delta)
+    assert planned.delta == pytest.approx(0.99 * 0.01 / 660)
+    # 20 clients all know one another, which cannot fail
+    small = plan(experiment(**SECURE), UnitCounts(users=20, examples=60, clients=20), participations=12)
+    assert (small.agreement.neighbours, small.delta, small.claimed_delta) == (None, 0.0005, 0.0005)
 
 
 @pytest.mark.parametrize(("bits", "size"), [(32, 4), (33, 8), (16, 2)])
@@ -141,7 +161,7 @@ def test_local_releases_are_rounds_times_steps_at_the_batch_rate():
     assert planned.placement == "client"
     assert planned.count == 17 * 3
     assert planned.release == Release(planned.noise_multiplier, 0.2, 3)
-    assert planned.delta == pytest.approx(660**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 660)
     assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 0.2, 51)], planned.delta).pld <= 8
     assert planned.charge(Ledger(), 3, [4, 7]) == Ledger().charge(3, [4, 7], planned.release)
 
@@ -177,10 +197,10 @@ def test_prefixes_hold_an_interaction_window_plus_one_times():
     prefix = experiment(training__example="prefix", privacy__unit="example", model__window=10)
     planned = plan(prefix, UNITS, participations=1)
     assert planned.multiplicity == 11
-    assert planned.delta == pytest.approx(60_000**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 60_000)
 
 
-@pytest.mark.parametrize(("delta", "users"), [(1 / 660, 660), (0.01, 660), (None, 1), (None, 0)])
+@pytest.mark.parametrize(("delta", "users"), [(1 / 660, 660), (0.01, 660), (None, 0)])
 def test_delta_must_be_below_one_in_n(delta, users):
     with pytest.raises(PrivacyError, match=f"n={users}"):
         plan(experiment(privacy__delta=delta), UnitCounts(users, users, 1), participations=1)
@@ -228,7 +248,7 @@ def test_a_platform_is_a_client_with_all_its_users():
     platform = experiment(privacy__unit="platform", privacy__trust="central")
     check(platform, linear_strategy=True)
     planned = plan(platform, UNITS, participations=30)
-    assert (planned.placement, planned.delta) == ("server", pytest.approx(20**-1.1))
+    assert (planned.placement, planned.delta) == ("server", pytest.approx(0.01 / 20))
 
 
 def test_another_populations_noise_is_that_of_its_mean():
@@ -237,7 +257,7 @@ def test_another_populations_noise_is_that_of_its_mean():
     there = planned.extrapolation.noise_multiplier
     # z * clip / 66,000 on the mean there is z / 100 * clip / 660 here; the claim there is at its own delta
     assert planned.noise_multiplier == pytest.approx(there / 100)
-    assert planned.delta == pytest.approx(66_000**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 66_000)
     assert 8 * (1 - 1e-3) <= epsilon([Release(there, 1.0, 30)], planned.delta).pld <= 8
     # what the ledger is charged is what these users get
     assert planned.release.noise_multiplier == planned.noise_multiplier
