@@ -2,6 +2,9 @@
 
 from fedrec.errors import PrivacyError
 
+UNDECLARED = 100
+"""Units that a delta is judged by where nobody says how many there are: few data sets have fewer."""
+
 
 def default_delta(units: int) -> float:
     """Return min(n^-1.1, 0.01 / n) for n units, at least 1.

@@ -247,6 +247,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
         fixed_key=privacy.on and privacy.noise_key is not None,
+        adjacency=privacy.adjacency,
     )
     if privacy.population is not None and privacy.on:
         planned = _extrapolated(planned, privacy.population, counted)

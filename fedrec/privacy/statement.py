@@ -163,10 +163,11 @@ def _spent(worst: float, rdp: float, median: float) -> dict[str, float]:
 
 
 def _claim(plan: PrivacyPlan, spent: Spent) -> str:
+    level, worst, median = plan.unit.capitalize(), words(spent.worst.pld), words(spent.median.pld)
     return (
-        f"{plan.unit.capitalize()}-level differential privacy with epsilon {words(spent.worst.pld)} at delta "
-        f"{plan.claimed_delta:.4g} (PLD accountant; RDP gives {words(spent.worst.rdp)} as a check) for the units of the "
-        f"most exposed client, {words(spent.median.pld)} for those of the median client."
+        f"{level}-level differential privacy with epsilon {worst} at delta {plan.claimed_delta:.4g} (PLD accountant; "
+        f"RDP gives {words(spent.worst.rdp)} as a check) for the units of the most exposed client, {median} for those "
+        "of the median client."
     )
 
 
@@ -184,9 +185,9 @@ def _delta(plan: PrivacyPlan) -> str:
     failure = plan.claimed_delta - plan.delta
     masks_fail = f" {failure:.3g} of it is for masks that fail (see Masks), and noise has the rest." if failure else ""
     return (
-        f"Delta, {plan.claimed_delta:.4g}, is the chance that the promise may fail outright. A mechanism that "
-        "publishes one of n units whole has delta 1/n, so it must be smaller; by default it is min(n^-1.1, 0.01/n), at most a "
-        f"hundredth of that.{masks_fail}"
+        f"Delta, {plan.claimed_delta:.4g}, is the chance that the promise may fail outright. Publishing one of n units "
+        "whole has delta 1/n, so delta must be smaller; by default it is min(n^-1.1, 0.01/n), at most a hundredth of "
+        f"that.{masks_fail}"
     )
 
 

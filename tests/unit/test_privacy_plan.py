@@ -1,6 +1,7 @@
 """Which combinations have a true claim, and what they release."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -142,6 +143,101 @@ def test_all_reasons_are_given_at_once():
 )
 def test_true_claims_pass(changes):
     check(experiment(**changes), linear_strategy=True)
+
+
+# what a neighbour is, and what no data may decide
+
+PRIVATE_N = CENTRAL | {
+    "privacy__adjacency": "add-remove",
+    "privacy__delta": 1e-5,
+    "federation__sampling": "poisson",
+    "federation__participation": 0.1,
+    "federation__declared_cohort": 50.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        (PRIVATE_N | {"privacy__trust": "local"}, r"set privacy\.trust=central"),
+        (
+            PRIVATE_N | {"federation__sampling": "fixed"},
+            r"federation\.sampling=poisson, or privacy\.adjacency=zero-out",
+        ),
+        (PRIVATE_N | {"privacy__unit": "platform"}, r"privacy\.unit=user"),
+        (PRIVATE_N | {"privacy__delta": None}, r"set privacy\.delta and federation\.declared_cohort"),
+        (PRIVATE_N | {"federation__declared_cohort": None}, r"set privacy\.delta and federation\.declared_cohort"),
+        (PRIVATE_N | {"privacy__bands": 2}, "leave both out"),
+        (PRIVATE_N | {"privacy__population": 9000}, "leave both out"),
+        (PRIVATE_N | {"federation__min_replies": 2}, r"federation\.min_replies to 0 or 1"),
+        # a declared cohort of 50 at a rate of .1 are 500 users
+        (PRIVATE_N | {"privacy__delta": 1 / 500}, "for n=500 units"),
+        (
+            {"privacy__adjacency": "replace-one", "privacy__unit": "example", "training__example": "prefix"},
+            r"privacy\.adjacency=zero-out",
+        ),
+        ({"privacy__clip_norm": math.inf}, r"privacy\.clip_norm=inf bounds nothing.*set a finite norm"),
+        (
+            CENTRAL | {"privacy__clip_norm": math.inf, "privacy__adaptive_clip": {"quantile": 0.5}},
+            r"privacy\.clip_norm=inf bounds nothing",
+        ),
+        (
+            CENTRAL | {"privacy__item_counts": {"share": 0.1, "clip_norm": math.inf}},
+            r"privacy\.item_counts\.clip_norm=inf bounds nothing",
+        ),
+        # each of 20 clients is a platform with at least one user: n is 20 at least, whatever the data
+        (
+            CENTRAL | {"federation__partition": "shards", "privacy__unit": "platform", "privacy__delta": 0.05},
+            "n=20 units",
+        ),
+        ({"privacy__delta": 0.05}, "n=20 units"),
+        (CENTRAL | {"privacy__population": 9000, "privacy__delta": 1 / 9000}, "n=9000 units"),
+        ({"data__name": "table"}, r"give a table's items in data\.table\.items_path"),
+        ({"data__name": "synthetic", "data__synthetic": {"based_on": "table"}}, "has no public list of items"),
+    ],
+)
+def test_what_data_would_decide_is_refused_with_advice(changes, advice):
+    with pytest.raises(PrivacyError, match=advice):
+        check(experiment(**changes), linear_strategy=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        PRIVATE_N,
+        PRIVATE_N | {"privacy__item_counts": {"share": 0.1}, "privacy__adaptive_clip": {"quantile": 0.5}},
+        {"privacy__adjacency": "replace-one"},
+        {"data__name": "table", "data__table": {"items_path": "items.csv"}},
+        {"data__name": "synthetic"},
+        {"data__name": "table", "privacy__epsilon": math.inf},
+        {"privacy__clip_norm": math.inf, "privacy__epsilon": math.inf},
+    ],
+)
+def test_what_no_data_decides_passes(changes):
+    check(experiment(**changes), linear_strategy=True)
+
+
+def test_a_private_number_of_units_decides_nothing_of_the_mechanism():
+    few, many = (plan(experiment(**PRIVATE_N), UnitCounts(n, 9 * n, n), participations=3) for n in (600, 601))
+    assert replace(few, clients=0) == replace(many, clients=0)
+    assert experiment(**PRIVATE_N).federation.expected_cohort(600) == 50.0
+    # with public n the denominator follows it
+    assert experiment(**PRIVATE_N | {"federation__declared_cohort": None}).federation.expected_cohort(600) == 60.0
+
+
+def test_replaced_units_take_twice_the_noise_wherever_they_are_in_every_sum():
+    counted = CENTRAL | {"privacy__item_counts": {"share": 0.3}}
+    zeroed, replaced = (
+        plan(experiment(**counted, privacy__adjacency=adjacency), UNITS, participations=30)
+        for adjacency in ("zero-out", "replace-one")
+    )
+    assert replaced.noise_multiplier == pytest.approx(2 * zeroed.noise_multiplier, rel=1e-3)
+    assert replaced.counts.deviation == pytest.approx(2 * zeroed.counts.deviation, rel=1e-3)
+    # the ledger prices what was charged by the same adjacency
+    ledger = Ledger()
+    for number in range(31):
+        ledger = replaced.charge(ledger, number, range(20))
+    assert 8 * (1 - 1e-3) <= ledger.epsilon(replaced.delta).worst.pld <= 8
 
 
 def test_any_strategy_may_follow_local_noise():

@@ -35,7 +35,7 @@ def test_local_claim_names_everything():
         f"User-level differential privacy with epsilon {words(spent.pld)} at delta",
         "PLD accountant; RDP gives",
         "Adjacency is zero-out: a neighbour has nothing of one user",
-        "one of n units whole has delta 1/n",
+        "Publishing one of n units whole has delta 1/n",
         "holds against the server, the other clients",
         "rate 0.5), which amplifies",
         "6 releases of the most exposed unit's data (2 rounds x 3 a round)",
@@ -162,6 +162,28 @@ def test_a_sequence_as_example_is_a_user():
     _, said = claimed({"privacy": {"epsilon": 8.0, "unit": "example"}})
     assert said.summary["multiplicity"] == 1
     assert "holds at user level too" in said.text
+
+
+@pytest.mark.parametrize(("asked", "meaningful"), [(8.0, True), (200.0, False)])
+def test_an_epsilon_that_means_nothing_is_called_that(asked, meaningful):
+    _, said = claimed({"privacy": {"epsilon": asked}, "training": {"sampling_rate": 1.0}})
+    assert said.summary["epsilon"] == pytest.approx(asked, rel=1e-3)
+    assert said.summary["meaningful"] is meaningful
+    assert ("no meaningful guarantee" in said.text) is not meaningful
+
+
+def test_an_open_run_is_not_meaningful():
+    assert claimed({})[1].summary["meaningful"] is False
+
+
+def test_neighbours_are_named_with_what_stays_private():
+    replaced = claimed({"privacy": {"epsilon": 4.0, "adjacency": "replace-one"}})[1]
+    assert replaced.summary["adjacency"] == "replace-one"
+    assert "has other data of one user, so that contributions may lie two clip norms apart" in replaced.text
+    private = {"epsilon": 4.0, "adjacency": "add-remove", "trust": "central", "delta": 1e-5}
+    cohorts = {"partition": "users", "sampling": "poisson", "participation": 0.1, "declared_cohort": 60.0}
+    added = claimed({"privacy": private, "federation": cohorts})[1]
+    assert "has one user more or less, and how many there are stays private, too" in added.text
 
 
 def test_nothing_released_is_epsilon_zero():
