@@ -1,9 +1,10 @@
 """What a composition promises at once: epsilon at every delta, and the errors that it forces on whoever guesses.
 
-A guess whether a unit's data were used has two errors: alpha, crying wolf, and beta, missing it. The trade-off function
-is the least beta for each alpha (Dong, Roth and Su 2022, "Gaussian differential privacy"); 1 - alpha is a coin's. By
-duality (their proposition 2.12) delta(epsilon) gives it: beta >= 1 - delta - exp(epsilon) alpha, and the same with alpha
-and beta exchanged. Any set of epsilons makes a true, if lower, curve.
+A guess whether a unit's data were used has two errors: alpha, the chance to say yes when they were not, and beta, the
+chance to say no when they were. The trade-off function is the least beta for each alpha (Dong, Roth and Su 2022,
+"Gaussian differential privacy"); a coin's is 1 - alpha. By duality (same paper) delta(epsilon) gives it:
+beta >= 1 - delta - exp(epsilon) alpha, and the same with alpha and beta exchanged. Any set of epsilons makes a true, if
+lower, curve.
 
 mu is that of the Gaussian mechanism that bounds the run: N(0, 1) or N(mu, 1), guess which. Under sampling no mu below
 `mu_everywhere` bounds the whole curve, because a unit that happened to be in every sum is as exposed as without

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fedrec.privacy.curve import Curve, curve
 from fedrec.privacy.groups import group_epsilon
 from fedrec.privacy.ledger import Ledger, Spent
 from fedrec.privacy.plan import PLACES, PrivacyPlan
@@ -101,6 +102,9 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         "Sampling": _sampling(plan),
         "Composition": _composition(plan, numbers),
     }
+    promised = curve(spent.releases, plan.delta)
+    numbers["curve"] = promised.to_json()
+    parts["Trade-off"] = _tradeoff(promised)
     if spent.worst.pld >= MEANINGLESS:
         parts = {"No meaningful guarantee": _NOTHING_MEANT, **parts}
     if plan.fixed_key:
@@ -224,6 +228,22 @@ def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
     return (
         f"Composed are {numbers['releases_per_unit']} releases of the most exposed unit's data ({rounds} rounds x "
         f"{plan.steps} a round{once}), charged when the work was sent, lost replies included."
+    )
+
+
+def _tradeoff(promised: Curve) -> str:
+    others = ", ".join(f"{words(value)} at {delta:.4g}" for delta, value in promised.epsilons[1:])
+    said = f"At other deltas, epsilon is {others}. " if others else ""
+    if promised.tradeoff:
+        least = dict(promised.tradeoff)
+        misses = " and ".join(f"{math.floor(1000 * least[rate]) / 10:.1f} % at {rate:.0%}" for rate in (0.01, 0.1))
+        said += (
+            "Whoever guesses from all that is released whether a unit's data were used misses, of those that were, at "
+            f"least {misses} of false positives. "
+        )
+    return (
+        f"{said}But for a chance of delta, telling is no easier than telling a draw of N(0, 1) from one of "
+        f"N({words(promised.mu)}, 1): mu of Gaussian differential privacy."
     )
 
 

@@ -172,6 +172,15 @@ def test_an_epsilon_that_means_nothing_is_called_that(asked, meaningful):
     assert ("no meaningful guarantee" in said.text) is not meaningful
 
 
+def test_what_a_guess_misses_is_rounded_down_and_mu_up():
+    # one release with noise 1: beta is Phi(2.3263 - 1) = .9076 at alpha .01 and Phi(1.2816 - 1) = .6109 at alpha .1
+    tree = {"privacy": {"noise_multiplier": 1.0}, "training": {"sampling_rate": 1.0, "steps": 1}}
+    _, said = claimed(tree, charges=[(1, range(20))])
+    assert "at least 90.7 % at 1% and 61.0 % at 10% of false positives" in said.text
+    assert "N(1.000, 1): mu of Gaussian" in said.text
+    assert said.summary["curve"]["mu"] == 1.0
+
+
 def test_an_open_run_is_not_meaningful():
     assert claimed({})[1].summary["meaningful"] is False
 
