@@ -13,7 +13,7 @@ def default_delta(units: int) -> float:
     hit by a failure that bad is up to n delta: a hundredth of 1 / n keeps it at 0.01. n^-1.1, which others use, takes
     over where it is smaller still: above 10^20 units.
     """
-    return min(units**-1.1, 0.01 / units)
+    return min(float(units) ** -1.1, 0.01 / units)
 
 
 def too_large(delta: float, units: float) -> str:
