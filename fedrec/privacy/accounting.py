@@ -209,15 +209,16 @@ def composed(kinds: tuple[Release, ...]) -> Any:
     # The loss of one release has mean at most rate * distance^2 / 2, by convexity of the KL divergence.
     if sum(kind.count * kind.sampling_rate * kind.distance**2 / 2 for kind in kinds) > MEANINGLESS_LOSS:
         return None
-    interval = min(_interval(kind.distance, kind.sampling_rate) for kind in kinds)
+    interval = min(_interval(1 / kind.distance, kind.sampling_rate) for kind in kinds)
     parts = [_pld(replace(kind, count=1), interval).self_compose(kind.count) for kind in kinds]
     return reduce(lambda left, right: left.compose(right), parts)
 
 
-def _interval(distance: float, sampling_rate: float) -> float:
+def _interval(noise_multiplier: float, sampling_rate: float) -> float:
     """Return the grid's step: a twentieth of one release's spread of losses, at least its range / 200,000 cells."""
-    spread = distance if sampling_rate == 1 else sampling_rate * math.sqrt(math.expm1(min(distance**2, 50.0)))
-    return max(min(0.01, spread / 20), (distance**2 / 2 + 10 * distance) / _FINEST_CELLS)
+    precision = 1 / noise_multiplier
+    spread = precision if sampling_rate == 1 else sampling_rate * math.sqrt(math.expm1(min(precision**2, 50.0)))
+    return max(min(0.01, spread / 20), (precision**2 / 2 + 10 * precision) / _FINEST_CELLS)
 
 
 @lru_cache(maxsize=8)
