@@ -16,6 +16,10 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 
+Adjacency = Literal["zero-out", "add-remove", "replace-one"]
+"""What a neighbour has of one unit: nothing, the number of units being public; nothing, and that number is private;
+or other data of the same unit."""
+
 
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys."""
@@ -111,12 +115,18 @@ class FederationConfig(Section):
     local. Where whole changes are clipped (central, secure-aggregation) a long one is, and only what is not finite is
     left out: to reject by a private length would tell of it."""
 
+    declared_cohort: Annotated[float, Field(gt=0)] | None = None
+    """The number that a noised sum is divided by; the expected number of clients a round if not given.
+    `privacy.adjacency = "add-remove"` needs it, because the expected number tells how many clients there are."""
+
     def fixed_cohort(self, clients: int) -> int:
         """Return the size of a fixed cohort: the expected share of the clients, at least one."""
         return max(1, int(self.participation * clients + 0.5))
 
     def expected_cohort(self, clients: int) -> float:
-        """Return the expected number of clients a round: the denominator that no data decides."""
+        """Return the expected number of clients a round, or the declared one: the denominator that no data decides."""
+        if self.declared_cohort is not None:
+            return self.declared_cohort
         return self.participation * clients if self.sampling == "poisson" else float(self.fixed_cohort(clients))
 
 
@@ -248,7 +258,12 @@ class PrivacyConfig(Section):
     epsilon: Annotated[float, Field(gt=0)] = math.inf
     """Target epsilon of the whole run; inf trains without privacy."""
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Target delta; 1 / n^1.1 of the n units by default."""
+    """Target delta, below 1 / n of the n units, or of `population` where that is larger: a mechanism that publishes one
+    unit whole has delta 1 / n. By default min(n^-1.1, 0.01 / n), which is at most a hundredth of that."""
+    adjacency: Adjacency = "zero-out"
+    """What a neighbour has of one unit: nothing, while units, clients and their number are public (`zero-out`);
+    nothing, and the number of units stays private, too (`add-remove`: central trust, Poisson cohorts, a delta and a
+    `federation.declared_cohort`); or other data (`replace-one`, which takes about twice the noise)."""
     unit: Literal["user", "example", "platform"] = "user"
     """What one neighbour adds or removes: a user, a training example, or all that one client holds."""
     trust: Literal["local", "secure-aggregation", "central"] = "local"

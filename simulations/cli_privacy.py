@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,12 +28,28 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+class Adjacency(StrEnum):
+    """What a neighbour has of one unit (see `privacy.adjacency`)."""
+
+    ZERO_OUT = "zero-out"
+    ADD_REMOVE = "add-remove"
+    REPLACE_ONE = "replace-one"
+
+
 Rate = Annotated[
     float | None,
     typer.Option("--sampling-rate", metavar="Q", help="Chance of a unit to be in a release; 1 if it always is."),
 ]
 Rounds = Annotated[int | None, typer.Option("--rounds", metavar="N", help="Rounds that a unit takes part in.")]
 Delta = Annotated[float | None, typer.Option("--delta", metavar="D", help="Chance of failure, well below 1 / units.")]
+Units = Annotated[
+    int | None, typer.Option("--units", metavar="N", help="How many units there are: delta must be below 1 / N.")
+]
+Neighbours = Annotated[
+    Adjacency,
+    typer.Option("--adjacency", metavar="A", help="zero-out, add-remove or replace-one.", show_default=False),
+]
 Noise = Annotated[
     float | None, typer.Option("--noise-multiplier", metavar="S", help="Given the noise over the clip norm: epsilon.")
 ]
@@ -75,6 +92,8 @@ def calibrate(  # noqa: PLR0913 - one argument each
     noise_multiplier: Noise = None,
     epsilon: Epsilon = None,
     steps: Steps = 1,
+    units: Units = None,
+    adjacency: Neighbours = Adjacency.ZERO_OUT,
     json: Json = False,
 ) -> Result:
     """Find the noise for an epsilon, or the reverse, running nothing.
@@ -82,16 +101,22 @@ def calibrate(  # noqa: PLR0913 - one argument each
     Give --sampling-rate, --rounds and --delta, and one of --epsilon and --noise-multiplier. With trust=central the unit
     is a user: Q is federation.participation with sampling=poisson (1 with fixed cohorts), N all rounds. With
     trust=secure-aggregation Q is 1, and with trust=local Q is training.sampling_rate and --steps is training.steps; N
-    counts the rounds that the unit's client takes part in.
+    counts the rounds that the unit's client takes part in. A delta at or above 1 / units would allow publishing a unit
+    whole and is refused, and so is one of 0.01 or more where --units is not given.
 
     \b
     Examples:
-      fedrec privacy calibrate --sampling-rate 0.1 --rounds 30 --delta 1e-4 --epsilon 8
+      fedrec privacy calibrate --sampling-rate 0.1 --rounds 30 --delta 1e-5 --units 660 --epsilon 8
       fedrec privacy calibrate --sampling-rate 1 --rounds 20 --steps 3 --delta 1e-4 --noise-multiplier 4
     """  # noqa: D301 - \b keeps the lines of the examples
+    from dataclasses import replace
+
     from fedrec.privacy.whatif import epsilon_of, noise_for
 
     exposure, given = _asked(sampling_rate, rounds, delta, steps, noise=noise_multiplier, epsilon=epsilon)
+    exposure = replace(exposure, units=units, adjacency=adjacency.value)
+    if too_much := _too_much(exposure):
+        raise ConfigError(too_much)
     answer = (noise_for if noise_multiplier is None else epsilon_of)(exposure, given)
     if not json:
         _show_answer(exposure, answer)
@@ -139,16 +164,28 @@ def _asked(  # noqa: PLR0913 - one argument each
     return exposure, (epsilon if noise is None else noise) or 0.0
 
 
+def _too_much(exposure: "Exposure") -> str:
+    """Return why delta promises nothing to so many units; empty if it does."""
+    from fedrec.privacy.delta import UNDECLARED, too_large
+
+    if exposure.units is not None and exposure.units < 1:
+        return f"--units = {exposure.units}: should be at least 1"
+    reason = too_large(exposure.delta, exposure.units or UNDECLARED)
+    if reason and exposure.units is None:
+        return f"--{reason}; give --units, if there are fewer, or a smaller --delta"
+    return reason and f"--{reason}; give a smaller --delta"
+
+
 def _show_answer(exposure: "Exposure", answer: "Answer") -> None:
     from fedrec.privacy.statement import in_other_words, words
     from simulations.show import show_table, show_text
 
-    rate, count = exposure.sampling_rate, f"{exposure.count:,} releases"
+    rate, times = exposure.sampling_rate, f"{exposure.rounds:,} rounds x {exposure.steps:,} a round"
     coin = f"joins each by its own secret coin (Poisson sampling, rate {rate:g})" if rate < 1 else "is in each of them"
     show_text(
         f"Gaussian noise of {_rounded_up(answer.noise_multiplier)} times the clip norm gives epsilon "
-        f"{words(answer.epsilon)} at delta {exposure.delta:g} (add/remove) to a unit, a user or a training example, "
-        f"whose data may go into {count} ({exposure.rounds:,} rounds x {exposure.steps:,} a round) and {coin}. "
+        f"{words(answer.epsilon)} at delta {exposure.delta:g} ({exposure.adjacency}) to a unit, a user or a training "
+        f"example, whose data may go into {exposure.count:,} releases ({times}) and {coin}. "
         + in_other_words("unit", answer.epsilon, exposure.delta)
     )
     rows = [("PLD, the claim", words(answer.epsilon)), ("RDP, a looser check", words(answer.epsilon_rdp))]

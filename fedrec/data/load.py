@@ -23,6 +23,15 @@ def known_sources() -> list[Source]:
     return [DATASETS.get(name) for name in DATASETS.names()]
 
 
+def has_public_catalogue(config: DataConfig) -> bool:
+    """Return whether the configured source says that its items come from a public list of their own.
+
+    Raises:
+        ConfigError: If the name is not known.
+    """
+    return DATASETS.get(config.name).public_catalogue(config)
+
+
 def load_dataset(
     config: DataConfig, cache: Path, *, notify: Notify = print, progress: Progress | None = None
 ) -> Dataset:

@@ -1,31 +1,45 @@
 """What releases cost: events apart from their price, priced by privacy-loss distributions.
 
-Adjacency is add/remove: a neighbour has one unit more or less. The claim is the PLD epsilon of dp-accounting with
-the connect-the-dots discretisation (Doroshenko et al. 2022), an upper bound on any grid: a coarser grid only raises
-it. The grid follows the finest kind of release, so that the claim stays within 3e-4 (relative) of a far finer grid's,
-or 2 % for rates below 1e-3, and a further release of the same kind never lowers it. The RDP epsilon (Mironov 2017;
-Mironov, Talwar and Zhang 2019) stands beside it as a check.
+Each release is priced by a pair of distributions that dominates it. Let a neighbour have nothing of one unit
+("zero-out"): whatever the others' coins, the unit moves the sum by at most one clip norm if its own coin says so, and
+else not at all, so that with rate q the pair is (1 - q) N(0) + q N(1) against N(0), in both directions. This is also
+dp-accounting's pair for add/remove, whose price therefore holds for zero-out: the two differ only in what is known
+beside the sum. If a neighbour has other data ("replace-one"), the pair is (1 - q) N(0) + q N(1) against
+(1 - q) N(0) + q N(-1). Proof, for any event of chance p under N(0): by the lemma of Neyman and Pearson a shift of
+length 1 or less brings its chance to Phi(Phi^-1(p) + 1) at most and to Phi(Phi^-1(p) - 1) at least, and one half-line
+of chance p reaches both bounds; so no event tells the neighbours apart better than a half-line tells the pair.
+Dominating pairs compose (Zhu, Dong and Wang 2022, theorem 10).
+
+The claim is the PLD epsilon of dp-accounting with the connect-the-dots discretisation (Doroshenko et al. 2022), an
+upper bound on any grid: a coarser grid only raises it. The grid follows the finest kind of release, so that the claim
+stays within 3e-4 (relative) of a far finer grid's, or 2 % for rates below 1e-3, and a further release of the same kind
+never lowers it. The RDP epsilon (Mironov 2017; Mironov, Talwar and Zhang 2019) stands beside it as a check.
 """
 
 import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from typing import Any, Literal
 
 import numpy as np
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, rdp
+from dp_accounting import GaussianDpEvent, NeighboringRelation, PoissonSampledDpEvent, rdp
 from dp_accounting.pld import privacy_loss_distribution
+from numpy.typing import NDArray
 
+from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
 
 MEANINGLESS_LOSS = 1000.0
 """Expected privacy loss above which the PLD would be huge and protects nobody: the claim is then the RDP bound."""
 
+FloatArray = NDArray[np.float64]
+
 _FINEST_CELLS = 200_000
 _TOLERANCE = 1e-3
+_ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
 
 
 What = Literal["updates", "updates and clipped share", "item counts"]
@@ -42,6 +56,7 @@ class Release:
         count: How many such releases the unit's data went into; 0 costs nothing.
         mechanism: The noise's distribution.
         of: What is released; it has no influence on the price.
+        adjacency: What a neighbour has of the unit; "add-remove" costs what "zero-out" does.
 
     Raises:
         PrivacyError: If a value is out of range.
@@ -52,11 +67,18 @@ class Release:
     count: int = 1
     mechanism: Literal["gaussian"] = "gaussian"
     of: What = "updates"
+    adjacency: Adjacency = "zero-out"
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise_multiplier < math.inf and 0 <= self.sampling_rate <= 1 and self.count >= 0):
             message = f"a release needs noise >= 0 (finite), a rate in [0, 1] and a count >= 0, got {self}"
             raise PrivacyError(message)
+
+    @property
+    def distance(self) -> float:
+        """Most that the contributions of neighbours lie apart, in deviations of the noise; inf without noise."""
+        apart = 2 if self.adjacency == "replace-one" else 1
+        return apart / self.noise_multiplier if self.noise_multiplier else math.inf
 
 
 @dataclass(frozen=True)
@@ -87,8 +109,14 @@ def epsilon(releases: Iterable[Release], delta: float) -> Price:
 
 
 @lru_cache(maxsize=256)
-def calibrate(
-    target_epsilon: float, delta: float, sampling_rate: float, count: int, beside: tuple[Release, ...] = ()
+def calibrate(  # noqa: PLR0913 - what a release is, and what it may cost
+    target_epsilon: float,
+    delta: float,
+    sampling_rate: float,
+    count: int,
+    beside: tuple[Release, ...] = (),
+    *,
+    adjacency: Adjacency = "zero-out",
 ) -> float:
     """Return the noise multiplier whose claim lies within `[target * (1 - 1e-3), target]`.
 
@@ -98,6 +126,7 @@ def calibrate(
         sampling_rate: Poisson rate of a unit in each release; 1 without amplification.
         count: Number of releases, at least 1.
         beside: What else is released of the same unit, within the same target.
+        adjacency: What a neighbour has of the unit.
 
     Raises:
         PrivacyError: If there is nothing to calibrate, or no noise meets the target that closely (targets in the
@@ -110,7 +139,7 @@ def calibrate(
         raise PrivacyError(message)
 
     def claim(noise_multiplier: float) -> float:
-        kinds = merge([Release(noise_multiplier, sampling_rate, count), *beside])
+        kinds = merge([Release(noise_multiplier, sampling_rate, count, adjacency=adjacency), *beside])
         return _pld_epsilon(kinds, delta) if kinds else 0.0
 
     used = 1 - (1 - sampling_rate) ** count
@@ -131,20 +160,26 @@ def calibrate(
 
 
 def merge(releases: Iterable[Release]) -> tuple[Release, ...]:
-    """Return the same composition, sorted, one release a kind; unsampled Gaussians become one (their sum, exactly).
+    """Return a composition of the same price, sorted, one release a kind.
 
-    Releases that cost nothing (count or rate 0) are dropped.
+    Unsampled Gaussians become one (their sum, exactly), replaced ones first one of half the noise. Releases that cost
+    nothing (count or rate 0) are dropped.
     """
-    counts: defaultdict[tuple[float, float], int] = defaultdict(int)
+    counts: defaultdict[Release, int] = defaultdict(int)
     for release in releases:
-        counts[release.noise_multiplier, release.sampling_rate] += release.count
-    live = {kind: count for kind, count in counts.items() if count and kind[1]}
-    whole = {noise: count for (noise, rate), count in live.items() if rate == 1}
-    merged = [Release(noise, rate, count) for (noise, rate), count in live.items() if rate < 1]
-    if 0.0 in whole:
+        noise, rate, replaced = release.noise_multiplier, release.sampling_rate, release.adjacency == "replace-one"
+        if replaced and rate == 1:
+            noise, replaced = noise / 2, False
+        counts[Release(noise, rate, adjacency="replace-one" if replaced else "zero-out")] += release.count
+    live = {kind: count for kind, count in counts.items() if count and kind.sampling_rate}
+    merged = [replace(kind, count=count) for kind, count in live.items() if kind.sampling_rate < 1]
+    whole = {kind: count for kind, count in live.items() if kind.sampling_rate == 1}
+    if any(kind.noise_multiplier == 0 for kind in whole):
         merged.append(Release(0.0))
     elif whole:
-        merged.append(Release(1 / math.sqrt(math.fsum(count / noise**2 for noise, count in whole.items()))))
+        merged.append(
+            Release(1 / math.sqrt(math.fsum(count / kind.noise_multiplier**2 for kind, count in whole.items())))
+        )
     return tuple(sorted(merged))
 
 
@@ -164,12 +199,19 @@ def _bracket(claim: Callable[[float], float], target: float) -> tuple[float, flo
 
 @lru_cache(maxsize=4096)
 def _pld_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
-    # The loss of one release has mean at most rate / (2 z^2), by convexity of the KL divergence.
-    if sum(kind.count * kind.sampling_rate / (2 * kind.noise_multiplier**2) for kind in kinds) > MEANINGLESS_LOSS:
-        return _rdp_epsilon(kinds, delta)
-    interval = min(_interval(kind.noise_multiplier, kind.sampling_rate) for kind in kinds)
-    parts = [_pld(kind.noise_multiplier, kind.sampling_rate, interval).self_compose(kind.count) for kind in kinds]
-    return float(reduce(lambda left, right: left.compose(right), parts).get_epsilon_for_delta(delta))
+    losses = composed(kinds)
+    return _rdp_epsilon(kinds, delta) if losses is None else float(losses.get_epsilon_for_delta(delta))
+
+
+@lru_cache(maxsize=8)
+def composed(kinds: tuple[Release, ...]) -> Any:
+    """Return dp-accounting's privacy-loss distribution of merged releases with noise; None if it would be huge."""
+    # The loss of one release has mean at most rate * distance^2 / 2, by convexity of the KL divergence.
+    if sum(kind.count * kind.sampling_rate * kind.distance**2 / 2 for kind in kinds) > MEANINGLESS_LOSS:
+        return None
+    interval = min(_interval(1 / kind.distance, kind.sampling_rate) for kind in kinds)
+    parts = [_pld(replace(kind, count=1), interval).self_compose(kind.count) for kind in kinds]
+    return reduce(lambda left, right: left.compose(right), parts)
 
 
 def _interval(noise_multiplier: float, sampling_rate: float) -> float:
@@ -180,31 +222,45 @@ def _interval(noise_multiplier: float, sampling_rate: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def _pld(noise_multiplier: float, sampling_rate: float, interval: float) -> Any:
+def _pld(kind: Release, interval: float) -> Any:
+    relation = NeighboringRelation
     return privacy_loss_distribution.from_gaussian_mechanism(
-        noise_multiplier, value_discretization_interval=interval, sampling_prob=sampling_rate
+        kind.noise_multiplier,
+        value_discretization_interval=interval,
+        sampling_prob=kind.sampling_rate,
+        neighboring_relation=relation.REPLACE_ONE if kind.adjacency == "replace-one" else relation.ADD_OR_REMOVE_ONE,
     )
 
 
 @lru_cache(maxsize=4096)
 def _rdp_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
-    orders, _ = _rdp(kinds[0].noise_multiplier, kinds[0].sampling_rate)
-    total = sum(kind.count * _rdp(kind.noise_multiplier, kind.sampling_rate)[1] for kind in kinds)
-    return float(rdp.compute_epsilon(orders, total, delta)[0])
+    total = sum(kind.count * _rdp(kind) for kind in kinds)
+    return float(rdp.compute_epsilon(_ORDERS, total, delta)[0])
 
 
 @lru_cache(maxsize=64)
-def _rdp(noise_multiplier: float, sampling_rate: float) -> tuple[Any, Any]:
-    """Return the orders and one release's Renyi divergence at each, which composition adds up."""
-    accountant = rdp.RdpAccountant()
-    event = GaussianDpEvent(noise_multiplier)
+def _rdp(kind: Release) -> FloatArray:
+    """Return one release's Renyi divergence at each order, which composition adds up.
+
+    A replaced unit is one zeroed out and another put in: two steps, by the weak triangle inequality (Mironov 2017,
+    proposition 11, with p = q = 2).
+    """
+    if kind.adjacency != "replace-one":
+        return _renyi(kind, _ORDERS)
+    there, back = _renyi(kind, 2 * _ORDERS), _renyi(kind, 2 * _ORDERS - 1)
+    return (_ORDERS - 0.5) / (_ORDERS - 1) * there + back
+
+
+def _renyi(kind: Release, orders: FloatArray) -> FloatArray:
+    accountant = rdp.RdpAccountant(orders)
+    event = GaussianDpEvent(kind.noise_multiplier)
     absl = logging.getLogger("absl")
     absl.addFilter(_is_news)
     try:
-        accountant.compose(event if sampling_rate == 1 else PoissonSampledDpEvent(sampling_rate, event))
+        accountant.compose(event if kind.sampling_rate == 1 else PoissonSampledDpEvent(kind.sampling_rate, event))
     finally:
         absl.removeFilter(_is_news)
-    return np.asarray(accountant.orders), np.asarray(accountant.rdp)
+    return np.asarray(accountant.rdp)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

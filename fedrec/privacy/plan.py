@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fedrec.config import Experiment, PrivacyConfig
+from fedrec.config import Adjacency, Experiment, PrivacyConfig
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, What, calibrate
 from fedrec.privacy.banded import coefficients, rate_in_group
+from fedrec.privacy.delta import delta_for
 from fedrec.privacy.ledger import Client, Ledger
-from fedrec.privacy.secagg.agreement import Agreement, agreement_of
+from fedrec.privacy.secagg.agreement import Agreement, agreement_of, graph_failure
 
 Placement = Literal["client", "sum", "server", "none"]
 
@@ -85,10 +86,10 @@ class PrivacyPlan:
     Args:
         placement: Who clips and adds noise: each client, enough for itself; clients, enough together ("sum"); the
             server. "none" without privacy.
-        unit: What one neighbour adds or removes.
+        unit: What neighbours differ in, as `adjacency` says.
         noise_multiplier: Noise standard deviation over `clip_norm`, on the sum; 0 without privacy.
         clip_norm: L2 bound of one unit's contribution to one sum; where clipping is adaptive the first round's.
-        delta: Chance of failure; 0 without privacy.
+        delta: Chance of failure that the accountant gets; 0 without privacy. What is claimed is `claimed_delta`.
         sampling_rate: Poisson rate at which a unit is in a sum, as accounted; 1 claims no amplification.
         steps: Releases of a unit's data in a round it takes part in.
         rounds: Most rounds that any unit takes part in.
@@ -104,6 +105,7 @@ class PrivacyPlan:
         extrapolation: Whose noise is added; None for this run's own.
         fixed_key: Whether the experiment says the key of all secret draws, so that whoever reads it can take the noise
             off.
+        adjacency: What a neighbour has of one unit.
     """
 
     placement: Placement
@@ -125,6 +127,12 @@ class PrivacyPlan:
     counts: ItemCounts | None = None
     extrapolation: Extrapolation | None = None
     fixed_key: bool = False
+    adjacency: Adjacency = "zero-out"
+
+    @property
+    def claimed_delta(self) -> float:
+        """Chance of failure in all: the accountant's, and that a secure sum's graph fails."""
+        return self.delta + (self.agreement.failure if self.agreement else 0.0)
 
     @property
     def bands(self) -> int:
@@ -145,7 +153,7 @@ class PrivacyPlan:
     def release(self) -> Release:
         """What one round releases of a unit's data: the ledger's charge."""
         of: What = "updates" if self.clipping is None else "updates and clipped share"
-        return Release(self.noise_multiplier, self.sampling_rate, self.steps, of=of)
+        return Release(self.noise_multiplier, self.sampling_rate, self.steps, of=of, adjacency=self.adjacency)
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -200,12 +208,12 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
 
     Args:
         experiment: What is asked for.
-        units: Training users, examples and clients; delta is 1 / n^1.1 of the n units unless given.
+        units: Training users, examples and clients; delta is min(n^-1.1, 0.01 / n) of the n units unless given.
         participations: Most rounds that any client takes part in, at least 1. The drawn cohorts decide it, never the
             data. With central Poisson cohorts it is not used: whoever might be in a round is charged for it.
 
     Raises:
-        PrivacyError: If delta is not below 1 / n, or no noise meets epsilon.
+        PrivacyError: If delta is not below 1 / n for the n units or the declared population, or no noise meets epsilon.
         ConfigError: If no secure sum can be made of a cohort.
     """
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
@@ -218,12 +226,15 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     if whole:
         rate = rate_in_group(federation.participation, privacy.bands) if secret else 1.0
     counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
-    delta = _delta(privacy.delta, privacy.population or counted) if privacy.on else 0.0
+    claimed = delta_for(privacy.delta, max(privacy.population or 0, counted)) if privacy.on else 0.0
+    delta = claimed - graph_failure(experiment, units.clients, claimed) if placement == "sum" else claimed
     counts = _counts(privacy, delta)
     noise = privacy.noise_multiplier
     if noise is None:
         beside = () if counts is None else (counts.release,)
-        noise = calibrate(privacy.epsilon, delta, rate, steps * rounds, beside) if privacy.on else 0.0
+        noise = 0.0
+        if privacy.on:
+            noise = calibrate(privacy.epsilon, delta, rate, steps * rounds, beside, adjacency=privacy.adjacency)
     planned = PrivacyPlan(
         placement=placement,
         unit=privacy.unit,
@@ -238,10 +249,11 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         own_client=federation.partition == "users",
         whole_population=secret,
         cohorts="all" if federation.participation == 1 else federation.sampling,
-        agreement=agreement_of(experiment, units.clients, noise) if placement == "sum" else None,
+        agreement=agreement_of(experiment, units.clients, noise, claimed) if placement == "sum" else None,
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
         fixed_key=privacy.on and privacy.noise_key is not None,
+        adjacency=privacy.adjacency,
     )
     if privacy.population is not None and privacy.on:
         planned = _extrapolated(planned, privacy.population, counted)
@@ -252,8 +264,10 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
 def _counts(privacy: PrivacyConfig, delta: float) -> ItemCounts | None:
     if not privacy.item_counts.share:
         return None
-    noise = calibrate(privacy.item_counts.share * privacy.epsilon, delta, 1.0, 1) if privacy.on else 0.0
-    return ItemCounts(Release(noise, of="item counts"), privacy.item_counts.clip_norm)
+    noise, adjacency = 0.0, privacy.adjacency
+    if privacy.on:
+        noise = calibrate(privacy.item_counts.share * privacy.epsilon, delta, 1.0, 1, adjacency=adjacency)
+    return ItemCounts(Release(noise, of="item counts", adjacency=adjacency), privacy.item_counts.clip_norm)
 
 
 def _extrapolated(planned: PrivacyPlan, population: int, units: int) -> PrivacyPlan:
@@ -289,19 +303,3 @@ def _clipping(privacy: PrivacyConfig, noise: float, cohort: float) -> AdaptiveCl
         )
         raise PrivacyError(message)
     return AdaptiveClip(adaptive.quantile, adaptive.lr, deviation, (noise**-2 - (2 * deviation) ** -2) ** -0.5)
-
-
-def _delta(given: float | None, units: int) -> float:
-    """Return the given delta, or 1 / n^1.1 for n units.
-
-    Raises:
-        PrivacyError: If the result is not below 1 / n: publishing one whole unit would then be allowed.
-    """
-    delta = units**-1.1 if given is None and units > 0 else given
-    if delta is None or not delta < 1 / max(units, 1):
-        message = (
-            f"delta {delta} is not below 1/n for n={units} units, which would allow publishing one whole; "
-            "set a smaller privacy.delta, or train on more units"
-        )
-        raise PrivacyError(message)
-    return delta

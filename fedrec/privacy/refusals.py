@@ -4,8 +4,10 @@ from fnmatch import fnmatch
 from math import inf, isfinite
 
 from fedrec.config import Experiment
+from fedrec.data.load import has_public_catalogue
 from fedrec.errors import ConfigError, PrivacyError
 from fedrec.privacy.banded import ROUNDING
+from fedrec.privacy.delta import too_large
 
 Rule = tuple[bool, str]
 """Whether it is broken, and what is then said."""
@@ -33,7 +35,14 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
             "adapter.item_bias=true and leave it out of adapter.private, or privacy.item_counts.share=0"
         )
         raise ConfigError(message)
-    rules = [*_rules(experiment, linear_strategy=linear_strategy), *_of_the_server(experiment)] if privacy.on else []
+    rules: list[Rule] = []
+    if privacy.on:
+        rules = [
+            *_rules(experiment, linear_strategy=linear_strategy),
+            *_of_the_server(experiment),
+            *_of_neighbours(experiment),
+            *_of_what_is_fixed(experiment),
+        ]
     if privacy.budget < inf and not privacy.on:
         rules = [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
     if found := [reason for broken, reason in rules if broken]:
@@ -124,3 +133,72 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
             "privacy.population protects others than this run's users, whose privacy.budget it would exceed; drop one",
         ),
     ]
+
+
+def _of_neighbours(experiment: Experiment) -> list[Rule]:
+    """Return the rules for neighbours that are more than one unit's data taken away."""
+    privacy, federation = experiment.privacy, experiment.federation
+    private = privacy.adjacency == "add-remove"
+    key = "privacy.adjacency=add-remove keeps the number of units private"
+    return [
+        (
+            private and (privacy.trust != "central" or federation.sampling != "poisson" or privacy.unit != "user"),
+            f"{key}, which needs a trusted server and secret cohorts of users; set privacy.trust=central, "
+            "privacy.unit=user and federation.sampling=poisson, or privacy.adjacency=zero-out",
+        ),
+        (
+            private and (privacy.delta is None or federation.declared_cohort is None),
+            f"{key}, but delta and the sum's denominator are made from it unless declared; set privacy.delta and "
+            "federation.declared_cohort",
+        ),
+        (
+            private and (privacy.bands > 1 or privacy.population is not None),
+            f"{key}, which turns by number (privacy.bands) and noise for another population (privacy.population) "
+            "depend on; leave both out",
+        ),
+        (
+            private and federation.min_replies > 1,
+            f"{key}, and a run that fails for lack of replies tells it; set federation.min_replies to 0 or 1",
+        ),
+        (
+            privacy.adjacency == "replace-one"
+            and privacy.unit == "example"
+            and experiment.training.example == "prefix",
+            "privacy.adjacency=replace-one replaces one example, and one interaction sits in many, whose replacement "
+            "is not priced; set privacy.adjacency=zero-out, or privacy.unit=user",
+        ),
+    ]
+
+
+def _of_what_is_fixed(experiment: Experiment) -> list[Rule]:
+    """Return the rules for numbers and files that no data may decide."""
+    privacy, data = experiment.privacy, experiment.data
+    norms = {"privacy.clip_norm": privacy.clip_norm}
+    if privacy.item_counts.share:
+        norms["privacy.item_counts.clip_norm"] = privacy.item_counts.clip_norm
+    units = _fewest_units(experiment)
+    large = "" if privacy.delta is None else too_large(privacy.delta, units)
+    return [
+        *(
+            (not isfinite(norm), f"{key}={norm} bounds nothing, so that no noise hides a unit; set a finite norm")
+            for key, norm in norms.items()
+        ),
+        (bool(large), f"privacy.{large}, and there are at least that many; set a smaller privacy.delta"),
+        (
+            not has_public_catalogue(data),
+            f"data.name={data.name} has no public list of items, so the catalogue, which is published, would be made "
+            "of everybody's interactions; give a table's items in data.table.items_path, or let the source say that "
+            "its list is public (Source.public_catalogue)",
+        ),
+    ]
+
+
+def _fewest_units(experiment: Experiment) -> float:
+    """Return how many units there are for sure, before any data is read: each client holds one at least."""
+    privacy, federation = experiment.privacy, experiment.federation
+    known = [privacy.population or 0.0]
+    if federation.partition in {"shards", "dirichlet"} and privacy.unit != "example":
+        known.append(federation.clients)
+    if privacy.adjacency == "add-remove" and federation.declared_cohort is not None:
+        known.append(federation.declared_cohort / federation.participation)
+    return max(known)

@@ -4,12 +4,13 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fedrec.privacy.curve import Curve, curve
 from fedrec.privacy.groups import group_epsilon
 from fedrec.privacy.ledger import Ledger, Spent
 from fedrec.privacy.plan import PLACES, PrivacyPlan
 from fedrec.privacy.statement_of_servers import events, extrapolated, noising
 from fedrec.privacy.statement_of_servers import numbers_of as numbers_of_server
-from fedrec.privacy.statement_of_sums import masks, numbers_of, summing, uncovered
+from fedrec.privacy.statement_of_sums import UNCOVERED, masks, numbers_of, summing
 
 UNPROTECTED = (
     "Nothing is protected: this run trained without differential privacy. Every update leaves its client as it is, and "
@@ -45,8 +46,22 @@ _PUBLISHED = (
 _ONE = {"user": "user", "example": "training example", "platform": "client"}
 """By unit, what people call one."""
 
-_MEANINGLESS = 100.0
-"""Group epsilon from which the words stop pretending: odds may change by a factor of e^100."""
+MEANINGLESS = 100.0
+"""Epsilon from which the words stop pretending: odds may change by a factor of e^100."""
+
+_NOTHING_MEANT = (
+    f"An epsilon of {MEANINGLESS:g} or more is no meaningful guarantee: what can be seen may be e^100 times likelier "
+    "with one unit's data than without."
+)
+
+_NEIGHBOUR = {
+    "zero-out": "has nothing of one {one}, whose place stays: units, clients and how many there are, are public",
+    "add-remove": "has one {one} more or less, and how many there are stays private, too: delta and the number that "
+    "sums are divided by were declared without looking",
+    "replace-one": "has other data of one {one}, so that contributions may lie two clip norms apart: units, clients "
+    "and how many there are, are public",
+}
+"""By adjacency."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +97,16 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
     parts = {
         "Promise": _claim(plan, spent),
         "Neighbours": _adjacency(plan),
+        "Delta": _delta(plan),
         "Trust": _adversary(plan),
         "Sampling": _sampling(plan),
         "Composition": _composition(plan, numbers),
     }
+    promised = curve(spent.releases, plan.delta)
+    numbers["curve"] = promised.to_json()
+    parts["Trade-off"] = _tradeoff(promised)
+    if spent.worst.pld >= MEANINGLESS:
+        parts = {"No meaningful guarantee": _NOTHING_MEANT, **parts}
     if plan.fixed_key:
         parts = {"Noise key": FIXED_KEY, **parts}
     if plan.extrapolation is not None:
@@ -105,8 +126,9 @@ def _settings(plan: PrivacyPlan) -> dict[str, Any]:
     return {
         "unit": plan.unit if on else "none",
         "trust": {place: trust for trust, place in PLACES.items()}.get(plan.placement, "none"),
-        "adjacency": "add/remove" if on else "none",
-        "delta": plan.delta,
+        "adjacency": plan.adjacency if on else "none",
+        "delta": plan.claimed_delta,
+        "delta_of_accountant": plan.delta,
         "noise_key": ("fixed" if plan.fixed_key else "fresh") if on else "none",
         "noise_multiplier": plan.noise_multiplier,
         "clip_norm": plan.clip_norm if on else None,
@@ -129,7 +151,7 @@ def _boundary(plan: PrivacyPlan) -> dict[str, str]:
     return {
         **boundary,
         "Released": f"{_NOTHING_ELSE}masked integers, keys, sealed shares and that it took part.",
-        "Not covered": f"{_BOUNDARY['Not covered']} {uncovered(plan.agreement)}",
+        "Not covered": f"{_BOUNDARY['Not covered']} {UNCOVERED}",
         "Masks": masks(plan.agreement),
     }
 
@@ -140,28 +162,37 @@ def _spent(worst: float, rdp: float, median: float) -> dict[str, float]:
         "epsilon_rdp": rdp,
         "epsilon_worst_client": worst,
         "epsilon_median_client": median,
+        "meaningful": worst < MEANINGLESS,
     }
 
 
 def _claim(plan: PrivacyPlan, spent: Spent) -> str:
+    level, worst, median = plan.unit.capitalize(), words(spent.worst.pld), words(spent.median.pld)
     return (
-        f"{plan.unit.capitalize()}-level differential privacy with epsilon {words(spent.worst.pld)} at delta "
-        f"{plan.delta:.4g} (PLD accountant; RDP gives {words(spent.worst.rdp)} as a check) for the units of the most "
-        f"exposed client, {words(spent.median.pld)} for those of the median client."
+        f"{level}-level differential privacy with epsilon {worst} at delta {plan.claimed_delta:.4g} (PLD accountant; "
+        f"RDP gives {words(spent.worst.rdp)} as a check) for the units of the most exposed client, {median} for those "
+        "of the median client."
     )
 
 
 def _adjacency(plan: PrivacyPlan) -> str:
-    one = _ONE[plan.unit]
-    if plan.unit == "platform":
-        shown = "which clients exist is not hidden" + ("" if plan.whole_population else ", nor who is in a round")
-        return f"Adjacency is add/remove: a neighbour has all data of one client (a platform) more or less; {shown}."
-    shown = (
-        "which users exist is not hidden, who takes part in a round stays with the server"
+    one = "client (a platform with all its users)" if plan.unit == "platform" else _ONE[plan.unit]
+    hidden = (
+        "Who takes part in a round stays with the server"
         if plan.whole_population
-        else f"which clients exist, how many {one}s each holds and who takes part in a round are not hidden"
+        else "Who takes part in a round is not hidden"
     )
-    return f"Adjacency is add/remove: a neighbour has the data of one {one} more or less; {shown}."
+    return f"Adjacency is {plan.adjacency}: a neighbour {_NEIGHBOUR[plan.adjacency].format(one=one)}. {hidden}."
+
+
+def _delta(plan: PrivacyPlan) -> str:
+    failure = plan.claimed_delta - plan.delta
+    masks_fail = f" {failure:.3g} of it is for masks that fail (see Masks), and noise has the rest." if failure else ""
+    return (
+        f"Delta, {plan.claimed_delta:.4g}, is the chance that the promise may fail outright. Publishing one of n units "
+        "whole has delta 1/n, so delta must be smaller; by default it is min(n^-1.1, 0.01/n), at most a hundredth of "
+        f"that.{masks_fail}"
+    )
 
 
 def _adversary(plan: PrivacyPlan) -> str:
@@ -200,6 +231,22 @@ def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
     )
 
 
+def _tradeoff(promised: Curve) -> str:
+    others = ", ".join(f"{words(value)} at {delta:.4g}" for delta, value in promised.epsilons[1:])
+    said = f"At other deltas, epsilon is {others}. " if others else ""
+    if promised.tradeoff:
+        least = dict(promised.tradeoff)
+        misses = " and ".join(f"{math.floor(1000 * least[rate]) / 10:.1f} % at {rate:.0%}" for rate in (0.01, 0.1))
+        said += (
+            "Whoever guesses from all that is released whether a unit's data were used misses, of those that were, at "
+            f"least {misses} of false positives. "
+        )
+    return (
+        f"{said}But for a chance of delta, telling is no easier than telling a draw of N(0, 1) from one of "
+        f"N({words(promised.mu)}, 1): mu of Gaussian differential privacy."
+    )
+
+
 def _groups(plan: PrivacyPlan, spent: Spent) -> dict[str, Any]:
     # Without one interaction, its own example is gone and the others that held it are replaced (one out, one in).
     size = plan.multiplicity
@@ -222,13 +269,13 @@ def _multiplicity(groups: dict[str, Any]) -> str:
 
 
 def _guarantee(value: float) -> str:
-    return f"epsilon {words(value)}" if value < _MEANINGLESS else "no meaningful guarantee"
+    return f"epsilon {words(value)}" if value < MEANINGLESS else "no meaningful guarantee"
 
 
 def in_other_words(unit: str, value: float, delta: float) -> str:
     """Return what an epsilon means for one unit: the definition of differential privacy, said in a sentence."""
     one = _ONE.get(unit, unit)
-    if value >= _MEANINGLESS:
+    if value >= MEANINGLESS:
         return f"What can be seen may be far likelier with the data of one {one} than without: no meaningful guarantee."
     return (
         f"Whatever can be seen is at most {words(math.exp(value))} times (e to the epsilon) as likely with the data of "

@@ -4,6 +4,11 @@ from typing import Any
 
 from fedrec.privacy.secagg.agreement import Agreement
 
+UNCOVERED = (
+    "Nor are covered: a server that lies about public keys, or about who is left; clients that lie about their own "
+    "numbers; and a round whose sum was opened and that is asked for again, after a crash, with other clients left."
+)
+
 
 def numbers_of(agreement: Agreement) -> dict[str, Any]:
     """Return what `summary.json` says of it."""
@@ -15,6 +20,7 @@ def numbers_of(agreement: Agreement) -> dict[str, Any]:
         "bits": agreement.bits,
         "step": agreement.grid.step,
         "noise_share": agreement.grid.deviation,
+        "graph_failure": agreement.failure,
         "masked_rounds": agreement.masked_rounds,
     }
 
@@ -32,30 +38,25 @@ def summing(agreement: Agreement) -> str:
     )
 
 
-def uncovered(agreement: Agreement) -> str:
-    """Return what the claim says nothing about."""
-    sparse = (
-        ""
-        if agreement.neighbours is None
-        else f"that a client's {agreement.neighbours} neighbours, drawn at random, are nearly all gone or colluding "
-        "(a chance below one in a million a round); "
-    )
-    return (
-        "Nor are covered: a server that lies about public keys, or about who is left; clients that lie about their own "
-        f"numbers; {sparse}and a round whose sum was opened and that is asked for again, after a crash, with other "
-        "clients left."
-    )
-
-
 def masks(agreement: Agreement) -> str:
-    """Return in how many rounds a simulation really computed the masks."""
+    """Return whom masks tie together, and in how many rounds a simulation really computed them."""
     masked, rounds = agreement.masked_rounds, agreement.rounds
     if masked >= rounds:
-        return f"This is a simulation, and it computes the masks of all {rounds} rounds."
+        return f"{_graph(agreement)}This is a simulation, and it computes the masks of all {rounds} rounds."
     which = {0: "none", 1: "the first"}.get(masked, f"the first {masked}")
     return (
-        f"This is a simulation: it computes the masks of {which} of {rounds} rounds; in the others the same integers, "
-        "noise included, are added without masks, which gives the same sum."
+        f"{_graph(agreement)}This is a simulation: it computes the masks of {which} of {rounds} rounds; in the others "
+        "the same integers, noise included, are added without masks, which gives the same sum."
+    )
+
+
+def _graph(agreement: Agreement) -> str:
+    if agreement.neighbours is None:
+        return ""
+    return (
+        f"Each client masks with {agreement.neighbours} others, drawn at random. That nearly all of them are gone or "
+        "colluding for somebody, so that a sum may be opened for fewer clients, has a chance of at most "
+        f"{agreement.untied:.2g} a round, {agreement.failure:.2g} over {agreement.rounds} rounds, part of delta. "
     )
 
 

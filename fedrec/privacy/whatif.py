@@ -6,6 +6,7 @@ The answers are the accountant's own (see `fedrec.privacy.accounting`): a run wi
 import math
 from dataclasses import dataclass
 
+from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, calibrate, epsilon
 
@@ -19,12 +20,16 @@ class Exposure:
         rounds: Rounds that the unit takes part in, at least 1.
         delta: Chance of failure, in (0, 1).
         steps: Releases in each of these rounds, at least 1.
+        units: How many units there are; None if nobody says.
+        adjacency: What a neighbour has of the unit.
     """
 
     sampling_rate: float
     rounds: int
     delta: float
     steps: int = 1
+    units: int | None = None
+    adjacency: Adjacency = "zero-out"
 
     @property
     def count(self) -> int:
@@ -52,7 +57,8 @@ def epsilon_of(exposure: Exposure, noise_multiplier: float) -> Answer:
     Raises:
         PrivacyError: If delta is too small for the accountant, which cuts tails near 1e-13.
     """
-    price = epsilon([Release(noise_multiplier, exposure.sampling_rate, exposure.count)], exposure.delta)
+    release = Release(noise_multiplier, exposure.sampling_rate, exposure.count, adjacency=exposure.adjacency)
+    price = epsilon([release], exposure.delta)
     if math.isinf(price.pld) and noise_multiplier:
         message = f"delta {exposure.delta:g} is smaller than the accountant can see; choose one of at least 1e-12"
         raise PrivacyError(message)
@@ -72,7 +78,8 @@ def noise_for(exposure: Exposure, target: float) -> Answer:
         )
         raise PrivacyError(message)
     try:
-        found = calibrate(target, exposure.delta, exposure.sampling_rate, exposure.count)
+        rate, adjacency = exposure.sampling_rate, exposure.adjacency
+        found = calibrate(target, exposure.delta, rate, exposure.count, adjacency=adjacency)
     except PrivacyError as error:
         message = (
             f"no noise is found that claims epsilon {target:g} at delta {exposure.delta:g} over {exposure.count:,} "

@@ -43,7 +43,7 @@ def explain(run: RunDirectory) -> Explanation:
     said = statement(plan, ledger)
     parts, facts = dict(said.parts), dict(said.summary)
     if plan.placement != "none":
-        parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.delta)
+        parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.claimed_delta)
         if not finished and saved is not None and saved < rounds:
             sent = plan.charge(ledger, saved + 1, _asked(run, saved + 1))
             facts["epsilon_if_sent"] = sent.epsilon(plan.delta, plan.clients).worst.pld

@@ -90,6 +90,32 @@ def group_charts(groups: Mapping[str, Any], metric: str) -> list[Chart]:
     return [chart for name, of in look(groups, "groups").items() if (chart := _bars(name, of, metric)) is not None]
 
 
+def tradeoff_chart(privacy: Mapping[str, Any]) -> Chart | None:
+    """Return what a run forces on whoever guesses if a unit's data were used; None where no curve was computed.
+
+    Args:
+        privacy: The part of a summary, with `curve` as `fedrec.privacy.curve` writes it.
+    """
+    points = look(privacy, "curve", "tradeoff")
+    if not points:
+        return None
+    figure = graph_objects.Figure()
+    alphas = [number(point["false_positives"]) for point in points]
+    betas = [number(point["false_negatives"]) for point in points]
+    for name, values, colour in (
+        ("this run, at least", betas, FEDERATED),
+        ("a coin", [1 - alpha for alpha in alphas], QUIET),
+    ):
+        figure.add_scatter(x=alphas, y=values, mode="lines", name=name, line={"color": colour, "width": 2})
+    figure.update_xaxes(title_text="false positives", range=[0, 1])
+    figure.update_yaxes(title_text="false negatives", range=[0, 1])
+    caption = (
+        "Least share of false negatives for each share of false positives of any guess whether one unit's data were "
+        f"used, whatever is seen of the run; mu is {number(look(privacy, 'curve', 'mu')):.3g}."
+    )
+    return chart_of("Trade-off", caption, figure, 300)
+
+
 def _bars(attribute: str, groups: Mapping[str, Any], metric: str) -> Chart | None:
     sizes = look(groups, "sizes")
     means = {name: number(value) for name, value in look(groups, "means", metric).items()}

@@ -39,7 +39,7 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
     model = bench.per_example_model if bench.plan.placement == "client" else bench.model
     load_parameters_(model, {**bench.start, **task.parameters, **task.private})
     examples = bench.examples(task.client)
-    step = _step(bench, task, model, len(examples))
+    step = _step(bench, task, model)
     losses = []
     for index in range(bench.experiment.training.steps):
         cuts = draw_cuts(bench, task.round, task.client, examples, index)
@@ -75,9 +75,16 @@ def draw_cuts(
     return examples.cuts(chosen, rng_for(seed, "window", round, client, index))
 
 
-def expected_batch(bench: Workbench, num_examples: int) -> float:
-    """Return the denominator of a step's sum over a client's examples: no draw decides it."""
-    return max(1.0, bench.experiment.training.sampling_rate * num_examples)
+def expected_batch(bench: Workbench, client: int) -> float:
+    """Return the denominator of a step's sum over a client's examples: no draw decides it.
+
+    Nor do anybody's data, where a user is an example (`training.example = "sequence"`): users without one count. The
+    number of (prefix, next item) examples does come from the data, and is public where each of them is a unit.
+    """
+    training = bench.experiment.training
+    whole = training.example == "sequence"
+    held = len(bench.federation.users[client]) if whole else len(bench.examples(client))
+    return max(1.0, training.sampling_rate * held)
 
 
 def require_adapter(bench: Workbench, client: int, parameters: Mapping[str, Tensor]) -> None:
@@ -102,9 +109,9 @@ def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa
     return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
 
 
-def _step(bench: Workbench, task: ClientTask, model: Backbone, num_examples: int) -> PlainStep:
+def _step(bench: Workbench, task: ClientTask, model: Backbone) -> PlainStep:
     training = bench.experiment.training
-    expected, pull = expected_batch(bench, num_examples), Pull(task.proximal_mu, task.parameters)
+    expected, pull = expected_batch(bench, task.client), Pull(task.proximal_mu, task.parameters)
     if bench.plan.placement != "client":
         return PlainStep(model, training, expected, pull)
     noise = torch_generator_for(bench.secret_seed, "noise", task.round, task.client)

@@ -70,7 +70,7 @@ class _Sweep:
         self.bench, self.task = bench, task
         self.private = bench.plan.placement == "client"
         self.examples = [bench.examples(client) for client in task.clients]
-        self.expected = torch.tensor([expected_batch(bench, len(own)) for own in self.examples], dtype=torch.float64)
+        self.expected = torch.tensor([expected_batch(bench, client) for client in task.clients], dtype=torch.float64)
         self.anchor = {name: value.to(bench.device) for name, value in {**bench.start, **task.parameters}.items()}
         own = {name: value.to(bench.device) for name, value in task.private.items()}
         self.stack = {

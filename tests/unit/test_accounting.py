@@ -4,6 +4,7 @@ import logging
 import math
 import time
 
+import numpy as np
 import pytest
 from opacus.accountants import PRVAccountant
 from opacus.accountants.analysis import rdp as opacus_rdp
@@ -197,3 +198,51 @@ def test_groups_at_the_edges():
     assert group_epsilon([Release(1.0)], 0, DELTA) == 0
     assert group_epsilon([Release(0.0)], 5, DELTA) == math.inf
     assert group_epsilon([Release(1.0, 1.0, 100)], 51, DELTA) == math.inf
+
+
+# neighbours with other data
+
+
+def hockey_stick(rate, noise, epsilon_, first, second):
+    """delta of (1 - q) N(0) + q N(first) against (1 - q) N(0) + q N(second), on a fine line of outcomes."""
+    x = np.linspace(-12 * noise - 2, 12 * noise + 2, 400_001)
+    base = (1 - rate) * norm.pdf(x, 0, noise)
+    here, there = (base + rate * norm.pdf(x, shift, noise) for shift in (first, second))
+    return float(np.trapezoid(np.maximum(here - math.exp(epsilon_) * there, 0), x))
+
+
+@pytest.mark.parametrize(("rate", "noise"), [(0.1, 1.0), (0.5, 2.0), (0.01, 0.6)])
+def test_a_replaced_units_price_is_that_of_shifts_on_both_sides(rate, noise):
+    found = epsilon([Release(noise, rate, adjacency="replace-one")], 1e-5)
+    exact = brentq(lambda e: hockey_stick(rate, noise, e, 1, -1) - 1e-5, 0, 60)
+    assert exact * (1 - 1e-4) <= found.pld <= exact * 1.01
+    assert found.pld <= found.rdp
+    # no other pair of contributions is told apart better, whatever their lengths and signs
+    for first, second in [(1, 0), (0, 1), (1, 1), (1, 0.5), (0.7, -1), (0.3, -0.9), (-1, 0.2)]:
+        assert hockey_stick(rate, noise, exact, first, second) <= 1e-5 * (1 + 1e-6)
+
+
+def test_a_replaced_unit_that_is_in_every_sum_costs_half_the_noise():
+    assert merge([Release(3.0, 1.0, 4, adjacency="replace-one")]) == (Release(0.75),)
+    assert epsilon([Release(3.0, 1.0, 4, adjacency="replace-one")], 1e-5) == epsilon([Release(1.5, 1.0, 4)], 1e-5)
+
+
+def test_an_added_unit_costs_what_a_zeroed_one_does_and_a_replaced_one_more():
+    zeroed, added, replaced = (
+        epsilon([Release(1.0, 0.2, 30, adjacency=adjacency), Release(5.0, adjacency=adjacency)], 1e-5)
+        for adjacency in ("zero-out", "add-remove", "replace-one")
+    )
+    assert zeroed == added
+    # two steps through the zeroed neighbour: epsilon e at delta d twice is 2 e at (1 + exp(e)) d
+    small = 1e-9
+    half = epsilon([Release(1.0, 0.2, 30), Release(5.0)], small).pld
+    assert zeroed.pld < replaced.pld
+    both = [Release(1.0, 0.2, 30, adjacency="replace-one"), Release(5.0, adjacency="replace-one")]
+    assert epsilon(both, (1 + math.exp(half)) * small).pld < 2 * half
+    assert replaced.pld < replaced.rdp
+
+
+def test_noise_for_replaced_units_meets_the_target():
+    noise = calibrate(4.0, 1e-5, 0.1, 50, adjacency="replace-one")
+    assert 4 * (1 - 1e-3) <= epsilon([Release(noise, 0.1, 50, adjacency="replace-one")], 1e-5).pld <= 4
+    assert noise > calibrate(4.0, 1e-5, 0.1, 50)

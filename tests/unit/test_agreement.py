@@ -20,6 +20,7 @@ AGREED = Agreement(
     rounds=5,
     masked_rounds=1,
     seed=3,
+    untied=1e-6,
 )
 
 
@@ -30,7 +31,7 @@ def agreed(clients, noise=1.0, participation=1.0, **chosen):
         "federation": {"partition": "users", "participation": participation},
         "privacy": {"noise_multiplier": noise, "trust": "secure-aggregation", "secure_aggregation": chosen},
     }
-    return agreement_of(Experiment.model_validate(tree), clients, noise)
+    return agreement_of(Experiment.model_validate(tree), clients, noise, 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,17 @@ from simulations.cli import app
 from simulations.cli_privacy import _rounded_up
 
 SETTING = {"--sampling-rate": "0.1", "--rounds": "10", "--delta": "1e-5"}
-NAMES = {"epsilon", "noise_multiplier", "sampling_rate", "rounds", "steps", "delta", "epsilon_rdp"}
+NAMES = {
+    "epsilon",
+    "noise_multiplier",
+    "sampling_rate",
+    "rounds",
+    "steps",
+    "delta",
+    "epsilon_rdp",
+    "units",
+    "adjacency",
+}
 
 
 def call(*arguments: str) -> Result:
@@ -43,13 +53,25 @@ def test_one_release_in_words() -> None:
     ).stdout
     flat = " ".join(said.split())
     for part in (
-        "noise of 1 times the clip norm gives epsilon 4.378 at delta 1e-05 (add/remove)",
+        "noise of 1 times the clip norm gives epsilon 4.378 at delta 1e-05 (zero-out)",
         "1 releases (1 rounds x 1 a round) and is in each of them",
         "at most 79.61",
         "PLD, the claim",
         "RDP, a looser check",
     ):
         assert part in flat, part
+
+
+def test_a_delta_is_judged_by_the_units_that_there_are() -> None:
+    assert json.loads(calibrate(noise_multiplier="1", delta="0.019", units="50").stdout)["units"] == 50
+
+
+def test_a_replaced_unit_takes_twice_the_noise() -> None:
+    whole = {"sampling_rate": "1", "rounds": "1"}
+    replaced = json.loads(calibrate(noise_multiplier="2", adjacency="replace-one", **whole).stdout)
+    zeroed = json.loads(calibrate(noise_multiplier="1", **whole).stdout)
+    assert replaced["epsilon"] == zeroed["epsilon"]
+    assert (replaced["adjacency"], zeroed["adjacency"]) == ("replace-one", "zero-out")
 
 
 def test_a_missing_and_a_wrong_option_are_told_together() -> None:
@@ -78,6 +100,10 @@ def test_a_missing_and_a_wrong_option_are_told_together() -> None:
         ({"noise_multiplier": "nan"}, "should be at least 0.001 and at most 1,000,000"),
         ({"noise_multiplier": "1", "delta": "0"}, "--delta = 0.0: should be above 0 and below 1"),
         ({"noise_multiplier": "1", "delta": "1"}, "--delta = 1.0: should be above 0 and below 1"),
+        ({"noise_multiplier": "1", "delta": "0.01"}, "--delta 0.01 is not below 1/n for n=100 units"),
+        ({"noise_multiplier": "1", "delta": "0.01"}, "give --units, if there are fewer, or a smaller --delta"),
+        ({"noise_multiplier": "1", "delta": "1e-3", "units": "1000"}, "--delta 0.001 is not below 1/n for n=1000"),
+        ({"noise_multiplier": "1", "units": "0"}, "--units = 0: should be at least 1"),
         ({"noise_multiplier": "1", "sampling_rate": "0"}, "--sampling-rate = 0.0: should be above 0"),
         ({"noise_multiplier": "1", "sampling_rate": "nan"}, "--sampling-rate = nan: should be above 0"),
         ({"noise_multiplier": "1", "rounds": "1000", "steps": "1000"}, "1,000,000: should be at most 300,000 releases"),

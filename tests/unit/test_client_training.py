@@ -10,6 +10,8 @@ from fedrec.errors import FedrecError
 from fedrec.models.adapters import trained_parameters
 from fedrec.training.client import draw_cuts, train_client
 from fedrec.training.objective import example_losses
+from fedrec.training.task import CohortTask
+from fedrec.training.vectorized import train_cohort
 from tests.handmade import bench, moved, plan, task
 
 EXACT = {"rtol": 0, "atol": 1e-9}
@@ -39,6 +41,18 @@ def first_empty_round(made, client: int = 0) -> int:
 
 def test_one_step_of_rate_one_is_the_mean_gradient():
     torch.testing.assert_close(change(bench()), -gradients(bench()).mean(dim=0), **EXACT)
+
+
+@pytest.mark.parametrize("privacy", [plan("client", clip=HUGE), plan("none")])
+def test_a_user_whose_data_go_away_does_not_change_the_denominator(privacy):
+    # Client 0 holds two users. With the second one's data gone, the first's gradient is still divided by 2.
+    zeroed = bench([[0, 1, 2, 3], [], [5, 6], [1, 3, 5, 0]], privacy=privacy)
+    only = gradients(zeroed)
+    assert len(only) == 1
+    torch.testing.assert_close(change(zeroed), -only[0] / 2, **EXACT)
+    many = train_cohort(zeroed, CohortTask((0, 1), 1, zeroed.shared_start))
+    vectorised = {name: value[0] for name, value in many.parameters.items()}
+    torch.testing.assert_close(moved(vectorised, zeroed.start), -only[0] / 2, **EXACT)
 
 
 def test_loss_is_the_mean_and_weight_the_number_of_examples():

@@ -1,12 +1,14 @@
 """Which combinations have a true claim, and what they release."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, PrivacyError
 from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.delta import default_delta
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.privacy.refusals import check
@@ -77,9 +79,28 @@ def test_secure_sums_are_gaussian_releases_of_the_noise_of_their_fewest_summands
     agreed = planned.agreement
     assert (agreed.cohort, agreed.threshold, agreed.colluding) == (165, 132, 1)
     assert agreed.grid.deviation == pytest.approx(planned.noise_multiplier / math.sqrt(131))
-    # The same noise as central trust with fixed cohorts: only who adds it differs.
-    central = plan(experiment(**CENTRAL, federation__participation=0.25), UNITS, participations=12)
-    assert central.noise_multiplier == planned.noise_multiplier
+    # The same noise as central trust with fixed cohorts at the same delta: only who adds it differs.
+    fixed = CENTRAL | {"federation__participation": 0.25, "privacy__delta": planned.delta}
+    assert plan(experiment(**fixed), UNITS, participations=12).noise_multiplier == planned.noise_multiplier
+
+
+def test_the_default_delta_is_a_hundredth_of_one_in_n():
+    # 660^-1.1 = 0.00079 is only half of 1/660, and 0.01/660 = 0.000015
+    assert plan(experiment(), UNITS, participations=1).claimed_delta == 0.01 / 660
+    # 10^21 units: 10^-23.1 < 10^-23
+    assert default_delta(10**21) == (10**21) ** -1.1
+
+
+def test_a_secure_sums_graph_takes_its_part_of_delta():
+    # A cohort of 165 is masked sparsely; 1 % of delta is shared by 30 rounds, and the accountant has the rest.
+    secure = experiment(**SECURE, federation__participation=0.25)
+    planned = plan(secure, UnitCounts(users=660, examples=60_000, clients=660), participations=12)
+    assert planned.agreement.neighbours < 164
+    assert planned.agreement.failure == pytest.approx(0.01 * planned.claimed_delta)
+    assert planned.delta == pytest.approx(0.99 * 0.01 / 660)
+    # 20 clients all know one another, which cannot fail
+    small = plan(experiment(**SECURE), UnitCounts(users=20, examples=60, clients=20), participations=12)
+    assert (small.agreement.neighbours, small.delta, small.claimed_delta) == (None, 0.0005, 0.0005)
 
 
 @pytest.mark.parametrize(("bits", "size"), [(32, 4), (33, 8), (16, 2)])
@@ -124,6 +145,101 @@ def test_true_claims_pass(changes):
     check(experiment(**changes), linear_strategy=True)
 
 
+# what a neighbour is, and what no data may decide
+
+PRIVATE_N = CENTRAL | {
+    "privacy__adjacency": "add-remove",
+    "privacy__delta": 1e-5,
+    "federation__sampling": "poisson",
+    "federation__participation": 0.1,
+    "federation__declared_cohort": 50.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        (PRIVATE_N | {"privacy__trust": "local"}, r"set privacy\.trust=central"),
+        (
+            PRIVATE_N | {"federation__sampling": "fixed"},
+            r"federation\.sampling=poisson, or privacy\.adjacency=zero-out",
+        ),
+        (PRIVATE_N | {"privacy__unit": "platform"}, r"privacy\.unit=user"),
+        (PRIVATE_N | {"privacy__delta": None}, r"set privacy\.delta and federation\.declared_cohort"),
+        (PRIVATE_N | {"federation__declared_cohort": None}, r"set privacy\.delta and federation\.declared_cohort"),
+        (PRIVATE_N | {"privacy__bands": 2}, "leave both out"),
+        (PRIVATE_N | {"privacy__population": 9000}, "leave both out"),
+        (PRIVATE_N | {"federation__min_replies": 2}, r"federation\.min_replies to 0 or 1"),
+        # a declared cohort of 50 at a rate of .1 are 500 users
+        (PRIVATE_N | {"privacy__delta": 1 / 500}, "for n=500 units"),
+        (
+            {"privacy__adjacency": "replace-one", "privacy__unit": "example", "training__example": "prefix"},
+            r"privacy\.adjacency=zero-out",
+        ),
+        ({"privacy__clip_norm": math.inf}, r"privacy\.clip_norm=inf bounds nothing.*set a finite norm"),
+        (
+            CENTRAL | {"privacy__clip_norm": math.inf, "privacy__adaptive_clip": {"quantile": 0.5}},
+            r"privacy\.clip_norm=inf bounds nothing",
+        ),
+        (
+            CENTRAL | {"privacy__item_counts": {"share": 0.1, "clip_norm": math.inf}},
+            r"privacy\.item_counts\.clip_norm=inf bounds nothing",
+        ),
+        # each of 20 clients is a platform with at least one user: n is 20 at least, whatever the data
+        (
+            CENTRAL | {"federation__partition": "shards", "privacy__unit": "platform", "privacy__delta": 0.05},
+            "n=20 units",
+        ),
+        ({"privacy__delta": 0.05}, "n=20 units"),
+        (CENTRAL | {"privacy__population": 9000, "privacy__delta": 1 / 9000}, "n=9000 units"),
+        ({"data__name": "table"}, r"give a table's items in data\.table\.items_path"),
+        ({"data__name": "synthetic", "data__synthetic": {"based_on": "table"}}, "has no public list of items"),
+    ],
+)
+def test_what_data_would_decide_is_refused_with_advice(changes, advice):
+    with pytest.raises(PrivacyError, match=advice):
+        check(experiment(**changes), linear_strategy=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        PRIVATE_N,
+        PRIVATE_N | {"privacy__item_counts": {"share": 0.1}, "privacy__adaptive_clip": {"quantile": 0.5}},
+        {"privacy__adjacency": "replace-one"},
+        {"data__name": "table", "data__table": {"items_path": "items.csv"}},
+        {"data__name": "synthetic"},
+        {"data__name": "table", "privacy__epsilon": math.inf},
+        {"privacy__clip_norm": math.inf, "privacy__epsilon": math.inf},
+    ],
+)
+def test_what_no_data_decides_passes(changes):
+    check(experiment(**changes), linear_strategy=True)
+
+
+def test_a_private_number_of_units_decides_nothing_of_the_mechanism():
+    few, many = (plan(experiment(**PRIVATE_N), UnitCounts(n, 9 * n, n), participations=3) for n in (600, 601))
+    assert replace(few, clients=0) == replace(many, clients=0)
+    assert experiment(**PRIVATE_N).federation.expected_cohort(600) == 50.0
+    # with public n the denominator follows it
+    assert experiment(**PRIVATE_N | {"federation__declared_cohort": None}).federation.expected_cohort(600) == 60.0
+
+
+def test_replaced_units_take_twice_the_noise_wherever_they_are_in_every_sum():
+    counted = CENTRAL | {"privacy__item_counts": {"share": 0.3}}
+    zeroed, replaced = (
+        plan(experiment(**counted, privacy__adjacency=adjacency), UNITS, participations=30)
+        for adjacency in ("zero-out", "replace-one")
+    )
+    assert replaced.noise_multiplier == pytest.approx(2 * zeroed.noise_multiplier, rel=1e-3)
+    assert replaced.counts.deviation == pytest.approx(2 * zeroed.counts.deviation, rel=1e-3)
+    # the ledger prices what was charged by the same adjacency
+    ledger = Ledger()
+    for number in range(31):
+        ledger = replaced.charge(ledger, number, range(20))
+    assert 8 * (1 - 1e-3) <= ledger.epsilon(replaced.delta).worst.pld <= 8
+
+
 def test_any_strategy_may_follow_local_noise():
     check(experiment(), linear_strategy=False)
 
@@ -141,7 +257,7 @@ def test_local_releases_are_rounds_times_steps_at_the_batch_rate():
     assert planned.placement == "client"
     assert planned.count == 17 * 3
     assert planned.release == Release(planned.noise_multiplier, 0.2, 3)
-    assert planned.delta == pytest.approx(660**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 660)
     assert 8 * (1 - 1e-3) <= epsilon([Release(planned.noise_multiplier, 0.2, 51)], planned.delta).pld <= 8
     assert planned.charge(Ledger(), 3, [4, 7]) == Ledger().charge(3, [4, 7], planned.release)
 
@@ -177,10 +293,10 @@ def test_prefixes_hold_an_interaction_window_plus_one_times():
     prefix = experiment(training__example="prefix", privacy__unit="example", model__window=10)
     planned = plan(prefix, UNITS, participations=1)
     assert planned.multiplicity == 11
-    assert planned.delta == pytest.approx(60_000**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 60_000)
 
 
-@pytest.mark.parametrize(("delta", "users"), [(1 / 660, 660), (0.01, 660), (None, 1), (None, 0)])
+@pytest.mark.parametrize(("delta", "users"), [(1 / 660, 660), (0.01, 660), (None, 0)])
 def test_delta_must_be_below_one_in_n(delta, users):
     with pytest.raises(PrivacyError, match=f"n={users}"):
         plan(experiment(privacy__delta=delta), UnitCounts(users, users, 1), participations=1)
@@ -228,7 +344,7 @@ def test_a_platform_is_a_client_with_all_its_users():
     platform = experiment(privacy__unit="platform", privacy__trust="central")
     check(platform, linear_strategy=True)
     planned = plan(platform, UNITS, participations=30)
-    assert (planned.placement, planned.delta) == ("server", pytest.approx(20**-1.1))
+    assert (planned.placement, planned.delta) == ("server", pytest.approx(0.01 / 20))
 
 
 def test_another_populations_noise_is_that_of_its_mean():
@@ -237,7 +353,7 @@ def test_another_populations_noise_is_that_of_its_mean():
     there = planned.extrapolation.noise_multiplier
     # z * clip / 66,000 on the mean there is z / 100 * clip / 660 here; the claim there is at its own delta
     assert planned.noise_multiplier == pytest.approx(there / 100)
-    assert planned.delta == pytest.approx(66_000**-1.1)
+    assert planned.delta == pytest.approx(0.01 / 66_000)
     assert 8 * (1 - 1e-3) <= epsilon([Release(there, 1.0, 30)], planned.delta).pld <= 8
     # what the ledger is charged is what these users get
     assert planned.release.noise_multiplier == planned.noise_multiplier

@@ -28,13 +28,14 @@ def test_local_claim_names_everything():
     assert said.summary["epsilon_rdp"] == spent.rdp
     assert said.summary["epsilon_median_client"] < spent.pld
     assert said.summary["releases_per_unit"] == 6
-    assert (said.summary["unit"], said.summary["trust"], said.summary["adjacency"]) == ("user", "local", "add/remove")
+    assert (said.summary["unit"], said.summary["trust"], said.summary["adjacency"]) == ("user", "local", "zero-out")
     assert said.summary["sampling"] == {"cohorts": "all", "rate": 0.5, "amplifies": True}
     assert said.summary["statement"] == said.text
     for part in (
         f"User-level differential privacy with epsilon {words(spent.pld)} at delta",
         "PLD accountant; RDP gives",
-        "Adjacency is add/remove",
+        "Adjacency is zero-out: a neighbour has nothing of one user",
+        "Publishing one of n units whole has delta 1/n",
         "holds against the server, the other clients",
         "rate 0.5), which amplifies",
         "6 releases of the most exposed unit's data (2 rounds x 3 a round)",
@@ -67,7 +68,7 @@ def test_central_claim_says_who_is_trusted_and_what_amplifies():
     planned, said = claimed(tree)
     assert "The server is trusted" in said.text
     assert "rate 0.1), which amplifies" in said.text
-    assert "who takes part in a round stays with the server" in said.text
+    assert "Who takes part in a round stays with the server" in said.text
     assert said.summary["epsilon"] == said.summary["epsilon_median_client"] == pytest.approx(4.0, rel=2e-3)
     assert said.summary["releases_per_unit"] == planned.count == 2
 
@@ -90,7 +91,7 @@ def test_secure_sums_say_who_is_trusted_with_what():
         f"those of 8 clients, less 1 that may be known, make Gaussian noise of {planned.noise_multiplier:.4g} times",
         "holds against the server together with any client of a round",
         "Cohorts have a fixed size, for which no amplification",
-        "who takes part in a round are not hidden",
+        "Who takes part in a round is not hidden",
         "only masked integers, keys, sealed shares and that it took part",
         "a server that lies about public keys",
         "clients that lie about their own numbers",
@@ -120,7 +121,12 @@ def test_a_sparse_graph_of_masks_is_said_to_be_one():
     _, said = claimed({"privacy": SECURE, "federation": {"partition": "users"}}, units=units)
     few = said.summary["secure_aggregation"]["neighbours"]
     assert few < 200
-    assert f"that a client's {few} neighbours, drawn at random" in said.text
+    assert f"masks with {few} others, drawn at random" in said.text
+    # 1 % of 0.01 / 500
+    assert said.summary["secure_aggregation"]["graph_failure"] == pytest.approx(2e-7)
+    assert said.summary["delta"] == pytest.approx(2e-5)
+    assert said.summary["delta_of_accountant"] == pytest.approx(0.99 * 2e-5)
+    assert "2e-07 of it is for masks that fail" in said.text
 
 
 @pytest.mark.parametrize(
@@ -148,7 +154,7 @@ def test_example_claims_come_with_their_multiplicity():
 def test_a_hopeless_group_is_called_that():
     tree = {"privacy": {"epsilon": 8.0, "unit": "example"}, "training": {"example": "prefix"}}
     _, said = claimed(tree)
-    assert said.summary["epsilon_group"] == math.inf
+    assert said.summary["epsilon_group"] > 100
     assert "no meaningful guarantee" in said.text
 
 
@@ -156,6 +162,37 @@ def test_a_sequence_as_example_is_a_user():
     _, said = claimed({"privacy": {"epsilon": 8.0, "unit": "example"}})
     assert said.summary["multiplicity"] == 1
     assert "holds at user level too" in said.text
+
+
+@pytest.mark.parametrize(("asked", "meaningful"), [(8.0, True), (200.0, False)])
+def test_an_epsilon_that_means_nothing_is_called_that(asked, meaningful):
+    _, said = claimed({"privacy": {"epsilon": asked}, "training": {"sampling_rate": 1.0}})
+    assert said.summary["epsilon"] == pytest.approx(asked, rel=1e-3)
+    assert said.summary["meaningful"] is meaningful
+    assert ("no meaningful guarantee" in said.text) is not meaningful
+
+
+def test_what_a_guess_misses_is_rounded_down_and_mu_up():
+    # one release with noise 1: beta is Phi(2.3263 - 1) = .9076 at alpha .01 and Phi(1.2816 - 1) = .6109 at alpha .1
+    tree = {"privacy": {"noise_multiplier": 1.0}, "training": {"sampling_rate": 1.0, "steps": 1}}
+    _, said = claimed(tree, charges=[(1, range(20))])
+    assert "at least 90.7 % at 1% and 61.0 % at 10% of false positives" in said.text
+    assert "N(1.000, 1): mu of Gaussian" in said.text
+    assert said.summary["curve"]["mu"] == 1.0
+
+
+def test_an_open_run_is_not_meaningful():
+    assert claimed({})[1].summary["meaningful"] is False
+
+
+def test_neighbours_are_named_with_what_stays_private():
+    replaced = claimed({"privacy": {"epsilon": 4.0, "adjacency": "replace-one"}})[1]
+    assert replaced.summary["adjacency"] == "replace-one"
+    assert "has other data of one user, so that contributions may lie two clip norms apart" in replaced.text
+    private = {"epsilon": 4.0, "adjacency": "add-remove", "trust": "central", "delta": 1e-5}
+    cohorts = {"partition": "users", "sampling": "poisson", "participation": 0.1, "declared_cohort": 60.0}
+    added = claimed({"privacy": private, "federation": cohorts})[1]
+    assert "has one user more or less, and how many there are stays private, too" in added.text
 
 
 def test_nothing_released_is_epsilon_zero():

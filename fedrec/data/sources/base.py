@@ -35,6 +35,8 @@ class Source:
         downloads: Ways to fetch it; empty for sources that only read the user's own path.
         load: Reads a folder or file (first argument) as configured into a `Dataset`.
         reads: The registered source whose files it reads, as configured; its own if None.
+        public_catalogue: Whether, as configured, the items come from a public list of their own, which no interaction
+            adds to: what is published names them. A source that does not say so trains without privacy only.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Source:
     downloads: Sequence[Download]
     load: Callable[[Path, DataConfig], Dataset]
     reads: Callable[[DataConfig], "Source"] | None = None
+    public_catalogue: Callable[[DataConfig], bool] = lambda _: False
 
 
 DATASETS: Registry[Source] = Registry("data set", group="fedrec.datasets")

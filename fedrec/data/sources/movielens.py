@@ -128,6 +128,7 @@ DATASETS.register("movielens-100k")(
             ),
         ),
         load_100k,
+        public_catalogue=lambda _: True,
     )
 )
 
@@ -155,5 +156,6 @@ for _name, _summary, _sha256 in (
             TERMS,
             (Download(f"{OFFICIAL}/ml-{_name}.zip", _sha256, f"ml-{_name}"),),
             load_csv,
+            public_catalogue=lambda _: True,
         )
     )

@@ -40,5 +40,6 @@ DATASETS.register(NAME)(
         (),
         load_synthetic,
         _based_on,
+        lambda config: _based_on(config).public_catalogue(config),
     )
 )

@@ -92,5 +92,12 @@ def _key(table: Table, name: str) -> str:
 
 
 DATASETS.register("table")(
-    Source("table", "your own CSV, TSV or Parquet (data.path and data.table)", "your own data", (), load_table)
+    Source(
+        "table",
+        "your own CSV, TSV or Parquet (data.path and data.table)",
+        "your own data",
+        (),
+        load_table,
+        public_catalogue=lambda config: config.table.items_path is not None,
+    )
 )

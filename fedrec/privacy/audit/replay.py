@@ -58,7 +58,7 @@ def client_noise(bench: Workbench, clients: Sequence[int], rounds: int = CHECKED
             without = train_client(silent, ClientTask(client, number, bench.shared_start))
             pairs = ((update.parameters, without.parameters), (update.private, without.private))
             change = torch.cat([(ours[name] - theirs[name]).flatten() for ours, theirs in pairs for name in ours])
-            found.append(_as_float64(change) * expected_batch(single, len(single.examples(client))))
+            found.append(_as_float64(change) * expected_batch(single, client))
     return found
 
 

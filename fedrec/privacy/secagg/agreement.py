@@ -12,9 +12,9 @@ from fedrec.privacy.secagg.quantisation import Grid, finest
 from fedrec.privacy.secagg.terms import Terms, neighbours_for
 from fedrec.seeding import seed_for
 
-UNTIED = 1e-6
-"""Chance of a round in which a sparse graph fails: too few of some client's neighbours stay, or only colluders tie the
-honest ones together."""
+UNTIED = 0.01
+"""Share of delta for a sparse graph that fails in any round: too few of some client's neighbours stay, or only
+colluders tie the honest ones together."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Agreement:
         rounds: Rounds of the run.
         masked_rounds: The first so many compute their masks, at most `rounds`.
         seed: Public; it decides who is whose neighbour.
+        untied: Chance of a round in which a sparse graph may fail, above 0.
 
     Raises:
         ConfigError: If there is no such sum, or no such grid.
@@ -46,6 +47,7 @@ class Agreement:
     rounds: int
     masked_rounds: int
     seed: int
+    untied: float
 
     def __post_init__(self) -> None:
         Terms(0, self.cohort, self.threshold, 0, self.bits)
@@ -73,7 +75,12 @@ class Agreement:
         Counting colluders as dropped out makes them few enough in every neighbourhood: more than half of a client's
         neighbours then stay and are honest, so at least one on each side of the ring, and no honest client is cut off.
         """
-        return neighbours_for(self.cohort, self.threshold - self.colluding, UNTIED)
+        return neighbours_for(self.cohort, self.threshold - self.colluding, self.untied)
+
+    @property
+    def failure(self) -> float:
+        """Chance that the graph fails in any round, and with it the whole promise; 0 for the complete graph."""
+        return 0.0 if self.neighbours is None else self.untied * self.rounds
 
     def terms(self, round: int, length: int) -> Terms:  # noqa: A002
         """Return the terms of a round whose vectors have this length."""
@@ -84,24 +91,23 @@ class Agreement:
         return round <= self.masked_rounds
 
 
-def agreement_of(experiment: Experiment, clients: int, noise_multiplier: float) -> Agreement:
+def agreement_of(experiment: Experiment, clients: int, noise_multiplier: float, delta: float) -> Agreement:
     """Return what an experiment's clients agree on.
 
     Args:
         experiment: Says how.
         clients: How many there are.
         noise_multiplier: As calibrated, or given.
+        delta: What the run claims, of which a sparse graph may take `UNTIED`.
 
     Raises:
         ConfigError: If its cohorts are too small for it, or the grid is too coarse.
     """
     privacy, chosen = experiment.privacy, experiment.privacy.secure_aggregation
-    cohort = experiment.federation.fixed_cohort(clients)
-    # What floating point adds to a whole number of clients must not ask for one more.
-    staying = math.ceil(cohort * (1 - chosen.dropouts) - 1e-9)
+    cohort, threshold = _sizes(experiment, clients)
     return Agreement(
         cohort=cohort,
-        threshold=max(staying, cohort // 2 + 1),
+        threshold=threshold,
         colluding=chosen.colluding,
         bits=chosen.bits,
         clip_norm=privacy.clip_norm,
@@ -110,4 +116,25 @@ def agreement_of(experiment: Experiment, clients: int, noise_multiplier: float) 
         masked_rounds=min(chosen.masked_rounds, experiment.rounds),
         # Hashed, because this seed is public and the experiment's is behind the noise.
         seed=seed_for(experiment.seed, "secure aggregation ring"),
+        untied=UNTIED * delta / experiment.rounds,
     )
+
+
+def graph_failure(experiment: Experiment, clients: int, delta: float) -> float:
+    """Return the part of delta that the graph of an experiment's secure sums may take, before any noise is known.
+
+    It is `Agreement.failure`: a union bound over all rounds, whoever is in them. Those of which a simulation computes
+    no masks count, too, because they stand for rounds that have them.
+    """
+    cohort, threshold = _sizes(experiment, clients)
+    colluding = experiment.privacy.secure_aggregation.colluding
+    complete = neighbours_for(cohort, threshold - colluding, UNTIED * delta / experiment.rounds) is None
+    return 0.0 if complete else UNTIED * delta
+
+
+def _sizes(experiment: Experiment, clients: int) -> tuple[int, int]:
+    """Return how many clients are in a cohort, and how many of them must stay."""
+    cohort = experiment.federation.fixed_cohort(clients)
+    # What floating point adds to a whole number of clients must not ask for one more.
+    staying = math.ceil(cohort * (1 - experiment.privacy.secure_aggregation.dropouts) - 1e-9)
+    return cohort, max(staying, cohort // 2 + 1)
