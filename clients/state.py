@@ -148,7 +148,9 @@ class ClientStore:
         rounds, sums = self._rounds.read(slots).T
         written = (rounds > 0) | (sums > 0)
         kept = self._private.read(slots[written])
-        found = np.array([zlib.crc32(row, int(at)) for row, at in zip(kept, rounds[written], strict=True)], dtype="u4")
+        found = np.array(
+            [zlib.crc32(row.tobytes(), int(at)) for row, at in zip(kept, rounds[written], strict=True)], dtype="u4"
+        )
         damaged = slots[written][(found != sums[written]) | (rounds[written] == 0)]
         if len(damaged):
             self._refuse(int(damaged[0]) // SLOTS)
@@ -193,7 +195,7 @@ class ClientStore:
 
 def _sums_of(rows: NDArray[np.uint8], start: int) -> NDArray[np.uint32]:
     """Return the checksum of each row, [rows], begun with a number: what is stored beside it and must not change."""
-    return np.array([zlib.crc32(np.ascontiguousarray(row), start) for row in rows], dtype="u4")
+    return np.array([zlib.crc32(row.tobytes(), start) for row in rows], dtype="u4")
 
 
 class Column:

@@ -30,6 +30,7 @@ PAGE = framed(
 <section id="privacy">
   <h2>What is promised</h2>
   <p>{{ (summary.privacy | default({}, true)).statement | default("This run recorded no privacy statement, so nothing may be claimed.", true) }}</p>
+  {% if tradeoff %}<div class="alone">{{ draw(tradeoff) }}</div>{% endif %}
   {% if privacy %}
   <details><summary>The statement in numbers</summary>{{ table(privacy, "As in summary.json") }}</details>
   {% endif %}

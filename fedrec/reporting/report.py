@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from fedrec.errors import RunError
 from fedrec.files import write_whole
-from fedrec.reporting.figures import controls_chart, curves, group_charts
+from fedrec.reporting.figures import controls_chart, curves, group_charts, tradeoff_chart
 from fedrec.reporting.page import PAGE
 from fedrec.reporting.rundir import METRICS, REPORT, SUMMARY, RunDirectory
 from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, metric_rows
@@ -112,7 +112,10 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "rows": rows,
         "controls_chart": controls_chart(rows, metric),
         "all_metrics": {words: metric_rows(summary, case) for case, words in CASES.items()},
-        "privacy": pairs({key: value for key, value in privacy.items() if key != "statement"}),
+        "privacy": pairs(
+            {key: value for key, value in privacy.items() if key not in {"statement", "curve", "releases"}}
+        ),
+        "tradeoff": tradeoff_chart(privacy),
         "curves": curves(lines, metric),
         "rounds": [_round(line, metric) for line in lines],
         "group_charts": group_charts(fairness, metric),

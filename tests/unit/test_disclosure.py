@@ -1,11 +1,13 @@
 """Classes of what is written: what may be published, and what happens where nobody has decided."""
 
+from dataclasses import replace
+
 import pytest
 
 from fedrec.config import Experiment
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, calibrate, epsilon
-from fedrec.privacy.disclosure import PRIVATE, PUBLIC, RELEASED, published, round_fields
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC, RELEASED, published, round_fields, summary_fields
 from fedrec.privacy.plan import UnitCounts, plan
 
 FIELDS = {"a": PUBLIC, "b": PRIVATE, "c.d": RELEASED, "c.e": PRIVATE, "f": PUBLIC}
@@ -34,6 +36,13 @@ def planned(**federation):
 def test_a_cohorts_size_is_published_only_where_no_claim_rests_on_it():
     assert round_fields(planned(participation=0.1, sampling="poisson"))["cohort"] is PRIVATE
     assert round_fields(planned(participation=0.1, sampling="fixed"))["cohort"] is PUBLIC
+
+
+def test_the_number_of_units_is_published_unless_the_claim_hides_it():
+    zero_out = planned(participation=0.1)
+    for field in ("dataset.users", "split.private", "federation.clients"):
+        assert summary_fields(zero_out, {})[field] is PUBLIC
+        assert summary_fields(replace(zero_out, adjacency="add-remove"), {})[field] is PRIVATE
 
 
 @pytest.mark.parametrize(("clients", "rate", "rounds", "claimed", "review"), [
