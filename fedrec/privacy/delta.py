@@ -1,5 +1,7 @@
 """Which delta means anything: always below 1 / n, and by default at most a hundredth of it."""
 
+import math
+
 from fedrec.errors import PrivacyError
 
 UNDECLARED = 100
@@ -13,7 +15,7 @@ def default_delta(units: int) -> float:
     hit by a failure that bad is up to n delta: a hundredth of 1 / n keeps it at 0.01. n^-1.1, which others use, takes
     over where it is smaller still: above 10^20 units.
     """
-    return min(float(units) ** -1.1, 0.01 / units)
+    return min(math.pow(units, -1.1), 0.01 / units)
 
 
 def too_large(delta: float, units: float) -> str:

@@ -85,14 +85,24 @@ _SUMMARY: Fields = {
 }
 
 
+_COUNTS = ("dataset.users", "split", "federation.clients")
+"""What tells, or narrows down, how many users there are."""
+
+
 def round_fields(plan: PrivacyPlan) -> Fields:
     """Return the class of every field of a round's line."""
     return {**_ROUND, "cohort": PUBLIC if plan.cohort_size_is_public else PRIVATE}
 
 
-def summary_fields(controls: Mapping[str, Disclosure]) -> Fields:
-    """Return the class of every field of a summary; that of a control is what it was made from."""
-    return {**_SUMMARY, **{f"controls.{name}": found for name, found in controls.items()}}
+def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan) -> Fields:
+    """Return the class of every field of a summary.
+
+    Args:
+        controls: The class of each control: what it was made from.
+        plan: Says whether the number of users is public.
+    """
+    hidden = dict.fromkeys(_COUNTS if plan.adjacency == "add-remove" else (), PRIVATE)
+    return {**_SUMMARY, **hidden, **{f"controls.{name}": found for name, found in controls.items()}}
 
 
 def published(values: Mapping[str, Any], fields: Fields, inside: str = "") -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from fedrec.config import Experiment
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, calibrate, epsilon
-from fedrec.privacy.disclosure import PRIVATE, PUBLIC, RELEASED, published, round_fields
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC, RELEASED, published, round_fields, summary_fields
 from fedrec.privacy.plan import UnitCounts, plan
 
 FIELDS = {"a": PUBLIC, "b": PRIVATE, "c.d": RELEASED, "c.e": PRIVATE, "f": PUBLIC}
@@ -34,6 +34,16 @@ def planned(**federation):
 def test_a_cohorts_size_is_published_only_where_no_claim_rests_on_it():
     assert round_fields(planned(participation=0.1, sampling="poisson"))["cohort"] is PRIVATE
     assert round_fields(planned(participation=0.1, sampling="fixed"))["cohort"] is PUBLIC
+
+
+def test_how_many_users_there_are_is_published_only_where_the_claim_calls_it_public():
+    told = {"dataset": {"users": 943, "items": 9}, "split": {"private": 561}, "federation": {"clients": 561}}
+    privacy = {"trust": "central", "epsilon": 8.0, "delta": 1e-5}
+    secret = {"partition": "users", "sampling": "poisson", "participation": 0.1, "declared_cohort": 56.0}
+    for adjacency, shown in (("zero-out", told), ("add-remove", {"dataset": {"items": 9}})):
+        tree = {"privacy": {**privacy, "adjacency": adjacency}, "federation": secret}
+        made = plan(Experiment.model_validate(tree), UnitCounts(561, 561, 561), 30)
+        assert published(told, summary_fields({}, made)) == shown
 
 
 @pytest.mark.parametrize(("clients", "rate", "rounds", "claimed", "review"), [
