@@ -71,7 +71,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
-    classes = summary_fields(run.job.plan, {name: control.disclosure for name, control in controls.items()})
+    classes = summary_fields({name: control.disclosure for name, control in controls.items()}, run.job.plan)
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
     public = published({**summary, "controls": _beside(test, shown)}, classes)

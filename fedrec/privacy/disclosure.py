@@ -54,15 +54,18 @@ _SUMMARY: Fields = {
     "popularity_weight": RELEASED,
     "popularity_of": PUBLIC,
     "dataset.name": PUBLIC,
+    "dataset.users": PUBLIC,
     "dataset.items": PUBLIC,
     "dataset.interactions": PRIVATE,
     "dataset.cleaning": PRIVATE,
     "dataset.terms": PUBLIC,
     "dataset.source": PUBLIC,
+    "split.private": PUBLIC,
     "split.public": PUBLIC,
     "split.validation": PUBLIC,
     "split.test": PUBLIC,
     "split.excluded": PUBLIC,
+    "federation.clients": PUBLIC,
     "federation.users_per_client": PRIVATE,
     "federation.partition": PUBLIC,
     "model": PUBLIC,
@@ -82,8 +85,8 @@ _SUMMARY: Fields = {
 }
 
 
-_UNITS = ("dataset.users", "split.private", "federation.clients")
-"""What tells how many units there are."""
+_COUNTS = ("dataset.users", "split", "federation.clients")
+"""What tells, or narrows down, how many users there are."""
 
 
 def round_fields(plan: PrivacyPlan) -> Fields:
@@ -91,15 +94,15 @@ def round_fields(plan: PrivacyPlan) -> Fields:
     return {**_ROUND, "cohort": PUBLIC if plan.cohort_size_is_public else PRIVATE}
 
 
-def summary_fields(plan: PrivacyPlan, controls: Mapping[str, Disclosure]) -> Fields:
+def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan) -> Fields:
     """Return the class of every field of a summary.
 
     Args:
-        plan: Says what its claim hides: with adjacency add-remove the number of units, too.
-        controls: The class of each control: that of what it was made from.
+        controls: The class of each control: what it was made from.
+        plan: Says whether the number of users is public.
     """
-    counted = PRIVATE if plan.adjacency == "add-remove" else PUBLIC
-    return {**_SUMMARY, **dict.fromkeys(_UNITS, counted), **{f"controls.{name}": of for name, of in controls.items()}}
+    hidden = dict.fromkeys(_COUNTS if plan.adjacency == "add-remove" else (), PRIVATE)
+    return {**_SUMMARY, **hidden, **{f"controls.{name}": found for name, found in controls.items()}}
 
 
 def published(values: Mapping[str, Any], fields: Fields, inside: str = "") -> dict[str, Any]:

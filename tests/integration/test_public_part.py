@@ -141,3 +141,19 @@ def test_under_privacy_popularity_is_never_counted_on_private_users(tmp_path: Pa
     assert judge.popular.of == "released item counts"
     assert judge.popular.counts is not None
     assert judge.popular.counts.tolist() == [0.0, 3.0]
+
+
+def test_where_the_number_of_users_is_private_the_public_part_does_not_tell_it(tmp_path: Path, cache: Path) -> None:
+    private = {"adjacency": "add-remove", "delta": 1e-5, "trust": "central", "epsilon": 8.0}
+    federation = {**CENTRAL["federation"], "declared_cohort": 60.0}
+    experiment = tiny(**{**CENTRAL, "federation": federation}, privacy=private)
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    run = published(experiment, tmp_path / "prepared", tmp_path / "run")
+    users = len(Prepared(tmp_path / "prepared").federation.users.values)
+    assert run.summary()["federation"]["clients"] == users
+    public = json.loads((run.public / "summary.json").read_text())
+    assert "split" not in public
+    assert public["dataset"].keys().isdisjoint({"users", "interactions"})
+    assert "clients" not in public["federation"]
+    assert public["privacy"]["adjacency"] == "add-remove"
+    assert f">{users}<" not in (run.public / "report.html").read_text(encoding="utf-8")

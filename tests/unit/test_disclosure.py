@@ -1,7 +1,5 @@
 """Classes of what is written: what may be published, and what happens where nobody has decided."""
 
-from dataclasses import replace
-
 import pytest
 
 from fedrec.config import Experiment
@@ -38,11 +36,14 @@ def test_a_cohorts_size_is_published_only_where_no_claim_rests_on_it():
     assert round_fields(planned(participation=0.1, sampling="fixed"))["cohort"] is PUBLIC
 
 
-def test_the_number_of_units_is_published_unless_the_claim_hides_it():
-    zero_out = planned(participation=0.1)
-    for field in ("dataset.users", "split.private", "federation.clients"):
-        assert summary_fields(zero_out, {})[field] is PUBLIC
-        assert summary_fields(replace(zero_out, adjacency="add-remove"), {})[field] is PRIVATE
+def test_how_many_users_there_are_is_published_only_where_the_claim_calls_it_public():
+    told = {"dataset": {"users": 943, "items": 9}, "split": {"private": 561}, "federation": {"clients": 561}}
+    privacy = {"trust": "central", "epsilon": 8.0, "delta": 1e-5}
+    secret = {"partition": "users", "sampling": "poisson", "participation": 0.1, "declared_cohort": 56.0}
+    for adjacency, shown in (("zero-out", told), ("add-remove", {"dataset": {"items": 9}})):
+        tree = {"privacy": {**privacy, "adjacency": adjacency}, "federation": secret}
+        made = plan(Experiment.model_validate(tree), UnitCounts(561, 561, 561), 30)
+        assert published(told, summary_fields({}, made)) == shown
 
 
 @pytest.mark.parametrize(("clients", "rate", "rounds", "claimed", "review"), [
