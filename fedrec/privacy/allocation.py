@@ -35,6 +35,8 @@ _CELLS = 40
 """Grid steps in one standard deviation of P / Q."""
 _LOST = 1e-17
 """Probability at either end of the grid that is given up, as revealed, each time that sums are added."""
+_LARGEST = 690.0
+"""Logarithm up to which sums of Y are safe from overflow."""
 _ORDERS = 256
 """Highest order of Renyi divergence that is computed."""
 
@@ -48,12 +50,16 @@ def pld(noise_multiplier: float, rate: float, interval: float) -> Any:
     """Return dp-accounting's privacy-loss distribution of one epoch, an upper bound in both directions.
 
     Args:
-        noise_multiplier: Noise standard deviation over the clip norm, above 0.
+        noise_multiplier: Noise standard deviation over the clip norm, above 0; below about 0.03, where P / Q has no
+            floating-point number, everything counts as revealed.
         rate: 1 / bins, in (0, 1]; 1 gives the Gaussian mechanism. Time grows with the number of bins: 0.1 seconds for
             20, 3 for 1,000.
         interval: Step of the grid of losses.
     """
     bins = bins_of(rate)
+    if _reach(noise_multiplier) > _LARGEST:
+        nothing = create_pmf({0: 0.0}, interval, 1.0, pessimistic_estimate=True)
+        return privacy_loss_distribution.PrivacyLossDistribution(nothing)
     step = _step(noise_multiplier, bins)
     first, masses = _summed(_one(noise_multiplier, step), bins, step)
     losses = (first + np.arange(len(masses))) * step - math.log(bins)
@@ -91,6 +97,11 @@ def renyi(noise_multiplier: float, rate: float, orders: FloatArray) -> FloatArra
     return larger
 
 
+def _reach(noise_multiplier: float) -> float:
+    """Return the largest logarithm of Y that is looked at."""
+    return _TAIL / noise_multiplier + noise_multiplier**-2 / 2
+
+
 def _step(noise_multiplier: float, bins: int) -> float:
     """Return the logarithmic step of the grid of sums: a fraction of the standard deviation of P / Q."""
     spread = math.sqrt(math.expm1(min(noise_multiplier**-2, 50.0)) / bins)
@@ -102,7 +113,7 @@ def _one(noise_multiplier: float, step: float) -> tuple[int, FloatArray]:
 
     Between two points lie a mass of Y and a mass of Y weighted by itself, which is N(1, z^2)'s; both are kept.
     """
-    reach = _TAIL / noise_multiplier + noise_multiplier**-2 / 2
+    reach = _reach(noise_multiplier)
     first, last = math.floor(-reach / step), math.ceil(reach / step)
     values = np.exp(np.arange(first, last + 1) * step)
     cuts = (np.arange(first, last + 1) * step * noise_multiplier**2 + 0.5) / noise_multiplier
@@ -114,7 +125,7 @@ def _one(noise_multiplier: float, step: float) -> tuple[int, FloatArray]:
     return first, masses
 
 
-def _between(cuts: FloatArray) -> FloatArray:
+def _between(cuts: NDArray[np.floating[Any]]) -> FloatArray:
     """Return a standard normal's mass between neighbours, as precise in one tail as in the other."""
     mirrored = cuts[:-1] > 0
     low, high = np.where(mirrored, -cuts[1:], cuts[:-1]), np.where(mirrored, -cuts[:-1], cuts[1:])
@@ -124,14 +135,11 @@ def _between(cuts: FloatArray) -> FloatArray:
 
 def _summed(one: tuple[int, FloatArray], terms: int, step: float) -> tuple[int, FloatArray]:
     """Return the distribution of the sum of so many independent ones, by doubling."""
-    doubled, done, size = one, None, 1
-    while True:
-        if terms & size:
-            done = doubled if done is None else _kept(_added(done, doubled, step), terms & (2 * size - 1), step)
-        size *= 2
-        if size > terms:
-            return done
-        doubled = _kept(_added(doubled, doubled, step), size, step)
+    if terms == 1:
+        return one
+    half = _summed(one, terms // 2, step)
+    even = _kept(_added(half, half, step), terms // 2 * 2, step)
+    return even if terms % 2 == 0 else _kept(_added(even, one, step), terms, step)
 
 
 def _added(left: tuple[int, FloatArray], right: tuple[int, FloatArray], step: float) -> tuple[int, FloatArray]:
@@ -145,15 +153,16 @@ def _added(left: tuple[int, FloatArray], right: tuple[int, FloatArray], step: fl
     exact = np.logaddexp(0, (gaps + first_left - first_right) * step) / step
     rises = np.floor(exact).astype(int)
     ups = np.expm1((exact - rises) * step) / math.expm1(step)
-    lowest = int(rises[0])
-    total = np.zeros(len(masses_right) + int(rises[-1]) - lowest + 2)
-    for gap, rise, up in zip(gaps.tolist(), (rises - lowest).tolist(), ups.tolist(), strict=True):
+    lowest = max(first_left, first_right)
+    highest = max(first_left + len(masses_left), first_right + len(masses_right)) + math.ceil(math.log(2) / step) + 1
+    total = np.zeros(highest - lowest + 1)
+    for gap, rise, up in zip(gaps.tolist(), (rises + first_right - lowest).tolist(), ups.tolist(), strict=True):
         start, end = max(0, -gap), min(len(masses_right), len(masses_left) - gap)
         both = masses_left[start + gap : end + gap] * masses_right[start:end]
         moved = both * up
         total[start + rise : end + rise] += both - moved
         total[start + rise + 1 : end + rise + 1] += moved
-    return first_right + lowest, total
+    return lowest, total
 
 
 def _kept(sums: tuple[int, FloatArray], terms: int, step: float) -> tuple[int, FloatArray]:
@@ -173,14 +182,11 @@ def _pmf(places: NDArray[np.int64], masses: FloatArray, interval: float) -> Any:
 
 def _log_power(series: FloatArray, exponent: int) -> FloatArray:
     """Return the logarithms of the coefficients of a power series to a whole power, from those of its own."""
-    doubled, done = series, None
-    while True:
-        if exponent & 1:
-            done = doubled if done is None else _log_product(done, doubled)
-        exponent >>= 1
-        if not exponent:
-            return done
-        doubled = _log_product(doubled, doubled)
+    if exponent == 1:
+        return series
+    half = _log_power(series, exponent // 2)
+    even = _log_product(half, half)
+    return even if exponent % 2 == 0 else _log_product(even, series)
 
 
 def _log_product(left: FloatArray, right: FloatArray) -> FloatArray:

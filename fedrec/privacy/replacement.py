@@ -2,9 +2,9 @@
 
 Size and n are public. A neighbour has one unit's data replaced by nothing; the unit stays in the draw (zero-out).
 
-Let q = m / n, u the unit's contribution and z the noise multiplier, in clip norms. A subset is drawn by drawing m - 1 of
-the others, one more of them, whose contribution is w, and a coin that puts the unit (with chance q) or that other one
-into the last place. Given everything but the coin, and with the m - 1 taken off, a round shows
+Let q = m / n, u the unit's contribution and z the noise's deviation, in clip norms. A subset is drawn by drawing m - 1
+of the others, one more of them, whose contribution is w, and a coin that puts the unit (with chance q) or that other
+one into the last place. Given everything but the coin, and with the m - 1 taken off, a round shows
 
     P = (1 - q) N(w, z^2 I) + q N(u, z^2 I)    with the unit's data,
     Q = (1 - q) N(w, z^2 I) + q N(0, z^2 I)    without,
@@ -35,7 +35,7 @@ from dp_accounting import GaussianDpEvent, NeighboringRelation, SampledWithoutRe
 from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.pld.pld_pmf import create_pmf_pessimistic_connect_dots
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 FloatArray = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def pld(noise_multiplier: float, rate: float, interval: float) -> Any:
     """
     precision = 1 / noise_multiplier
     most = math.ceil((precision**2 / 2 + 10 * precision) / interval)
-    losses = np.arange(most + 1) * interval
+    losses: FloatArray = np.arange(most + 1) * np.float64(interval)
     present, absent = with_data(losses, noise_multiplier, rate), without_data(losses, noise_multiplier, rate)
     places = np.arange(-most, most + 1)
     return privacy_loss_distribution.PrivacyLossDistribution(
@@ -71,17 +71,15 @@ def with_data(losses: FloatArray, noise_multiplier: float, rate: float) -> Float
     excess = (1 - rate) / rate * math.exp(-(noise_multiplier**-2))
     root = np.sqrt(1 - 4 * excess * np.expm1(-losses) * np.exp(-losses))
     cut = 1.5 + noise_multiplier**2 * (losses + np.log((1 + root) / 2))
-    here, one, two = (ndtr((mean - cut) / noise_multiplier) for mean in (0, 1, 2))
-    # P - exp(loss) Q, its common part written so that nothing cancels.
-    found = rate * (two - np.exp(losses) * one) - (1 - rate) * np.expm1(losses) * here
-    return np.clip(found, 0, 1)
+    here, one, two = (_Beyond(losses, (cut - mean) / noise_multiplier) for mean in (0, 1, 2))
+    return _chance(rate * (two.mass - one.scaled) + (1 - rate) * (here.mass - here.scaled))
 
 
 def without_data(losses: FloatArray, noise_multiplier: float, rate: float) -> FloatArray:
     """Return the hockey-stick divergence of Q from P at `exp(losses)`, losses at least 0: that of Poisson sampling."""
-    cut = 0.5 + noise_multiplier**2 * np.log1p(np.expm1(losses) / rate)
-    here, one = (ndtr((mean - cut) / noise_multiplier) for mean in (0, 1))
-    return np.clip(rate * one - (np.expm1(losses) + rate) * here, 0, 1)
+    cut = 0.5 + noise_multiplier**2 * (losses + np.log1p(-(1 - rate) * np.exp(-losses)) - math.log(rate))
+    here, one = (_Beyond(losses, (cut - mean) / noise_multiplier) for mean in (0, 1))
+    return _chance(rate * one.mass + (1 - rate) * here.mass - here.scaled)
 
 
 def renyi(noise_multiplier: float, rate: float, orders: FloatArray) -> FloatArray:
@@ -97,6 +95,19 @@ def renyi(noise_multiplier: float, rate: float, orders: FloatArray) -> FloatArra
     shown = np.logaddexp(absent, math.log(rate) + orders * (orders - 1) / (2 * noise_multiplier**2)) / (orders - 1)
     smaller: FloatArray = np.minimum(accountant.rdp, shown)
     return smaller
+
+
+class _Beyond:
+    """A standard normal's mass beyond a cut, and `exp(losses)` times that, which never overflows."""
+
+    def __init__(self, losses: FloatArray, cut: FloatArray) -> None:
+        self.mass = ndtr(-cut)
+        self.scaled = np.exp(losses + log_ndtr(-cut))
+
+
+def _chance(value: FloatArray) -> FloatArray:
+    clipped: FloatArray = np.clip(value, 0, 1)
+    return clipped
 
 
 def _both_sides(losses: FloatArray, direct: FloatArray, reverse: FloatArray) -> FloatArray:

@@ -213,9 +213,9 @@ def _sampling(plan: PrivacyPlan) -> str:
     amplifies, one = plan.sampling_rate < 1, _ONE[plan.unit]
     secret = {
         "poisson": f"Each {one} joins a round {rate}.",
-        "without-replacement": f"Each round {plan.sampling_rate * plan.clients:.0f} of {plan.clients} clients take part, "
-        "a number that is public; which ones is drawn anew and stays secret (sampling without replacement), which "
-        "amplifies privacy.",
+        "without-replacement": f"Each round {plan.sampling_rate * plan.clients:.0f} of {plan.clients} clients take "
+        "part, a number that is public; which ones is drawn anew and stays secret (sampling without replacement), "
+        "which amplifies privacy.",
         "balls-in-bins": f"Each {one} is in exactly one of every {plan.epoch} rounds, drawn for itself in secret "
         "(random allocation, balls in bins), which amplifies privacy; how many are in a round stays secret, too.",
     }
