@@ -63,7 +63,7 @@ class Release:
         of: What is released; it has no influence on the price.
         adjacency: What a neighbour has of the unit; "add-remove" costs what "zero-out" does.
         draw: How the unit is drawn: by its own coin for each sum (Poisson), with a public number of others (without
-            replacement), or for one sum of each epoch (balls in bins). The latter two have a price for "zero-out" alone.
+            replacement), or for one sum of each epoch (balls in bins). The latter two have a price for "zero-out" only.
 
     Raises:
         PrivacyError: If a value is out of range, or no price is known.

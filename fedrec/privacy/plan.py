@@ -144,8 +144,11 @@ class PrivacyPlan:
 
     @property
     def cohort_size_is_public(self) -> bool:
-        """Whether it may be told how many clients a round asked; where sampling amplifies, its size is secret, too."""
-        return not self.whole_population
+        """Whether it may be told how many clients a round asked.
+
+        So it may where the number is fixed beforehand, or amplifies nothing; each client's own draw keeps it secret.
+        """
+        return not self.whole_population or self.cohorts in {"without-replacement", "all"}
 
     @property
     def count(self) -> int:
@@ -164,11 +167,6 @@ class PrivacyPlan:
     def epoch(self) -> int:
         """Rounds that are paid for together, in one of which a unit's data is used; 1 but for balls in bins."""
         return bins_of(self.sampling_rate) if self.draw == "balls-in-bins" else 1
-
-    @property
-    def cohort_size_is_public(self) -> bool:
-        """Whether a round's number of clients is fixed beforehand, or who they are is hidden from nobody anyway."""
-        return not self.whole_population or self.cohorts in {"without-replacement", "all"}
 
     @property
     def releases(self) -> tuple[Release, ...]:

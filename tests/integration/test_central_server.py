@@ -64,9 +64,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dic
 
 
 @pytest.mark.parametrize(("changes", "releases"), [(BINS, 1), (SUBSETS, 2)])
-def test_secret_cohorts_meet_their_target_and_everyone_pays(
-    many: Many, changes: dict[str, Any], releases: int
-) -> None:
+def test_secret_cohorts_meet_their_target_and_everyone_pays(many: Many, changes: dict[str, Any], releases: int) -> None:
     run, last = many.run(Alone(), **{**changes, "privacy": {**CENTRAL, "epsilon": 4.0}})
     clients, cohorts = len(run.job.prepared.federation), [run.job.cohort(number) for number in (1, 2)]
     # Two rounds are a begun epoch of ten, in which nobody is asked twice, or two draws of a fixed size.

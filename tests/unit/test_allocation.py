@@ -1,4 +1,4 @@
-"""The price of balls in bins against hand arithmetic, quadrature, simulation and other draws: never below what is true."""
+"""The price of balls in bins against hand arithmetic, quadrature, simulation and other draws: never below the truth."""
 
 import math
 import warnings

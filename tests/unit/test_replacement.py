@@ -43,7 +43,9 @@ def divergences(contributions, size, noise):
 
 @pytest.mark.parametrize(("units", "size", "noise"), [(4, 1, 1.0), (4, 2, 0.7), (5, 4, 1.5), (3, 2, 0.4)])
 def test_others_that_all_contribute_the_opposite_or_the_same_cost_exactly_the_price(units, size, noise):
-    present, absent = (bound(LOSSES, noise, size / units) for bound in (replacement.with_data, replacement.without_data))
+    present, absent = (
+        bound(LOSSES, noise, size / units) for bound in (replacement.with_data, replacement.without_data)
+    )
     column = np.ones((units, 1))
     opposite = np.where(np.arange(units)[:, None] == 0, 1.0, -1.0)
     np.testing.assert_allclose(divergences(opposite, size, noise)[0], present, rtol=1e-3, atol=1e-9)
@@ -89,7 +91,9 @@ def test_two_rounds_compose_to_at_least_what_the_worst_pair_does():
     assert true * (1 - 1e-6) <= claim <= true * 1.06
 
 
-@pytest.mark.parametrize(("noise", "rate", "rounds"), [(1.0, 0.1, 30), (4.0, 0.25, 30), (0.6, 0.5, 5), (8.0, 0.05, 300)])
+@pytest.mark.parametrize(
+    ("noise", "rate", "rounds"), [(1.0, 0.1, 30), (4.0, 0.25, 30), (0.6, 0.5, 5), (8.0, 0.05, 300)]
+)
 def test_it_amplifies_and_the_other_accountant_is_looser(noise, rate, rounds):
     claim = epsilon([drawn(noise, rate, rounds)], DELTA)
     assert epsilon([Release(noise, rate, rounds)], DELTA).pld < claim.pld <= claim.rdp
