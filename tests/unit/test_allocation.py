@@ -130,5 +130,12 @@ def test_a_rate_that_is_not_one_over_a_whole_number_is_refused():
 
 
 @pytest.mark.parametrize("draw", ["balls-in-bins", "without-replacement"])
+@pytest.mark.parametrize("adjacency", ["add-remove", "replace-one"])
+def test_neighbours_that_change_the_draw_or_two_contributions_have_no_known_price(draw, adjacency):
+    with pytest.raises(PrivacyError, match="only a unit that stays in the draw"):
+        Release(1.0, 0.25, draw=draw, adjacency=adjacency)
+
+
+@pytest.mark.parametrize("draw", ["balls-in-bins", "without-replacement"])
 def test_no_group_price_is_claimed_where_none_is_known(draw):
     assert group_epsilon([Release(5.0, 0.1, 3, draw=draw)], 3, DELTA) == math.inf

@@ -336,6 +336,8 @@ def test_a_cohort_size_is_public_unless_it_is_drawn_in_secret():
     [
         ({"privacy__trust": "secure-aggregation"}, r"amplifies nothing; set federation\.sampling=fixed"),
         ({"privacy__trust": "central", "privacy__bands": 2}, r"no proven price .* set it to poisson or fixed"),
+        ({"privacy__trust": "central", "privacy__adjacency": "replace-one"}, r"or privacy\.adjacency=zero-out"),
+        ({"privacy__trust": "central", "privacy__adjacency": "add-remove"}, r"or privacy\.adjacency=zero-out"),
     ],
 )
 def test_secret_draws_are_refused_where_nothing_is_proven(sampling, changes, advice):

@@ -81,7 +81,7 @@ def test_a_public_size_is_called_public_and_the_members_secret():
     }
     _, said = claimed(tree)
     assert "Each round 5 of 20 clients take part, a number that is public; which ones" in said.text
-    assert "who takes part in a round stays with the server" in said.text
+    assert "Who takes part in a round stays with the server" in said.text
     assert said.summary["sampling"] == {"cohorts": "without-replacement", "rate": 0.25, "amplifies": True}
     assert said.summary["epsilon"] == pytest.approx(4.0, rel=2e-3)
 
