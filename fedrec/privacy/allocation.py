@@ -6,9 +6,14 @@ nothing about it. One epoch is dominated by the pair
     P = mean over i of N(e_i, z^2 I)    with the unit's data,    Q = N(0, z^2 I)    without,
 
 in `bins` dimensions, e_i being the i-th unit vector and z the noise multiplier (Chua et al. 2024; Feldman and Shenfeld
-2025). Rounds may depend on earlier results: given these, what a unit would add is a known vector of length at most 1;
-turned into the first axis, a shorter one is the full one with further noise, and the other axes hold noise alone.
-Epochs are drawn afresh and compose. An epoch cut short is one whose last results nobody looked at.
+2025). Epochs are drawn afresh and compose. An epoch cut short is one whose last results nobody looked at.
+
+A proof that lets contributions depend on earlier results y, and on which rounds b the unit was in before (a client may
+keep parameters of its own): given what others add, P / Q = sum_b p_b exp(G_b - Var G_b / 2), where round by round the
+exponents of b and c gain the covariance x_b x_c / z^2, at most 1 / z^2 if both are in the round and else 0. Going
+backwards from the last round, by Kahane's convexity inequality (1985) the mean of a convex function of such a sum only
+rises if each of these becomes its largest value, and stays a function of the weights without negative second
+derivatives. With the largest values all x are one and the same unit vector: the pair above, an axis a round.
 
 The privacy-loss distribution is computed without sampling. P / Q is the mean of `bins` independent log-normal variables
 Y = exp((x - 1/2) / z^2), x ~ N(0, z^2). Both hockey-stick divergences are expectations over Q of convex functions of

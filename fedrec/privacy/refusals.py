@@ -125,6 +125,14 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
             "fixed, or privacy.bands=1",
         ),
         (
+            privacy.trust == "central"
+            and federation.sampling == "without-replacement"
+            and bool(experiment.adapter.private),
+            "federation.sampling=without-replacement has no proven price where clients keep parameters between rounds, "
+            f"adapter.private={list(experiment.adapter.private)}: they would tell who made room for whom; set "
+            "adapter.private=[], or federation.sampling=balls-in-bins or poisson",
+        ),
+        (
             privacy.bands > 1 and adaptive,
             "privacy.bands cancel noise of one size, and privacy.adaptive_clip changes its size; choose one",
         ),

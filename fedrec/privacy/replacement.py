@@ -14,17 +14,18 @@ divergence of P from Q is (Balle, Barthe and Gaboardi 2018, theorem 2)
 
     q E[(1 - a L(w - u) - b L(-u))_+],    L(v) = exp((y v - |v|^2 / 2) / z^2),    y ~ N(0, z^2 I),
 
-a, b >= 0 depending on q and alpha alone. The integrand is a convex function of a sum of increasing functions of two
-Gaussian variables, y (w - u) and -y u, hence supermodular, so that its mean rises with their covariance (Price's
-theorem): for given distances |w - u| and |u| it is largest when w and 0 lie on the same side of u in one line. There it
-is positive on a half-line and rises with both distances, which are at most 2 and 1. So
+a, b >= 0 depending on q and alpha alone. By Kahane's convexity inequality (1985) the mean of a convex function of such
+a sum rises with the variances and the covariance of the exponents: |w - u|^2 <= 4, |u|^2 <= 1, (w - u) (-u) <= 2. All
+are largest together, at w = -u and |u| = 1, so that
 
     (1 - q) N(0) + q N(2)    against    (1 - q) N(0) + q N(1)
 
-bounds P from Q. Q from P is the same with distances |w| and |u| of at most 1, which gives the pair of Poisson sampling.
-Each bound is attained, by others who all contribute -u or all u; that Poisson's pair does not serve for both is what
-Lebeda et al. 2024 warn of. Below alpha = 1 each direction follows from the other. Rounds compose, each by a draw of its
-own, and may depend on earlier results.
+bounds P from Q. Q from P has w and u in their places, with |w|^2, |u|^2, w u <= 1, which gives the pair of Poisson
+sampling. Each bound is attained, by others who all contribute -u or all u; that Poisson's pair does not serve for both
+is what Lebeda et al. 2024 warn of. Below alpha = 1 each direction follows from the other.
+
+Rounds compose, each by a draw of its own, and may depend on earlier results; but no client may remember what nobody saw
+of earlier rounds, as then the others' contributions would depend on the unit's earlier draws.
 """
 
 import math

@@ -34,7 +34,7 @@ COUNTS = {"privacy": {**CENTRAL, "item_counts": {"share": 0.2}}, "adapter": OPEN
 ADAPTIVE = {"privacy": {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}}
 POISSON = {"sampling": "poisson", "min_replies": 0}
 BINS = {"privacy": CENTRAL, "federation": {"sampling": "balls-in-bins", "min_replies": 0}}
-SUBSETS = {"privacy": CENTRAL, "federation": {"sampling": "without-replacement"}}
+SUBSETS = {"privacy": CENTRAL, "federation": {"sampling": "without-replacement"}, "adapter": OPEN_BIAS}
 BANDED = {"privacy": {**CENTRAL, "bands": 3}, "federation": POISSON, "rounds": 6}
 
 

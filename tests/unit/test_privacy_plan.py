@@ -346,6 +346,14 @@ def test_secret_draws_are_refused_where_nothing_is_proven(sampling, changes, adv
         check(experiment(**asked | changes), linear_strategy=True)
 
 
+def test_no_client_may_remember_who_made_room_for_whom():
+    half = CENTRAL | {"federation__participation": 0.5, "adapter__private": ("item_bias*",)}
+    for sampling in ("poisson", "balls-in-bins"):
+        check(experiment(**half, federation__sampling=sampling), linear_strategy=True)
+    with pytest.raises(PrivacyError, match=r"adapter\.private=\['item_bias\*'\].*set adapter\.private=\[\], or"):
+        check(experiment(**half, federation__sampling="without-replacement"), linear_strategy=True)
+
+
 @pytest.mark.parametrize("sampling", ["without-replacement", "balls-in-bins"])
 def test_secret_draws_amplify_nothing_where_replies_are_seen(sampling):
     local = experiment(federation__sampling=sampling, federation__participation=0.1, training__sampling_rate=1.0)
