@@ -55,6 +55,27 @@ def test_ten_bins_over_three_epochs_cost_at_least_what_a_simulation_finds():
     assert 0.97e-2 - error <= short.mean() <= 1e-2 + error
 
 
+@pytest.mark.parametrize("turned", [1.0, 0.5, -1.0])
+def test_what_a_client_remembers_of_its_earlier_rounds_costs_nothing(turned):
+    # Two epochs of two bins; in the second one contributes 1 if it was in the first's first bin, and `turned` if not.
+    noise, runs = 1.0, 400_000
+    seen = rng_for(1, "allocation").normal(scale=noise, size=(runs, 2, 2))
+    ratio = np.zeros(runs)
+    for first, second in product(range(2), range(2)):
+        given = 1.0 if first == 0 else turned
+        exponent = seen[:, 0, first] - 0.5 + given * seen[:, 1, second] - given**2 / 2
+        ratio += np.exp(exponent / noise**2) / 4
+    price = allocation.pld(noise, 0.5, 1e-3).self_compose(2)
+    for loss in (0.2, 1.0, 2.0):
+        for claim, gain in (
+            (price._pmf_remove.get_delta_for_epsilon(loss), np.maximum(ratio - math.exp(loss), 0)),
+            (price._pmf_add.get_delta_for_epsilon(loss), np.maximum(1 - math.exp(loss) * ratio, 0)),
+        ):
+            error = 4 * gain.std() / math.sqrt(runs)
+            assert gain.mean() - error <= claim
+            assert turned < 1 or claim <= gain.mean() + error + 1e-3 * claim
+
+
 @pytest.mark.parametrize("noise", [0.3, 1.0, 5.0])
 def test_one_bin_is_the_gaussian_mechanism(noise):
     claim = allocation.pld(noise, 1.0, 1e-3).get_epsilon_for_delta(DELTA)
