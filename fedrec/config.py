@@ -20,6 +20,9 @@ Adjacency = Literal["zero-out", "add-remove", "replace-one"]
 """What a neighbour has of one unit: nothing, the number of units being public; nothing, and that number is private;
 or other data of the same unit."""
 
+Sampling = Literal["fixed", "poisson", "without-replacement", "balls-in-bins"]
+"""How cohorts are drawn; see `fedrec.cohorts`."""
+
 
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about unknown keys."""
@@ -102,8 +105,10 @@ class FederationConfig(Section):
     """User attribute whose values are the clients of `attribute`."""
     participation: Rate = 1.0
     """Expected share of the clients in a round's cohort."""
-    sampling: Literal["fixed", "poisson"] = "fixed"
-    """Cohorts of a fixed size, or each client by its own coin (the only kind that amplifies privacy)."""
+    sampling: Sampling = "fixed"
+    """How cohorts are drawn: of a fixed size, anew each round, not counted as secret (`fixed`); each client by its own
+    coin (`poisson`); a fixed size in secret (`without-replacement`); or each client in exactly one round of every
+    1 / participation, drawn for itself (`balls-in-bins`). Under central trust the latter three amplify privacy."""
     min_replies: Annotated[int, Field(ge=0)] = 1
     """Fewer valid replies than this fail the run; a Poisson cohort that was drawn empty does not. Which replies are
     valid depends on private data: under `privacy.trust` central and secure-aggregation a round therefore goes on with
@@ -123,11 +128,17 @@ class FederationConfig(Section):
         """Return the size of a fixed cohort: the expected share of the clients, at least one."""
         return max(1, int(self.participation * clients + 0.5))
 
+    @property
+    def epoch(self) -> int:
+        """Rounds of which balls in bins put a client into exactly one: the whole number next to 1 / participation."""
+        return max(1, round(1 / self.participation))
+
     def expected_cohort(self, clients: int) -> float:
         """Return the expected number of clients a round, or the declared one: the denominator that no data decides."""
         if self.declared_cohort is not None:
             return self.declared_cohort
-        return self.participation * clients if self.sampling == "poisson" else float(self.fixed_cohort(clients))
+        varying = {"poisson": self.participation * clients, "balls-in-bins": clients / self.epoch}
+        return varying.get(self.sampling, float(self.fixed_cohort(clients)))
 
 
 class TextConfig(Section):

@@ -32,8 +32,20 @@ def _own_table(experiment: Experiment) -> str:
     return "data.name = 'table': needs data.path, your file" if data.name == "table" and data.path is None else ""
 
 
+def _epochs(experiment: Experiment) -> str:
+    """Return why clients cannot be in exactly one round of an epoch, a percent of rounding allowed."""
+    federation = experiment.federation
+    if federation.sampling != "balls-in-bins" or abs(federation.participation * federation.epoch - 1) <= 0.01:
+        return ""
+    return (
+        f"federation.participation = {federation.participation:g}: should be 1 over a whole number of rounds with "
+        f"federation.sampling = 'balls-in-bins', such as {1 / federation.epoch:.3g}"
+    )
+
+
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
     Rule((("data", "name"), ("data", "path")), _own_table),
+    Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
 )

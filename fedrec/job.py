@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fedrec.cohorts import Population
 from fedrec.config import Experiment
 from fedrec.data.examples import count_examples
 from fedrec.errors import RunError
@@ -14,10 +15,8 @@ from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.base import build_model
 from fedrec.places import PRIVATE
 from fedrec.prepared import Prepared
-from fedrec.privacy.banded import rate_in_group
 from fedrec.privacy.noise_key import secret_seed
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
-from fedrec.seeding import rng_for
 from fedrec.training.workbench import Workbench
 
 
@@ -82,25 +81,15 @@ class Job:
         return max(1, int(counts.max()))
 
     def cohort(self, round: int) -> list[int]:  # noqa: A002
-        """Return the clients of a round, ascending: a named draw. A Poisson cohort may be empty.
-
-        With correlated noise (`privacy.bands`) clients take turns: see `PrivacyPlan.group`.
-        """
-        federation, bands = self.experiment.federation, self.experiment.privacy.bands
-        clients = len(self.prepared.federation)
-        may = np.arange(round % bands, clients, bands)
-        rng = rng_for(self._cohort_seed, "cohort", round)
-        if federation.sampling == "poisson":
-            drawn = may[rng.random(clients)[may] < rate_in_group(federation.participation, bands)]
-        else:
-            drawn = np.sort(rng.choice(may, size=min(federation.fixed_cohort(clients), len(may)), replace=False))
-        cohort: list[int] = drawn.tolist()
-        return cohort
+        """Return the clients of a round, ascending: a named draw (see `fedrec.cohorts`), which may be empty."""
+        experiment = self.experiment
+        population = Population(experiment.federation, len(self.prepared.federation), experiment.privacy.bands)
+        return population.cohort(self._cohort_seed, round)
 
     @property
     def _cohort_seed(self) -> int:
-        """Secret where who takes part must be: Poisson cohorts amplify privacy only while nobody knows them."""
-        secret = self.experiment.privacy.trust == "central" and self.experiment.federation.sampling == "poisson"
+        """Secret where who takes part must be: cohorts amplify privacy only while nobody knows them."""
+        secret = self.experiment.privacy.trust == "central" and self.experiment.federation.sampling != "fixed"
         return self.secret_seed if secret else self.experiment.seed
 
     @property

@@ -37,6 +37,14 @@ class Adjacency(StrEnum):
     REPLACE_ONE = "replace-one"
 
 
+class Draw(StrEnum):
+    """How a unit is drawn (see `federation.sampling`)."""
+
+    POISSON = "poisson"
+    WITHOUT_REPLACEMENT = "without-replacement"
+    BALLS_IN_BINS = "balls-in-bins"
+
+
 Rate = Annotated[
     float | None,
     typer.Option("--sampling-rate", metavar="Q", help="Chance of a unit to be in a release; 1 if it always is."),
@@ -49,6 +57,10 @@ Units = Annotated[
 Neighbours = Annotated[
     Adjacency,
     typer.Option("--adjacency", metavar="A", help="zero-out, add-remove or replace-one.", show_default=False),
+]
+Sampling = Annotated[
+    Draw,
+    typer.Option("--sampling", metavar="K", help="poisson, without-replacement or balls-in-bins.", show_default=False),
 ]
 Noise = Annotated[
     float | None, typer.Option("--noise-multiplier", metavar="S", help="Given the noise over the clip norm: epsilon.")
@@ -94,12 +106,13 @@ def calibrate(  # noqa: PLR0913 - one argument each
     steps: Steps = 1,
     units: Units = None,
     adjacency: Neighbours = Adjacency.ZERO_OUT,
+    sampling: Sampling = Draw.POISSON,
     json: Json = False,
 ) -> Result:
     """Find the noise for an epsilon, or the reverse, running nothing.
 
     Give --sampling-rate, --rounds and --delta, and one of --epsilon and --noise-multiplier. With trust=central the unit
-    is a user: Q is federation.participation with sampling=poisson (1 with fixed cohorts), N all rounds. With
+    is a user: Q is federation.participation, --sampling federation.sampling (Q is 1 if fixed), N all rounds. With
     trust=secure-aggregation Q is 1, and with trust=local Q is training.sampling_rate and --steps is training.steps; N
     counts the rounds that the unit's client takes part in. A delta at or above 1 / units would allow publishing a unit
     whole and is refused, and so is one of 0.01 or more where --units is not given.
@@ -114,7 +127,7 @@ def calibrate(  # noqa: PLR0913 - one argument each
     from fedrec.privacy.whatif import epsilon_of, noise_for
 
     exposure, given = _asked(sampling_rate, rounds, delta, steps, noise=noise_multiplier, epsilon=epsilon)
-    exposure = replace(exposure, units=units, adjacency=adjacency.value)
+    exposure = replace(exposure, units=units, adjacency=adjacency.value, draw=sampling.value)
     if too_much := _too_much(exposure):
         raise ConfigError(too_much)
     answer = (noise_for if noise_multiplier is None else epsilon_of)(exposure, given)
@@ -181,7 +194,12 @@ def _show_answer(exposure: "Exposure", answer: "Answer") -> None:
     from simulations.show import show_table, show_text
 
     rate, times = exposure.sampling_rate, f"{exposure.rounds:,} rounds x {exposure.steps:,} a round"
-    coin = f"joins each by its own secret coin (Poisson sampling, rate {rate:g})" if rate < 1 else "is in each of them"
+    drawn = {
+        "poisson": f"joins each by its own secret coin (Poisson sampling, rate {rate:g})",
+        "without-replacement": f"is in each with chance {rate:g}, in a secret subset of public size",
+        "balls-in-bins": f"is in one secret round of each, an epoch of {1 / rate:.0f}",
+    }
+    coin = drawn[exposure.draw] if rate < 1 else "is in each of them"
     show_text(
         f"Gaussian noise of {_rounded_up(answer.noise_multiplier)} times the clip norm gives epsilon "
         f"{words(answer.epsilon)} at delta {exposure.delta:g} ({exposure.adjacency}) to a unit, a user or a training "

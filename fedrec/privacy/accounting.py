@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
+from fedrec.privacy import allocation, replacement
 
 MEANINGLESS_LOSS = 1000.0
 """Expected privacy loss above which the PLD would be huge and protects nobody: the claim is then the RDP bound."""
@@ -45,6 +46,9 @@ _ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
 What = Literal["updates", "updates and clipped share", "item counts"]
 """What leaves clients under privacy. What is released by the same coin is one release, whose parts have more noise."""
 
+Draw = Literal["poisson", "without-replacement", "balls-in-bins"]
+"""How it is drawn, in secret, what a unit's data goes into; see `fedrec.privacy.replacement` and `.allocation`."""
+
 
 @dataclass(frozen=True, order=True)
 class Release:
@@ -52,14 +56,17 @@ class Release:
 
     Args:
         noise_multiplier: Noise standard deviation over the clip norm; 0 is a release without protection.
-        sampling_rate: Chance that a unit is in the sum, by its own secret coin (Poisson); 1 without amplification.
-        count: How many such releases the unit's data went into; 0 costs nothing.
+        sampling_rate: Chance that a unit is in the sum, by a secret draw; 1 without amplification.
+        count: How many such releases the unit's data went into, epochs of 1 / rate sums for balls in bins; 0 costs
+            nothing.
         mechanism: The noise's distribution.
         of: What is released; it has no influence on the price.
         adjacency: What a neighbour has of the unit; "add-remove" costs what "zero-out" does.
+        draw: How the unit is drawn: by its own coin for each sum (Poisson), with a public number of others (without
+            replacement), or for one sum of each epoch (balls in bins). The latter two have a price for "zero-out" only.
 
     Raises:
-        PrivacyError: If a value is out of range.
+        PrivacyError: If a value is out of range, or no price is known.
     """
 
     noise_multiplier: float
@@ -68,11 +75,24 @@ class Release:
     mechanism: Literal["gaussian"] = "gaussian"
     of: What = "updates"
     adjacency: Adjacency = "zero-out"
+    draw: Draw = "poisson"
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise_multiplier < math.inf and 0 <= self.sampling_rate <= 1 and self.count >= 0):
             message = f"a release needs noise >= 0 (finite), a rate in [0, 1] and a count >= 0, got {self}"
             raise PrivacyError(message)
+        rate, poisson = self.sampling_rate, self.draw == "poisson"
+        if self.draw == "balls-in-bins" and not (rate and rate == 1 / allocation.bins_of(rate)):
+            message = f"balls in bins need a rate of 1 over a whole number, got {self}"
+            raise PrivacyError(message)
+        if not poisson and self.adjacency != "zero-out" and rate < 1:
+            message = f"only a unit that stays in the draw without data has a known price, got {self}; use zero-out"
+            raise PrivacyError(message)
+
+    @property
+    def uses(self) -> float:
+        """Expected number of sums that the unit's data is in."""
+        return self.count * (1.0 if self.draw == "balls-in-bins" else self.sampling_rate)
 
     @property
     def distance(self) -> float:
@@ -117,16 +137,18 @@ def calibrate(  # noqa: PLR0913 - what a release is, and what it may cost
     beside: tuple[Release, ...] = (),
     *,
     adjacency: Adjacency = "zero-out",
+    draw: Draw = "poisson",
 ) -> float:
     """Return the noise multiplier whose claim lies within `[target * (1 - 1e-3), target]`.
 
     Args:
         target_epsilon: PLD epsilon of all releases together; inf needs no noise (0).
         delta: Chance of failure, in (0, 1).
-        sampling_rate: Poisson rate of a unit in each release; 1 without amplification.
+        sampling_rate: Chance of a unit to be in each sum; 1 without amplification.
         count: Number of releases, at least 1.
         beside: What else is released of the same unit, within the same target.
         adjacency: What a neighbour has of the unit.
+        draw: How the unit is drawn.
 
     Raises:
         PrivacyError: If there is nothing to calibrate, or no noise meets the target that closely (targets in the
@@ -139,10 +161,10 @@ def calibrate(  # noqa: PLR0913 - what a release is, and what it may cost
         raise PrivacyError(message)
 
     def claim(noise_multiplier: float) -> float:
-        kinds = merge([Release(noise_multiplier, sampling_rate, count, adjacency=adjacency), *beside])
+        kinds = merge([Release(noise_multiplier, sampling_rate, count, adjacency=adjacency, draw=draw), *beside])
         return _pld_epsilon(kinds, delta) if kinds else 0.0
 
-    used = 1 - (1 - sampling_rate) ** count
+    used = 1.0 if draw == "balls-in-bins" else 1 - (1 - sampling_rate) ** count
     # A unit used with a chance of at most delta is protected by any noise, even none: there is nothing to find.
     if used > delta and (bracket := _bracket(claim, target_epsilon)) is not None:
         low, high = bracket
@@ -170,7 +192,8 @@ def merge(releases: Iterable[Release]) -> tuple[Release, ...]:
         noise, rate, replaced = release.noise_multiplier, release.sampling_rate, release.adjacency == "replace-one"
         if replaced and rate == 1:
             noise, replaced = noise / 2, False
-        counts[Release(noise, rate, adjacency="replace-one" if replaced else "zero-out")] += release.count
+        kind = Release(noise, rate, adjacency="replace-one" if replaced else "zero-out", draw=release.draw)
+        counts[kind] += release.count
     live = {kind: count for kind, count in counts.items() if count and kind.sampling_rate}
     merged = [replace(kind, count=count) for kind, count in live.items() if kind.sampling_rate < 1]
     whole = {kind: count for kind, count in live.items() if kind.sampling_rate == 1}
@@ -206,8 +229,8 @@ def _pld_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
 @lru_cache(maxsize=8)
 def composed(kinds: tuple[Release, ...]) -> Any:
     """Return dp-accounting's privacy-loss distribution of merged releases with noise; None if it would be huge."""
-    # The loss of one release has mean at most rate * distance^2 / 2, by convexity of the KL divergence.
-    if sum(kind.count * kind.sampling_rate * kind.distance**2 / 2 for kind in kinds) > MEANINGLESS_LOSS:
+    # The losses of one kind have mean at most uses * distance^2 / 2, by convexity of the KL divergence.
+    if sum(kind.uses * kind.distance**2 / 2 for kind in kinds) > MEANINGLESS_LOSS:
         return None
     interval = min(_interval(1 / kind.distance, kind.sampling_rate) for kind in kinds)
     parts = [_pld(replace(kind, count=1), interval).self_compose(kind.count) for kind in kinds]
@@ -223,6 +246,8 @@ def _interval(noise_multiplier: float, sampling_rate: float) -> float:
 
 @lru_cache(maxsize=8)
 def _pld(kind: Release, interval: float) -> Any:
+    if kind.draw in _PLD:
+        return _PLD[kind.draw](kind.noise_multiplier, kind.sampling_rate, interval)
     relation = NeighboringRelation
     return privacy_loss_distribution.from_gaussian_mechanism(
         kind.noise_multiplier,
@@ -252,6 +277,8 @@ def _rdp(kind: Release) -> FloatArray:
 
 
 def _renyi(kind: Release, orders: FloatArray) -> FloatArray:
+    if kind.draw in _RENYI:
+        return _RENYI[kind.draw](kind.noise_multiplier, kind.sampling_rate, orders)
     accountant = rdp.RdpAccountant(orders)
     event = GaussianDpEvent(kind.noise_multiplier)
     absl = logging.getLogger("absl")
@@ -261,6 +288,18 @@ def _renyi(kind: Release, orders: FloatArray) -> FloatArray:
     finally:
         absl.removeFilter(_is_news)
     return np.asarray(accountant.rdp)
+
+
+_PLD: dict[Draw, Callable[[float, float, float], Any]] = {
+    "without-replacement": replacement.pld,
+    "balls-in-bins": allocation.pld,
+}
+"""Of draws that dp-accounting does not know, by noise multiplier, rate and interval."""
+_RENYI: dict[Draw, Callable[[float, float, FloatArray], FloatArray]] = {
+    "without-replacement": replacement.renyi,
+    "balls-in-bins": allocation.renyi,
+}
+"""By noise multiplier, rate and orders."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -27,13 +27,13 @@ def group_epsilon(releases: Iterable[Release], size: int, delta: float) -> float
         delta: The group's own chance of failure, in (0, 1).
 
     Returns:
-        The PLD epsilon, or inf where no meaningful group guarantee is left (a release without noise, or an
-        expected privacy loss above 1,000).
+        The PLD epsilon, or inf where no meaningful group guarantee is left (a release without noise, an expected
+        privacy loss above 1,000) or none is known (draws other than Poisson's, where members meet each other's).
     """
     kinds = merge(releases)
     if not kinds or size == 0:
         return 0.0
-    if any(kind.noise_multiplier == 0 for kind in kinds):
+    if any(kind.noise_multiplier == 0 or kind.draw != "poisson" for kind in kinds):
         return math.inf
     return _group_epsilon(kinds, size, delta)
 

@@ -1,12 +1,13 @@
 """From an experiment to a mechanism: who clips and noises what, how often, and how much noise that needs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fedrec.config import Adjacency, Experiment, PrivacyConfig
+from fedrec.config import Adjacency, Experiment, PrivacyConfig, Sampling
 from fedrec.errors import PrivacyError
-from fedrec.privacy.accounting import Release, What, calibrate
+from fedrec.privacy.accounting import Draw, Release, What, calibrate
+from fedrec.privacy.allocation import bins_of
 from fedrec.privacy.banded import coefficients, rate_in_group
 from fedrec.privacy.delta import delta_for
 from fedrec.privacy.ledger import Client, Ledger
@@ -90,9 +91,9 @@ class PrivacyPlan:
         noise_multiplier: Noise standard deviation over `clip_norm`, on the sum; 0 without privacy.
         clip_norm: L2 bound of one unit's contribution to one sum; where clipping is adaptive the first round's.
         delta: Chance of failure that the accountant gets; 0 without privacy. What is claimed is `claimed_delta`.
-        sampling_rate: Poisson rate at which a unit is in a sum, as accounted; 1 claims no amplification.
+        sampling_rate: Chance of a unit to be in a sum, as accounted; 1 claims no amplification.
         steps: Releases of a unit's data in a round it takes part in.
-        rounds: Most rounds that any unit takes part in.
+        rounds: Most rounds that any unit takes part in, or might; with balls in bins the epochs.
         multiplicity: Most units that hold one interaction.
         clients: Number of clients.
         own_client: Whether every user is a client of their own.
@@ -106,6 +107,7 @@ class PrivacyPlan:
         fixed_key: Whether the experiment says the key of all secret draws, so that whoever reads it can take the noise
             off.
         adjacency: What a neighbour has of one unit.
+        draw: How a unit comes into a sum, as accounted, where that is secret.
     """
 
     placement: Placement
@@ -120,7 +122,7 @@ class PrivacyPlan:
     clients: int
     own_client: bool
     whole_population: bool
-    cohorts: Literal["fixed", "poisson", "all"]
+    cohorts: Sampling | Literal["all"]
     agreement: Agreement | None = None
     factor: tuple[float, ...] = (1.0,)
     clipping: AdaptiveClip | None = None
@@ -128,6 +130,7 @@ class PrivacyPlan:
     extrapolation: Extrapolation | None = None
     fixed_key: bool = False
     adjacency: Adjacency = "zero-out"
+    draw: Draw = "poisson"
 
     @property
     def claimed_delta(self) -> float:
@@ -141,8 +144,11 @@ class PrivacyPlan:
 
     @property
     def cohort_size_is_public(self) -> bool:
-        """Whether it may be told how many clients a round asked; where sampling amplifies, its size is secret, too."""
-        return not self.whole_population
+        """Whether it may be told how many clients a round asked.
+
+        So it may where the number is fixed beforehand, or amplifies nothing; each client's own draw keeps it secret.
+        """
+        return not self.whole_population or self.cohorts in {"without-replacement", "all"}
 
     @property
     def count(self) -> int:
@@ -153,7 +159,14 @@ class PrivacyPlan:
     def release(self) -> Release:
         """What one round releases of a unit's data: the ledger's charge."""
         of: What = "updates" if self.clipping is None else "updates and clipped share"
-        return Release(self.noise_multiplier, self.sampling_rate, self.steps, of=of, adjacency=self.adjacency)
+        return Release(
+            self.noise_multiplier, self.sampling_rate, self.steps, of=of, adjacency=self.adjacency, draw=self.draw
+        )
+
+    @property
+    def epoch(self) -> int:
+        """Rounds that are paid for together, in one of which a unit's data is used; 1 but for balls in bins."""
+        return bins_of(self.sampling_rate) if self.draw == "balls-in-bins" else 1
 
     @property
     def releases(self) -> tuple[Release, ...]:
@@ -172,7 +185,7 @@ class PrivacyPlan:
         """Return the ledger when a round has been paid for; unchanged without privacy.
 
         Round 0 is what is released before the first. An empty cohort costs nobody anything, unless nobody may know
-        that it was empty.
+        that it was empty. An epoch is paid for whole, with its first round.
 
         Args:
             ledger: What was paid so far.
@@ -183,7 +196,8 @@ class PrivacyPlan:
             return ledger
         if round == 0:
             return ledger if self.counts is None else ledger.charge(0, [None], self.counts.release)
-        return ledger.charge(round, self._payers(round, cohort), self.release)
+        first = round - (round - 1) % self.epoch
+        return ledger.charge(first, self._payers(round, cohort), self.release)
 
     def _payers(self, round: int, cohort: Iterable[int]) -> Iterable[Client]:  # noqa: A002
         if not self.whole_population:
@@ -210,7 +224,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         experiment: What is asked for.
         units: Training users, examples and clients; delta is min(n^-1.1, 0.01 / n) of the n units unless given.
         participations: Most rounds that any client takes part in, at least 1. The drawn cohorts decide it, never the
-            data. With central Poisson cohorts it is not used: whoever might be in a round is charged for it.
+            data. With secret cohorts it is not used: whoever might be in a round is charged for it.
 
     Raises:
         PrivacyError: If delta is not below 1 / n for the n units or the declared population, or no noise meets epsilon.
@@ -219,12 +233,11 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
     placement = placement_of(privacy)
     central, whole = privacy.trust == "central", privacy.trust != "local"
-    secret = central and federation.sampling == "poisson"
+    exposure = _EXPOSURES.get(federation.sampling) if central else None
     steps = 1 if whole else training.steps
-    rounds = -(-experiment.rounds // privacy.bands) if secret else participations
-    rate = training.sampling_rate
-    if whole:
-        rate = rate_in_group(federation.participation, privacy.bands) if secret else 1.0
+    rounds, rate, draw = participations, 1.0 if whole else training.sampling_rate, _COIN
+    if exposure is not None:
+        rounds, rate, draw = exposure(experiment, units.clients)
     counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
     claimed = delta_for(privacy.delta, max(privacy.population or 0, counted)) if privacy.on else 0.0
     delta = claimed - graph_failure(experiment, units.clients, claimed) if placement == "sum" else claimed
@@ -234,7 +247,8 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         beside = () if counts is None else (counts.release,)
         noise = 0.0
         if privacy.on:
-            noise = calibrate(privacy.epsilon, delta, rate, steps * rounds, beside, adjacency=privacy.adjacency)
+            count, adjacency = steps * rounds, privacy.adjacency
+            noise = calibrate(privacy.epsilon, delta, rate, count, beside, adjacency=adjacency, draw=draw)
     planned = PrivacyPlan(
         placement=placement,
         unit=privacy.unit,
@@ -247,8 +261,9 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         multiplicity=experiment.model.window + 1 if training.example == "prefix" else 1,
         clients=units.clients,
         own_client=federation.partition == "users",
-        whole_population=secret,
+        whole_population=exposure is not None,
         cohorts="all" if federation.participation == 1 else federation.sampling,
+        draw=draw,
         agreement=agreement_of(experiment, units.clients, noise, claimed) if placement == "sum" else None,
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
@@ -259,6 +274,37 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         planned = _extrapolated(planned, privacy.population, counted)
     clipping = _clipping(privacy, planned.noise_multiplier, federation.expected_cohort(units.clients))
     return replace(planned, clipping=clipping)
+
+
+_COIN: Draw = "poisson"
+_Exposure = tuple[int, float, Draw]
+"""How many releases of a unit's data there might be, its chance to be in a sum, and how it is drawn."""
+
+
+def _poisson(experiment: Experiment, clients: int) -> _Exposure:
+    del clients
+    bands = experiment.privacy.bands
+    return -(-experiment.rounds // bands), rate_in_group(experiment.federation.participation, bands), _COIN
+
+
+def _without_replacement(experiment: Experiment, clients: int) -> _Exposure:
+    # No rate is above 1, even where nobody is left to train on.
+    size = experiment.federation.fixed_cohort(clients)
+    return experiment.rounds, size / max(clients, size), "without-replacement"
+
+
+def _balls_in_bins(experiment: Experiment, clients: int) -> _Exposure:
+    del clients
+    epoch = experiment.federation.epoch
+    return -(-experiment.rounds // epoch), 1 / epoch, "balls-in-bins"
+
+
+_EXPOSURES: dict[Sampling, Callable[[Experiment, int], _Exposure]] = {
+    "poisson": _poisson,
+    "without-replacement": _without_replacement,
+    "balls-in-bins": _balls_in_bins,
+}
+"""By `federation.sampling`, where the cohort stays with a trusted server; the other kind claims no amplification."""
 
 
 def _counts(privacy: PrivacyConfig, delta: float) -> ItemCounts | None:

@@ -76,9 +76,9 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
             "set privacy.unit=user, or privacy.trust=local",
         ),
         (
-            trust == "secure-aggregation" and experiment.federation.sampling == "poisson",
-            "privacy.trust=secure-aggregation sizes noise and threshold for a cohort known beforehand, but "
-            "federation.sampling=poisson draws its size, and a cohort that the server sees amplifies nothing; "
+            trust == "secure-aggregation" and experiment.federation.sampling != "fixed",
+            "privacy.trust=secure-aggregation sizes noise and threshold for a cohort of a known size, and the server "
+            f"sees who is in it, so that federation.sampling={experiment.federation.sampling} amplifies nothing; "
             "set federation.sampling=fixed, or privacy.trust=central",
         ),
         (
@@ -120,6 +120,19 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
             f"many rounds (there are {experiment.rounds}); set fewer bands",
         ),
         (
+            privacy.bands > 1 and federation.sampling in {"without-replacement", "balls-in-bins"},
+            f"privacy.bands has no proven price with federation.sampling={federation.sampling}; set it to poisson or "
+            "fixed, or privacy.bands=1",
+        ),
+        (
+            privacy.trust == "central"
+            and federation.sampling == "without-replacement"
+            and bool(experiment.adapter.private),
+            "federation.sampling=without-replacement has no proven price where clients keep parameters between rounds, "
+            f"adapter.private={list(experiment.adapter.private)}: they would tell who made room for whom; set "
+            "adapter.private=[], or federation.sampling=balls-in-bins or poisson",
+        ),
+        (
             privacy.bands > 1 and adaptive,
             "privacy.bands cancel noise of one size, and privacy.adaptive_clip changes its size; choose one",
         ),
@@ -159,6 +172,13 @@ def _of_neighbours(experiment: Experiment) -> list[Rule]:
         (
             private and federation.min_replies > 1,
             f"{key}, and a run that fails for lack of replies tells it; set federation.min_replies to 0 or 1",
+        ),
+        (
+            privacy.adjacency == "replace-one"
+            and privacy.trust == "central"
+            and federation.sampling in {"without-replacement", "balls-in-bins"},
+            f"federation.sampling={federation.sampling} has no proven price with privacy.adjacency=replace-one; set "
+            "federation.sampling=poisson or fixed, or privacy.adjacency=zero-out",
         ),
         (
             privacy.adjacency == "replace-one"

@@ -210,14 +210,22 @@ def _adversary(plan: PrivacyPlan) -> str:
 
 def _sampling(plan: PrivacyPlan) -> str:
     rate = f"by its own secret coin (Poisson sampling, rate {plan.sampling_rate:g}), which amplifies privacy"
-    amplifies = plan.sampling_rate < 1
+    amplifies, one = plan.sampling_rate < 1, _ONE[plan.unit]
+    secret = {
+        "poisson": f"Each {one} joins a round {rate}.",
+        "without-replacement": f"Each round {plan.sampling_rate * plan.clients:.0f} of {plan.clients} clients take "
+        "part, a number that is public; which ones is drawn anew and stays secret (sampling without replacement), "
+        "which amplifies privacy.",
+        "balls-in-bins": f"Each {one} is in exactly one of every {plan.epoch} rounds, drawn for itself in secret "
+        "(random allocation, balls in bins), which amplifies privacy; how many are in a round stays secret, too.",
+    }
     if plan.placement == "client":
         batches = f"joins a step's batch {rate}" if amplifies else "is in every batch, without amplification"
         return f"Each example {batches}; sampling clients (cohorts: {plan.cohorts}) does not, as every reply is seen."
     if amplifies:
-        return f"Each {_ONE[plan.unit]} joins a round {rate}."
+        return secret[plan.draw]
     if plan.cohorts == "all":
-        return f"Every {_ONE[plan.unit]} is in every round, without amplification."
+        return f"Every {one} is in every round, without amplification."
     return "Cohorts have a fixed size, for which no amplification is claimed."
 
 
@@ -225,9 +233,12 @@ def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
     counted = 0 if plan.counts is None else 1
     rounds = (numbers["releases_per_unit"] - counted) // plan.steps
     once = ", and once for item counts" if counted else ""
+    within = f"{rounds} rounds x {plan.steps} a round"
+    if plan.epoch > 1:
+        within = f"once in each of {rounds} epochs of {plan.epoch} rounds, one begun counting whole"
     return (
-        f"Composed are {numbers['releases_per_unit']} releases of the most exposed unit's data ({rounds} rounds x "
-        f"{plan.steps} a round{once}), charged when the work was sent, lost replies included."
+        f"Composed are {numbers['releases_per_unit']} releases of the most exposed unit's data ({within}{once}), "
+        "charged when the work was sent, lost replies included."
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
-from fedrec.privacy.accounting import Release, calibrate, epsilon
+from fedrec.privacy.accounting import Draw, Release, calibrate, epsilon
+from fedrec.privacy.allocation import bins_of
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,13 @@ class Exposure:
     """How often a unit's data would be released, and at which delta.
 
     Args:
-        sampling_rate: Chance that the unit is in a release, by its own secret coin (Poisson), in (0, 1]; 1 claims none.
-        rounds: Rounds that the unit takes part in, at least 1.
+        sampling_rate: Chance that the unit is in a round or step, by a secret draw, in (0, 1]; 1 claims none.
+        rounds: Rounds that the unit takes part in, or might, at least 1.
         delta: Chance of failure, in (0, 1).
         steps: Releases in each of these rounds, at least 1.
         units: How many units there are; None if nobody says.
         adjacency: What a neighbour has of the unit.
+        draw: How the unit is drawn.
     """
 
     sampling_rate: float
@@ -30,16 +32,29 @@ class Exposure:
     steps: int = 1
     units: int | None = None
     adjacency: Adjacency = "zero-out"
+    draw: Draw = "poisson"
 
     @property
     def count(self) -> int:
-        """Releases of the unit's data in all."""
-        return self.rounds * self.steps
+        """Releases of the unit's data in all; with balls in bins the epochs, one begun counting whole."""
+        together = bins_of(self.sampling_rate) if self.draw == "balls-in-bins" else 1
+        return -(-self.rounds * self.steps // together)
 
     @property
     def used(self) -> float:
         """Chance that the unit's data is used at all."""
-        return -math.expm1(self.count * math.log1p(-self.sampling_rate)) if self.sampling_rate < 1 else 1.0
+        if self.sampling_rate == 1 or self.draw == "balls-in-bins":
+            return 1.0
+        return -math.expm1(self.count * math.log1p(-self.sampling_rate))
+
+    def release(self, noise_multiplier: float) -> Release:
+        """Return what is released of the unit's data.
+
+        Raises:
+            PrivacyError: If no price is known for it.
+        """
+        rate, adjacency = self.sampling_rate, self.adjacency
+        return Release(noise_multiplier, rate, self.count, adjacency=adjacency, draw=self.draw)
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,7 @@ def epsilon_of(exposure: Exposure, noise_multiplier: float) -> Answer:
     Raises:
         PrivacyError: If delta is too small for the accountant, which cuts tails near 1e-13.
     """
-    release = Release(noise_multiplier, exposure.sampling_rate, exposure.count, adjacency=exposure.adjacency)
-    price = epsilon([release], exposure.delta)
+    price = epsilon([exposure.release(noise_multiplier)], exposure.delta)
     if math.isinf(price.pld) and noise_multiplier:
         message = f"delta {exposure.delta:g} is smaller than the accountant can see; choose one of at least 1e-12"
         raise PrivacyError(message)
@@ -69,8 +83,9 @@ def noise_for(exposure: Exposure, target: float) -> Answer:
     """Return the noise multiplier whose claim is at most `target` and within 0.1 % of it.
 
     Raises:
-        PrivacyError: If any noise would do, or none is found.
+        PrivacyError: If any noise would do, or none is found, or no price is known.
     """
+    asked = exposure.release(1.0)
     if exposure.used <= exposure.delta:
         message = (
             f"a unit is used with a chance of {exposure.used:.3g}, at most delta {exposure.delta:g}: any noise, even "
@@ -78,8 +93,8 @@ def noise_for(exposure: Exposure, target: float) -> Answer:
         )
         raise PrivacyError(message)
     try:
-        rate, adjacency = exposure.sampling_rate, exposure.adjacency
-        found = calibrate(target, exposure.delta, rate, exposure.count, adjacency=adjacency)
+        drawn, count = asked.sampling_rate, asked.count
+        found = calibrate(target, exposure.delta, drawn, count, adjacency=asked.adjacency, draw=asked.draw)
     except PrivacyError as error:
         message = (
             f"no noise is found that claims epsilon {target:g} at delta {exposure.delta:g} over {exposure.count:,} "

@@ -18,7 +18,7 @@ LEARNING = {
     "training": {"optimizer": "adam", "lr": 0.1, "steps": 4},
 }
 """What learns its users by heart."""
-POISSON = {"participation": 0.25, "sampling": "poisson", "min_replies": 0}
+QUARTER = {"participation": 0.25, "min_replies": 0}
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,15 @@ def test_it_stays_below_where_noise_is_correlated_or_the_clip_norm_moves(
     assert 0.5 < little.bound.epsilon < little.claimed
 
 
-def test_it_stays_below_where_secret_cohorts_amplify(audits: Audits) -> None:
-    verdict = audits.of({**CENTRAL, "epsilon": 2.0}, federation=POISSON)
+@pytest.mark.parametrize("sampling", ["poisson", "without-replacement", "balls-in-bins"])
+def test_it_stays_below_where_secret_cohorts_amplify(sampling: str, audits: Audits) -> None:
+    drawn = {"federation": {**QUARTER, "sampling": sampling}, "adapter": {"private": ()}}
+    verdict = audits.of({**CENTRAL, "epsilon": 2.0}, **drawn)
     assert verdict.faults == []
+    assert verdict.claimed == pytest.approx(2.0, rel=2e-3)
+    little = audits.of({**CENTRAL, "noise_multiplier": 0.3, "epsilon": float("inf")}, **drawn)
+    assert little.faults == []
+    assert little.bound.epsilon < little.claimed
 
 
 @pytest.mark.parametrize(

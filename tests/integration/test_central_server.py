@@ -33,6 +33,8 @@ CENTRAL = {"trust": "central", "delta": 1e-4, "clip_norm": 0.2}
 COUNTS = {"privacy": {**CENTRAL, "item_counts": {"share": 0.2}}, "adapter": OPEN_BIAS}
 ADAPTIVE = {"privacy": {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}}
 POISSON = {"sampling": "poisson", "min_replies": 0}
+BINS = {"privacy": CENTRAL, "federation": {"sampling": "balls-in-bins", "min_replies": 0}}
+SUBSETS = {"privacy": CENTRAL, "federation": {"sampling": "without-replacement"}, "adapter": OPEN_BIAS}
 BANDED = {"privacy": {**CENTRAL, "bands": 3}, "federation": POISSON, "rounds": 6}
 
 
@@ -40,7 +42,11 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("changes", [COUNTS, ADAPTIVE, BANDED], ids=["counts", "adaptive", "banded"])
+@pytest.mark.parametrize(
+    "changes",
+    [COUNTS, ADAPTIVE, BANDED, BINS, SUBSETS],
+    ids=["counts", "adaptive", "banded", "balls in bins", "without replacement"],
+)
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dict[str, Any]) -> None:
     changes = {"rounds": 4, **changes}
 
@@ -55,6 +61,19 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dic
         many.go_on(torn, Alone(), dies)
     assert torn.latest_checkpoint().round == 2
     assert outcome(torn, many.go_on(torn, Alone())) == steady
+
+
+@pytest.mark.parametrize(("changes", "releases"), [(BINS, 1), (SUBSETS, 2)])
+def test_secret_cohorts_meet_their_target_and_everyone_pays(many: Many, changes: dict[str, Any], releases: int) -> None:
+    run, last = many.run(Alone(), **{**changes, "privacy": {**CENTRAL, "epsilon": 4.0}})
+    clients, cohorts = len(run.job.prepared.federation), [run.job.cohort(number) for number in (1, 2)]
+    # Two rounds are a begun epoch of ten, in which nobody is asked twice, or two draws of a fixed size.
+    assert set(cohorts[0]).isdisjoint(cohorts[1]) or changes is SUBSETS
+    assert {len(cohort) for cohort in cohorts} == {int(clients / 10 + 0.5)} or changes is BINS
+    assert [line["cohort"] for line in run.rounds()[1:]] == [len(cohort) for cohort in cohorts]
+    said = statement(run.job.plan, last.ledger).summary
+    assert said["releases_per_unit"] == releases
+    assert 4 * (1 - 1e-3) <= said["epsilon"] == said["epsilon_median_client"] <= 4
 
 
 def test_item_counts_are_the_same_on_any_grid_and_everyone_pays_for_them_once(many: Many) -> None:

@@ -24,6 +24,7 @@ NAMES = {
     "epsilon_rdp",
     "units",
     "adjacency",
+    "draw",
 }
 
 

@@ -140,6 +140,15 @@ def test_nobody_to_train_on_and_a_table_without_path_are_refused() -> None:
     assert any("data.name = 'table': needs data.path" in line for line in found)
 
 
+def test_balls_need_a_whole_number_of_bins() -> None:
+    found = mistakes(None, ["federation.sampling=balls-in-bins", "federation.participation=0.3"])
+    assert found[1:] == []
+    assert "federation.participation = 0.3: should be 1 over a whole number of rounds" in found[0]
+    assert "such as 0.333" in found[0]
+    for share in ("0.333", "0.05", "1"):
+        load_experiment(None, ["federation.sampling=balls-in-bins", f"federation.participation={share}"])
+
+
 def test_a_rule_is_silent_about_a_key_that_is_wrong_anyway() -> None:
     assert mistakes(None, ["model.width=wide", "model.heads=3"]) == [
         '--set: model.width = "wide": should be a valid integer'

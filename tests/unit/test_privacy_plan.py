@@ -284,6 +284,83 @@ def test_central_fixed_cohorts_charge_those_who_took_part_in_full():
     assert planned.charge(Ledger(), 3, [1]) == Ledger().charge(3, [1], planned.release)
 
 
+def test_cohorts_without_replacement_have_a_public_size_and_charge_everyone():
+    secret = experiment(**CENTRAL, federation__sampling="without-replacement", federation__participation=0.1)
+    check(secret, linear_strategy=True)
+    planned = plan(secret, UnitCounts(561, 60_000, 561), participations=9)
+    # 56 of 561, in each of 30 rounds
+    release = Release(planned.noise_multiplier, 56 / 561, 1, draw="without-replacement")
+    assert (planned.release, planned.count, planned.epoch) == (release, 30, 1)
+    assert planned.cohort_size_is_public
+    assert 8 * (1 - 1e-3) <= epsilon([replace(release, count=30)], planned.delta).pld <= 8
+    assert planned.charge(Ledger(), 3, [4]) == Ledger().charge(3, [None], release)
+
+
+def test_balls_in_bins_charge_everyone_once_an_epoch_with_its_first_round():
+    binned = experiment(**CENTRAL, federation__sampling="balls-in-bins", federation__participation=0.125)
+    check(binned, linear_strategy=True)
+    planned = plan(binned, UnitCounts(561, 60_000, 561), participations=30)
+    # 30 rounds are three epochs of eight and one cut short, which counts whole
+    release = Release(planned.noise_multiplier, 1 / 8, 1, draw="balls-in-bins")
+    assert (planned.release, planned.count, planned.epoch) == (release, 4, 8)
+    assert not planned.cohort_size_is_public
+    assert 8 * (1 - 1e-3) <= epsilon([replace(release, count=4)], planned.delta).pld <= 8
+    ledger = Ledger()
+    for number in range(1, 31):
+        ledger = planned.charge(ledger, number, [])
+        assert ledger.releases(5) == (replace(release, count=(number + 7) // 8),)
+    assert Ledger.from_json(ledger.to_json()) == ledger
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "without-replacement", "balls-in-bins"])
+def test_everybody_in_every_round_is_no_secret_however_it_is_drawn(sampling):
+    planned = plan(experiment(**CENTRAL, federation__sampling=sampling), UNITS, participations=30)
+    assert (planned.sampling_rate, planned.count, planned.cohort_size_is_public) == (1.0, 30, True)
+    fixed = plan(experiment(**CENTRAL), UNITS, participations=30)
+    assert planned.noise_multiplier == fixed.noise_multiplier
+
+
+def test_a_cohort_size_is_public_unless_it_is_drawn_in_secret():
+    half = CENTRAL | {"federation__participation": 0.5}
+    for sampling, public in {"fixed": True, "poisson": False}.items():
+        planned = plan(experiment(**half, federation__sampling=sampling), UNITS, participations=20)
+        assert planned.cohort_size_is_public is public
+    # Under local trust every reply is seen, so that nothing rests on the secret.
+    local = plan(experiment(federation__participation=0.5, federation__sampling="poisson"), UNITS, participations=20)
+    assert local.cohort_size_is_public
+
+
+@pytest.mark.parametrize("sampling", ["without-replacement", "balls-in-bins"])
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"privacy__trust": "secure-aggregation"}, r"amplifies nothing; set federation\.sampling=fixed"),
+        ({"privacy__trust": "central", "privacy__bands": 2}, r"no proven price .* set it to poisson or fixed"),
+        ({"privacy__trust": "central", "privacy__adjacency": "replace-one"}, r"or privacy\.adjacency=zero-out"),
+        ({"privacy__trust": "central", "privacy__adjacency": "add-remove"}, r"or privacy\.adjacency=zero-out"),
+    ],
+)
+def test_secret_draws_are_refused_where_nothing_is_proven(sampling, changes, advice):
+    asked = {"federation__partition": "users", "federation__sampling": sampling, "federation__participation": 0.25}
+    with pytest.raises(PrivacyError, match=advice):
+        check(experiment(**asked | changes), linear_strategy=True)
+
+
+def test_no_client_may_remember_who_made_room_for_whom():
+    half = CENTRAL | {"federation__participation": 0.5, "adapter__private": ("item_bias*",)}
+    for sampling in ("poisson", "balls-in-bins"):
+        check(experiment(**half, federation__sampling=sampling), linear_strategy=True)
+    with pytest.raises(PrivacyError, match=r"adapter\.private=\['item_bias\*'\].*set adapter\.private=\[\], or"):
+        check(experiment(**half, federation__sampling="without-replacement"), linear_strategy=True)
+
+
+@pytest.mark.parametrize("sampling", ["without-replacement", "balls-in-bins"])
+def test_secret_draws_amplify_nothing_where_replies_are_seen(sampling):
+    local = experiment(federation__sampling=sampling, federation__participation=0.1, training__sampling_rate=1.0)
+    planned = plan(local, UNITS, participations=3)
+    assert (planned.sampling_rate, planned.draw, planned.rounds, planned.epoch) == (1.0, "poisson", 3, 1)
+
+
 def test_given_noise_is_kept():
     planned = plan(experiment(privacy__epsilon=math.inf, privacy__noise_multiplier=1.5), UNITS, participations=30)
     assert (planned.placement, planned.noise_multiplier) == ("client", 1.5)

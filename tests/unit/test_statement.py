@@ -73,6 +73,33 @@ def test_central_claim_says_who_is_trusted_and_what_amplifies():
     assert said.summary["releases_per_unit"] == planned.count == 2
 
 
+def test_a_public_size_is_called_public_and_the_members_secret():
+    tree = {
+        "rounds": 2,
+        "privacy": {"epsilon": 4.0, "trust": "central"},
+        "federation": {"partition": "users", "sampling": "without-replacement", "participation": 0.25},
+    }
+    _, said = claimed(tree)
+    assert "Each round 5 of 20 clients take part, a number that is public; which ones" in said.text
+    assert "Who takes part in a round stays with the server" in said.text
+    assert said.summary["sampling"] == {"cohorts": "without-replacement", "rate": 0.25, "amplifies": True}
+    assert said.summary["epsilon"] == pytest.approx(4.0, rel=2e-3)
+
+
+def test_balls_in_bins_are_counted_by_epochs():
+    tree = {
+        "rounds": 6,
+        "privacy": {"epsilon": 4.0, "trust": "central"},
+        "federation": {"partition": "users", "sampling": "balls-in-bins", "participation": 0.25},
+    }
+    _, said = claimed(tree, charges=((1, []), (2, range(5)), (5, [3])))
+    assert "Each user is in exactly one of every 4 rounds, drawn for itself in secret" in said.text
+    assert "how many are in a round stays secret, too" in said.text
+    assert "2 releases of the most exposed unit's data (once in each of 2 epochs of 4 rounds, one begun" in said.text
+    assert said.summary["sampling"] == {"cohorts": "balls-in-bins", "rate": 0.25, "amplifies": True}
+    assert said.summary["epsilon"] == pytest.approx(4.0, rel=2e-3)
+
+
 SECURE = {"epsilon": 4.0, "trust": "secure-aggregation"}
 
 

@@ -41,6 +41,23 @@ def test_one_release_with_noise_1_costs_4_377():
     assert found.epsilon < found.epsilon_rdp < 4.8
 
 
+@pytest.mark.parametrize("draw", ["without-replacement", "balls-in-bins"])
+def test_secret_draws_have_their_own_price_there_and_back(draw):
+    exposure = Exposure(0.1, 25, DELTA, draw=draw)
+    # 25 rounds are two epochs of ten and one begun
+    assert exposure.count == (3 if draw == "balls-in-bins" else 25)
+    found = noise_for(exposure, 4.0)
+    assert found.noise_multiplier == calibrate(4.0, DELTA, 0.1, exposure.count, draw=draw)
+    assert epsilon_of(exposure, found.noise_multiplier) == found
+    assert found.noise_multiplier != noise_for(Exposure(0.1, 25, DELTA), 4.0).noise_multiplier
+
+
+def test_balls_need_a_whole_number_of_bins_to_have_a_price():
+    for answer in (epsilon_of, noise_for):
+        with pytest.raises(PrivacyError, match="1 over a whole number"):
+            answer(Exposure(0.3, 25, DELTA, draw="balls-in-bins"), 4.0)
+
+
 def test_steps_are_releases_like_rounds():
     # 4 rounds x 9 steps with noise 6 are one release with noise 6 / sqrt(36) = 1.
     for exposure in (Exposure(1.0, 4, DELTA, 9), Exposure(1.0, 36, DELTA)):
