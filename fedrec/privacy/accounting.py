@@ -39,7 +39,9 @@ FloatArray = NDArray[np.float64]
 
 _FINEST_CELLS = 200_000
 _TOLERANCE = 1e-3
-_ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
+
+ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
+"""Orders at which Renyi divergences are known, all above 1."""
 
 
 What = Literal["updates", "updates and clipped share", "item counts"]
@@ -234,8 +236,12 @@ def _pld(kind: Release, interval: float) -> Any:
 
 @lru_cache(maxsize=4096)
 def _rdp_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
-    total = sum(kind.count * _rdp(kind) for kind in kinds)
-    return float(rdp.compute_epsilon(_ORDERS, total, delta)[0])
+    return float(rdp.compute_epsilon(ORDERS, divergences(kinds), delta)[0])
+
+
+def divergences(releases: Iterable[Release]) -> FloatArray:
+    """Return the Renyi divergence of all `releases` together at each of `ORDERS`; inf without noise."""
+    return sum((kind.count * _rdp(replace(kind, count=1)) for kind in merge(releases)), np.zeros(len(ORDERS)))
 
 
 @lru_cache(maxsize=64)
@@ -246,9 +252,9 @@ def _rdp(kind: Release) -> FloatArray:
     proposition 11, with p = q = 2).
     """
     if kind.adjacency != "replace-one":
-        return _renyi(kind, _ORDERS)
-    there, back = _renyi(kind, 2 * _ORDERS), _renyi(kind, 2 * _ORDERS - 1)
-    return (_ORDERS - 0.5) / (_ORDERS - 1) * there + back
+        return _renyi(kind, ORDERS)
+    there, back = _renyi(kind, 2 * ORDERS), _renyi(kind, 2 * ORDERS - 1)
+    return (ORDERS - 0.5) / (ORDERS - 1) * there + back
 
 
 def _renyi(kind: Release, orders: FloatArray) -> FloatArray:
