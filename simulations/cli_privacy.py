@@ -250,9 +250,9 @@ def _show_prices(exposure: "Exposure", answer: "Answer", mean: float, prices: Ma
 
     show_text(
         f"Gaussian noise of {_rounded_up(answer.noise_multiplier)} times the clip norm in {exposure.count:,} releases "
-        f"a trial, at delta {exposure.delta:g} ({exposure.adjacency}). A number that is drawn stays secret, as do all trials but the best; "
-        "each is a setting picked uniformly from a grid, with replacement and noise of its own (Papernot and Steinke "
-        "2022)."
+        f"a trial, at delta {exposure.delta:g} ({exposure.adjacency}). A number that is drawn stays secret, as do all "
+        "trials but the best; each is a setting picked uniformly from a grid, with replacement and noise of its own "
+        "(Papernot and Steinke 2022)."
     )
     rows = [("one trial", words(answer.epsilon))]
     rows += [(f"{prices['trials_fixed']} trials fixed beforehand, composed", words(prices["epsilon_composed"]))]

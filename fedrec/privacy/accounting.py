@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
+from fedrec.privacy import shuffling
 
 MEANINGLESS_LOSS = 1000.0
 """Expected privacy loss above which the PLD would be huge and protects nobody: the claim is then the RDP bound."""
@@ -59,6 +60,8 @@ class Release:
         mechanism: The noise's distribution.
         of: What is released; it has no influence on the price.
         adjacency: What a neighbour has of the unit; "add-remove" costs what "zero-out" does.
+        mixed: Fewest messages among which a trusted shuffler hides that of the unit's client, its own included; 0
+            without a shuffler. Price: the lower of two, see `fedrec.privacy.shuffling`.
 
     Raises:
         PrivacyError: If a value is out of range.
@@ -70,6 +73,7 @@ class Release:
     mechanism: Literal["gaussian"] = "gaussian"
     of: What = "updates"
     adjacency: Adjacency = "zero-out"
+    mixed: int = 0
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise_multiplier < math.inf and 0 <= self.sampling_rate <= 1 and self.count >= 0):
@@ -104,10 +108,13 @@ def epsilon(releases: Iterable[Release], delta: float) -> Price:
     if not 0 < delta < 1:
         message = f"delta must lie between 0 and 1, got {delta}; set privacy.delta"
         raise PrivacyError(message)
+    releases = tuple(releases)
     kinds = merge(releases)
     if any(kind.noise_multiplier == 0 for kind in kinds):
         return Price(math.inf, math.inf)
-    return Price(_pld_epsilon(kinds, delta), _rdp_epsilon(kinds, delta)) if kinds else Price(0.0, 0.0)
+    if not kinds:
+        return Price(0.0, 0.0)
+    return Price(min(_pld_epsilon(kinds, delta), _shuffled(releases, delta)), _rdp_epsilon(kinds, delta))
 
 
 @lru_cache(maxsize=256)
@@ -165,7 +172,7 @@ def merge(releases: Iterable[Release]) -> tuple[Release, ...]:
     """Return a composition of the same price, sorted, one release a kind.
 
     Unsampled Gaussians become one (their sum, exactly), replaced ones first one of half the noise. Releases that cost
-    nothing (count or rate 0) are dropped.
+    nothing (count or rate 0) are dropped. What a shuffler mixes stands as if it did not.
     """
     counts: defaultdict[Release, int] = defaultdict(int)
     for release in releases:
@@ -197,6 +204,18 @@ def _bracket(claim: Callable[[float], float], target: float) -> tuple[float, flo
         if low < 2**-8:
             return None
     return low, high
+
+
+def _shuffled(releases: Iterable[Release], delta: float) -> float:
+    """Return what a shuffler makes of the releases: of one kind, a message a round each; inf otherwise."""
+    counts: defaultdict[Release, int] = defaultdict(int)
+    for release in releases:
+        counts[replace(release, count=1)] += release.count
+    (kind, count), *others = counts.items()
+    if not kind.mixed or others:
+        return math.inf
+    rounds = shuffling.Shuffled(kind.mixed, count, delta, replace=kind.adjacency == "replace-one")
+    return shuffling.epsilon(kind.noise_multiplier, rounds)
 
 
 @lru_cache(maxsize=4096)

@@ -4,9 +4,9 @@ The bound is basic composition (Dwork and Roth 2014, theorem 3.16): epsilons and
 epsilon of all releases together at that same delta, which is tighter, and beside both what a design would have cost
 that this one was not: a random number of trials, of which only the best is published (`fedrec.privacy.tuning`).
 
-Composition is of mechanisms whose noise is independent. Noise is drawn by name from the seed, so two private trials
-with one seed have the same noise but for its scale: whoever holds both can cancel it. Sharing seeds makes trials
-comparable, and that is what a simulation is for; as a release it promises nothing.
+Composition is of mechanisms whose noise is independent, and each run draws a key of its own for it. Two private trials
+with one seed and a fixed `privacy.noise_key` have the same noise but for its scale: whoever holds both can cancel it.
+That makes trials comparable, which is what a simulation is for; as a release it promises nothing.
 """
 
 import math
