@@ -296,6 +296,9 @@ class PrivacyConfig(Section):
     population: Positive | None = None
     """Extrapolation: the server's noise is that of a population of so many users, and protects this one less. Always
     labelled, and never a claim about this run's users."""
+    shuffled: bool = False
+    """With local trust: a trusted shuffler passes on each round's messages, at least `federation.min_replies` of them
+    or none, so that nobody learns who sent which; what that is worth is taken off the noise."""
     adaptive_clip: AdaptiveClipConfig = AdaptiveClipConfig()
     item_counts: ItemCountsConfig = ItemCountsConfig()
     secure_aggregation: SecureAggregationConfig = SecureAggregationConfig()

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from clients.cohort import answer_cohort
 from fedrec.config import Experiment
+from fedrec.errors import ConfigError
 from fedrec.evaluation.judge import Judge
 from fedrec.job import Job
 from fedrec.prepared import Prepared, prepare
@@ -77,7 +78,17 @@ def audit(experiment: Experiment, asked: Audit, cache: Path, progress: Progress)
 
 
 def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: Audit, progress: Progress) -> Verdict:
-    """Audit an experiment whose data lie in the folder `prepared`, in a new run directory `place`."""
+    """Audit an experiment whose data lie in the folder `prepared`, in a new run directory `place`.
+
+    Raises:
+        ConfigError: If what would be heard is not what the claim is about.
+    """
+    if experiment.privacy.shuffled and asked.access == "white-box":
+        message = (
+            "a white-box audit hears each client's own message, and the claim of privacy.shuffled is about messages "
+            "that nobody can tell apart; add --access black-box, or audit --set privacy.shuffled=false"
+        )
+        raise ConfigError(message)
     source = Prepared(prepared)
     canaries = draw_canaries(asked.canaries, len(source.federation), source.train.num_items, experiment)
     run = planted_run(experiment, source, canaries, place)

@@ -22,6 +22,8 @@ NOISES = 1e-3, 1e6
 MOST_RELEASES = 300_000
 """More of them can take the accountant minutes."""
 
+MOST_TRIALS = 10_000
+
 app = typer.Typer(
     help="Privacy: what a run promises, and noise for an epsilon.",
     no_args_is_help=True,
@@ -122,18 +124,54 @@ def calibrate(  # noqa: PLR0913 - one argument each
       fedrec privacy calibrate --sampling-rate 0.1 --rounds 30 --delta 1e-5 --units 660 --epsilon 8
       fedrec privacy calibrate --sampling-rate 1 --rounds 20 --steps 3 --delta 1e-4 --noise-multiplier 4
     """  # noqa: D301 - \b keeps the lines of the examples
-    from dataclasses import replace
-
     from fedrec.privacy.whatif import epsilon_of, noise_for
 
     exposure, given = _asked(sampling_rate, rounds, delta, steps, noise=noise_multiplier, epsilon=epsilon)
-    exposure = replace(exposure, units=units, adjacency=adjacency.value, draw=sampling.value)
-    if too_much := _too_much(exposure):
-        raise ConfigError(too_much)
+    exposure = _among(replace(exposure, draw=sampling.value), units, adjacency)
     answer = (noise_for if noise_multiplier is None else epsilon_of)(exposure, given)
     if not json:
         _show_answer(exposure, answer)
     return {**vars(answer), **vars(exposure)}
+
+
+@app.command()
+def tuning(  # noqa: PLR0913 - one argument each
+    *,
+    sampling_rate: Rate = None,
+    rounds: Rounds = None,
+    delta: Delta = None,
+    noise_multiplier: Noise = None,
+    epsilon: Epsilon = None,
+    steps: Steps = 1,
+    units: Units = None,
+    adjacency: Neighbours = Adjacency.ZERO_OUT,
+    trials_mean: Annotated[
+        float, typer.Option("--trials-mean", metavar="K", show_default=False, help="Expected trials, 10 if not given.")
+    ] = 10.0,
+    json: Json = False,
+) -> Result:
+    """Say what choosing the best of several such runs costs, running nothing.
+
+    A run is given as for `fedrec privacy calibrate`. A fixed number of trials on the same users composes, whichever of
+    them is published. Less is to be paid where their number is drawn in secret, each trial has noise of its own, and
+    nothing is published but the best.
+
+    \b
+    Example:
+      fedrec privacy tuning --sampling-rate 1 --rounds 20 --delta 1e-4 --epsilon 2 --trials-mean 20
+    """  # noqa: D301 - \b keeps the lines of the examples
+    from fedrec.privacy.whatif import best_of, epsilon_of, noise_for
+
+    if not 1 <= trials_mean <= MOST_TRIALS:
+        message = f"--trials-mean = {trials_mean}: should be at least 1 and at most {MOST_TRIALS:,}"
+        raise ConfigError(message)
+    exposure, given = _asked(sampling_rate, rounds, delta, steps, noise=noise_multiplier, epsilon=epsilon)
+    exposure = _among(exposure, units, adjacency)
+    answer = (noise_for if noise_multiplier is None else epsilon_of)(exposure, given)
+    prices = best_of(exposure, answer.noise_multiplier, trials_mean)
+    if not json:
+        _show_prices(exposure, answer, trials_mean, prices)
+    return {**vars(answer), **vars(exposure), "trials_mean": trials_mean, **prices}
 
 
 def _asked(  # noqa: PLR0913 - one argument each
@@ -177,6 +215,20 @@ def _asked(  # noqa: PLR0913 - one argument each
     return exposure, (epsilon if noise is None else noise) or 0.0
 
 
+def _among(exposure: "Exposure", units: int | None, adjacency: Adjacency) -> "Exposure":
+    """Return what was asked about, with who is protected and what a neighbour is.
+
+    Raises:
+        ConfigError: If delta promises nothing to so many units.
+    """
+    from dataclasses import replace
+
+    exposure = replace(exposure, units=units, adjacency=adjacency.value)
+    if too_much := _too_much(exposure):
+        raise ConfigError(too_much)
+    return exposure
+
+
 def _too_much(exposure: "Exposure") -> str:
     """Return why delta promises nothing to so many units; empty if it does."""
     from fedrec.privacy.delta import UNDECLARED, too_large
@@ -208,6 +260,24 @@ def _show_answer(exposure: "Exposure", answer: "Answer") -> None:
     )
     rows = [("PLD, the claim", words(answer.epsilon)), ("RDP, a looser check", words(answer.epsilon_rdp))]
     show_table("", ["accountant", "epsilon"], rows)
+
+
+def _show_prices(exposure: "Exposure", answer: "Answer", mean: float, prices: Mapping[str, Any]) -> None:
+    from fedrec.privacy.statement import words
+    from simulations.show import show_table, show_text
+
+    show_text(
+        f"Gaussian noise of {_rounded_up(answer.noise_multiplier)} times the clip norm in {exposure.count:,} releases "
+        f"a trial, at delta {exposure.delta:g} ({exposure.adjacency}). A number that is drawn stays secret, as do all "
+        "trials but the best; each is a setting picked uniformly from a grid, with replacement and noise of its own "
+        "(Papernot and Steinke 2022)."
+    )
+    rows = [("one trial", words(answer.epsilon))]
+    rows += [(f"{prices['trials_fixed']} trials fixed beforehand, composed", words(prices["epsilon_composed"]))]
+    rows += [
+        (f"best of a {law} number, {mean:g} on average", words(of)) for law, of in prices["epsilon_of_best"].items()
+    ]
+    show_table("", ["published", "epsilon"], rows)
 
 
 def _rounded_up(noise_multiplier: float) -> str:

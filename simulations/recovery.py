@@ -151,7 +151,7 @@ def recovery_point(experiment: Experiment, prepared: Path, place: Path, progress
 
 
 def require_single_users(experiment: Experiment, asked: Recovery) -> None:
-    """Do nothing if each client is one user and the rounds exist.
+    """Do nothing if each client is one user, its update is seen as its own and the rounds exist.
 
     Raises:
         ConfigError: Otherwise.
@@ -161,6 +161,12 @@ def require_single_users(experiment: Experiment, asked: Recovery) -> None:
         message = (
             f"the recovery attack reads one user's update, but federation.partition={partition} lets many users share "
             "a client; add --set federation.partition=users"
+        )
+        raise ConfigError(message)
+    if experiment.privacy.shuffled:
+        message = (
+            "the recovery attack reads one user's update, and privacy.shuffled hides whose it is; add --set "
+            "privacy.shuffled=false to see what that hides"
         )
         raise ConfigError(message)
     if asked.rounds > experiment.rounds:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
-from fedrec.privacy import allocation, replacement
+from fedrec.privacy import allocation, replacement, shuffling
 
 MEANINGLESS_LOSS = 1000.0
 """Expected privacy loss above which the PLD would be huge and protects nobody: the claim is then the RDP bound."""
@@ -40,7 +40,9 @@ FloatArray = NDArray[np.float64]
 
 _FINEST_CELLS = 200_000
 _TOLERANCE = 1e-3
-_ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
+
+ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
+"""Orders at which Renyi divergences are known, all above 1."""
 
 
 What = Literal["updates", "updates and clipped share", "item counts"]
@@ -64,6 +66,8 @@ class Release:
         adjacency: What a neighbour has of the unit; "add-remove" costs what "zero-out" does.
         draw: How the unit is drawn: by its own coin for each sum (Poisson), with a public number of others (without
             replacement), or for one sum of each epoch (balls in bins). The latter two have a price for "zero-out" only.
+        mixed: Fewest messages among which a trusted shuffler hides that of the unit's client, its own included; 0
+            without a shuffler. Price: the lower of two, see `fedrec.privacy.shuffling`.
 
     Raises:
         PrivacyError: If a value is out of range, or no price is known.
@@ -76,6 +80,7 @@ class Release:
     of: What = "updates"
     adjacency: Adjacency = "zero-out"
     draw: Draw = "poisson"
+    mixed: int = 0
 
     def __post_init__(self) -> None:
         if not (0 <= self.noise_multiplier < math.inf and 0 <= self.sampling_rate <= 1 and self.count >= 0):
@@ -122,10 +127,13 @@ def epsilon(releases: Iterable[Release], delta: float) -> Price:
     if not 0 < delta < 1:
         message = f"delta must lie between 0 and 1, got {delta}; set privacy.delta"
         raise PrivacyError(message)
+    releases = tuple(releases)
     kinds = merge(releases)
     if any(kind.noise_multiplier == 0 for kind in kinds):
         return Price(math.inf, math.inf)
-    return Price(_pld_epsilon(kinds, delta), _rdp_epsilon(kinds, delta)) if kinds else Price(0.0, 0.0)
+    if not kinds:
+        return Price(0.0, 0.0)
+    return Price(min(_pld_epsilon(kinds, delta), _shuffled(releases, delta)), _rdp_epsilon(kinds, delta))
 
 
 @lru_cache(maxsize=256)
@@ -185,7 +193,7 @@ def merge(releases: Iterable[Release]) -> tuple[Release, ...]:
     """Return a composition of the same price, sorted, one release a kind.
 
     Unsampled Gaussians become one (their sum, exactly), replaced ones first one of half the noise. Releases that cost
-    nothing (count or rate 0) are dropped.
+    nothing (count or rate 0) are dropped. What a shuffler mixes stands as if it did not.
     """
     counts: defaultdict[Release, int] = defaultdict(int)
     for release in releases:
@@ -218,6 +226,18 @@ def _bracket(claim: Callable[[float], float], target: float) -> tuple[float, flo
         if low < 2**-8:
             return None
     return low, high
+
+
+def _shuffled(releases: Iterable[Release], delta: float) -> float:
+    """Return what a shuffler makes of the releases: of one kind, a message a round each; inf otherwise."""
+    counts: defaultdict[Release, int] = defaultdict(int)
+    for release in releases:
+        counts[replace(release, count=1)] += release.count
+    (kind, count), *others = counts.items()
+    if not kind.mixed or others:
+        return math.inf
+    rounds = shuffling.Shuffled(kind.mixed, count, delta, replace=kind.adjacency == "replace-one")
+    return shuffling.epsilon(kind.noise_multiplier, rounds)
 
 
 @lru_cache(maxsize=4096)
@@ -259,8 +279,12 @@ def _pld(kind: Release, interval: float) -> Any:
 
 @lru_cache(maxsize=4096)
 def _rdp_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
-    total = sum(kind.count * _rdp(kind) for kind in kinds)
-    return float(rdp.compute_epsilon(_ORDERS, total, delta)[0])
+    return float(rdp.compute_epsilon(ORDERS, divergences(kinds), delta)[0])
+
+
+def divergences(releases: Iterable[Release]) -> FloatArray:
+    """Return the Renyi divergence of all `releases` together at each of `ORDERS`; inf without noise."""
+    return sum((kind.count * _rdp(replace(kind, count=1)) for kind in merge(releases)), np.zeros(len(ORDERS)))
 
 
 @lru_cache(maxsize=64)
@@ -271,9 +295,9 @@ def _rdp(kind: Release) -> FloatArray:
     proposition 11, with p = q = 2).
     """
     if kind.adjacency != "replace-one":
-        return _renyi(kind, _ORDERS)
-    there, back = _renyi(kind, 2 * _ORDERS), _renyi(kind, 2 * _ORDERS - 1)
-    return (_ORDERS - 0.5) / (_ORDERS - 1) * there + back
+        return _renyi(kind, ORDERS)
+    there, back = _renyi(kind, 2 * ORDERS), _renyi(kind, 2 * ORDERS - 1)
+    return (ORDERS - 0.5) / (ORDERS - 1) * there + back
 
 
 def _renyi(kind: Release, orders: FloatArray) -> FloatArray:

@@ -64,16 +64,16 @@ class Curve:
 
 
 def curve(releases: Iterable[Release], delta: float, rates: Sequence[float] = RATES) -> Curve:
-    """Return what `releases` together promise.
+    """Return what `releases` together promise; the trade-off and mu as if no shuffler mixed them, which is less.
 
     Args:
         releases: What a unit's data went into; of none every guess is a coin's, and any without noise gives nothing.
         delta: The run's chance of failure, in (0, 1); epsilon is told for it and the powers of ten below.
         rates: False positive rates of the trade-off curve's points.
     """
-    kinds = merge(releases)
+    kinds = merge(releases := tuple(releases))
     deltas = (delta, *(power for power in DELTAS if power < delta))
-    epsilons = tuple((at, epsilon(kinds, at).pld) for at in deltas)
+    epsilons = tuple((at, epsilon(releases, at).pld) for at in deltas)
     everywhere = unsampled_mu(kinds)
     losses = composed(kinds) if kinds and math.isfinite(everywhere) else None
     if losses is None:

@@ -97,6 +97,11 @@ class Ledger:
         """Return everything a unit of `client` went into, the population's charges included; `()` if nothing."""
         return self._composition(self._profiles(np.array([_number(client)]))[0])
 
+    def bound(self) -> tuple[Release, ...]:
+        """Return a composition that costs no unit less than it paid: of each kind the most of anyone."""
+        payers = np.unique(np.concatenate([[_EVERYONE], *(paid.clients for paid in self.charges.values())]))
+        return self._composition(self._profiles(payers).max(axis=0))
+
     def epsilon(self, delta: float, clients: int = 0) -> Spent:
         """Return what has been spent at `delta`.
 

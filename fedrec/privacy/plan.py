@@ -6,12 +6,14 @@ from typing import Literal
 
 from fedrec.config import Adjacency, Experiment, PrivacyConfig, Sampling
 from fedrec.errors import PrivacyError
+from fedrec.privacy import shuffling
 from fedrec.privacy.accounting import Draw, Release, What, calibrate
 from fedrec.privacy.allocation import bins_of
 from fedrec.privacy.banded import coefficients, rate_in_group
 from fedrec.privacy.delta import delta_for
 from fedrec.privacy.ledger import Client, Ledger
 from fedrec.privacy.secagg.agreement import Agreement, agreement_of, graph_failure
+from fedrec.privacy.shuffling import Shuffled
 
 Placement = Literal["client", "sum", "server", "none"]
 
@@ -104,6 +106,7 @@ class PrivacyPlan:
         clipping: How the clip norm follows the updates; None if it is fixed.
         counts: The release before the first round; None for none.
         extrapolation: Whose noise is added; None for this run's own.
+        mixed: Fewest messages that a trusted shuffler passes on in a round; 0 without one.
         fixed_key: Whether the experiment says the key of all secret draws, so that whoever reads it can take the noise
             off.
         adjacency: What a neighbour has of one unit.
@@ -128,6 +131,7 @@ class PrivacyPlan:
     clipping: AdaptiveClip | None = None
     counts: ItemCounts | None = None
     extrapolation: Extrapolation | None = None
+    mixed: int = 0
     fixed_key: bool = False
     adjacency: Adjacency = "zero-out"
     draw: Draw = "poisson"
@@ -160,7 +164,13 @@ class PrivacyPlan:
         """What one round releases of a unit's data: the ledger's charge."""
         of: What = "updates" if self.clipping is None else "updates and clipped share"
         return Release(
-            self.noise_multiplier, self.sampling_rate, self.steps, of=of, adjacency=self.adjacency, draw=self.draw
+            self.noise_multiplier,
+            self.sampling_rate,
+            self.steps,
+            of=of,
+            adjacency=self.adjacency,
+            draw=self.draw,
+            mixed=self.mixed,
         )
 
     @property
@@ -227,7 +237,8 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
             data. With secret cohorts it is not used: whoever might be in a round is charged for it.
 
     Raises:
-        PrivacyError: If delta is not below 1 / n for the n units or the declared population, or no noise meets epsilon.
+        PrivacyError: If delta is not below 1 / n for the n units or the declared population, no noise meets epsilon,
+            or more messages should be mixed than there are clients.
         ConfigError: If no secure sum can be made of a cohort.
     """
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
@@ -249,6 +260,11 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         if privacy.on:
             count, adjacency = steps * rounds, privacy.adjacency
             noise = calibrate(privacy.epsilon, delta, rate, count, beside, adjacency=adjacency, draw=draw)
+    mixed = _mixed(experiment, units.clients)
+    if mixed and privacy.noise_multiplier is None:
+        # Among few clients or at a large epsilon hiding is worth less than its proof costs: the lower noise counts.
+        hidden = Shuffled(mixed, rounds, delta, replace=privacy.adjacency == "replace-one")
+        noise = min(noise, shuffling.calibrate(privacy.epsilon, hidden))
     planned = PrivacyPlan(
         placement=placement,
         unit=privacy.unit,
@@ -267,6 +283,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         agreement=agreement_of(experiment, units.clients, noise, claimed) if placement == "sum" else None,
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
+        mixed=mixed,
         fixed_key=privacy.on and privacy.noise_key is not None,
         adjacency=privacy.adjacency,
     )
@@ -305,6 +322,24 @@ _EXPOSURES: dict[Sampling, Callable[[Experiment, int], _Exposure]] = {
     "balls-in-bins": _balls_in_bins,
 }
 """By `federation.sampling`, where the cohort stays with a trusted server; the other kind claims no amplification."""
+
+
+def _mixed(experiment: Experiment, clients: int) -> int:
+    """Return the fewest messages that a shuffler passes on in a round, 0 without one.
+
+    Raises:
+        PrivacyError: If there are fewer clients.
+    """
+    fewest = experiment.federation.min_replies
+    if not experiment.privacy.shuffled or not experiment.privacy.on:
+        return 0
+    if fewest > clients:
+        message = (
+            f"federation.min_replies={fewest} messages are to hide each other, and there are {clients} clients; "
+            "set it to as many at most"
+        )
+        raise PrivacyError(message)
+    return fewest
 
 
 def _counts(privacy: PrivacyConfig, delta: float) -> ItemCounts | None:

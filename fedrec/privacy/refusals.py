@@ -43,6 +43,8 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
             *_of_neighbours(experiment),
             *_of_what_is_fixed(experiment),
         ]
+    if privacy.on and privacy.shuffled:
+        rules += _of_the_shuffler(experiment, linear_strategy=linear_strategy)
     if privacy.budget < inf and not privacy.on:
         rules = [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
     if found := [reason for broken, reason in rules if broken]:
@@ -222,3 +224,45 @@ def _fewest_units(experiment: Experiment) -> float:
     if privacy.adjacency == "add-remove" and federation.declared_cohort is not None:
         known.append(federation.declared_cohort / federation.participation)
     return max(known)
+
+
+def _of_the_shuffler(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
+    """Return the rules for messages that hide each other: alike but for the data, from everybody, once a round."""
+    privacy, federation, training = experiment.privacy, experiment.federation, experiment.training
+    return [
+        (
+            privacy.trust != "local",
+            f"privacy.shuffled hides who sent which message, and with privacy.trust={privacy.trust} messages are not "
+            "private by themselves; set privacy.trust=local, or leave it out",
+        ),
+        (
+            privacy.unit != "user" or federation.partition != "users",
+            f"privacy.shuffled hides one user's message among others', but privacy.unit={privacy.unit} and "
+            f"federation.partition={federation.partition}; set privacy.unit=user and federation.partition=users",
+        ),
+        (
+            federation.participation < 1 or federation.sampling != "fixed",
+            "privacy.shuffled needs every client in every round; set federation.participation=1 and "
+            "federation.sampling=fixed",
+        ),
+        (
+            federation.min_replies < 2,
+            f"privacy.shuffled hides a message among at least federation.min_replies={federation.min_replies}, which "
+            "is nothing to hide in; set it to nearly the number of clients",
+        ),
+        (
+            training.steps > 1 or training.sampling_rate < 1,
+            f"privacy.shuffled is priced for messages of one full step, not training.steps={training.steps} at "
+            f"training.sampling_rate={training.sampling_rate:g}; set both to 1",
+        ),
+        (
+            bool(experiment.adapter.private),
+            "privacy.shuffled composes rounds of clients that keep nothing but their data, and adapter.private keeps "
+            "parameters; set adapter.private=[]",
+        ),
+        (
+            not linear_strategy,
+            f"privacy.shuffled hides who sent which message, but strategy.name={experiment.strategy.name} is told; "
+            "choose an averaging strategy such as fedavg, which only adds them up",
+        ),
+    ]

@@ -10,6 +10,8 @@ from fedrec.privacy.ledger import Ledger, Spent
 from fedrec.privacy.plan import PLACES, PrivacyPlan
 from fedrec.privacy.statement_of_servers import events, extrapolated, noising
 from fedrec.privacy.statement_of_servers import numbers_of as numbers_of_server
+from fedrec.privacy.statement_of_shuffling import HIDING, mixing
+from fedrec.privacy.statement_of_shuffling import numbers_of as numbers_of_shuffler
 from fedrec.privacy.statement_of_sums import UNCOVERED, masks, numbers_of, summing
 
 UNPROTECTED = (
@@ -94,11 +96,13 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
     numbers = _settings(plan) | _spent(spent.worst.pld, spent.worst.rdp, spent.median.pld)
     numbers["releases_per_unit"] = sum(release.count for release in spent.releases)
     numbers["releases"] = [asdict(release) for release in spent.releases]
+    if plan.mixed:
+        numbers |= numbers_of_shuffler(plan, spent.releases)
     parts = {
         "Promise": _claim(plan, spent),
         "Neighbours": _adjacency(plan),
         "Delta": _delta(plan),
-        "Trust": _adversary(plan),
+        "Trust": _adversary(plan, numbers),
         "Sampling": _sampling(plan),
         "Composition": _composition(plan, numbers),
     }
@@ -168,10 +172,11 @@ def _spent(worst: float, rdp: float, median: float) -> dict[str, float]:
 
 def _claim(plan: PrivacyPlan, spent: Spent) -> str:
     level, worst, median = plan.unit.capitalize(), words(spent.worst.pld), words(spent.median.pld)
+    check = "RDP, which knows no shuffler," if plan.mixed else "RDP"
     return (
         f"{level}-level differential privacy with epsilon {worst} at delta {plan.claimed_delta:.4g} (PLD accountant; "
-        f"RDP gives {words(spent.worst.rdp)} as a check) for the units of the most exposed client, {median} for those "
-        "of the median client."
+        f"{check} gives {words(spent.worst.rdp)} as a check) for the units of the most exposed client, {median} for "
+        "those of the median client."
     )
 
 
@@ -195,7 +200,9 @@ def _delta(plan: PrivacyPlan) -> str:
     )
 
 
-def _adversary(plan: PrivacyPlan) -> str:
+def _adversary(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
+    if plan.mixed:
+        return mixing(plan, words(numbers["shuffled"]["epsilon_without_shuffler"]))
     if plan.agreement is not None:
         return summing(plan.agreement)
     if plan.placement == "server":
@@ -209,6 +216,8 @@ def _adversary(plan: PrivacyPlan) -> str:
 
 
 def _sampling(plan: PrivacyPlan) -> str:
+    if plan.mixed:
+        return HIDING
     rate = f"by its own secret coin (Poisson sampling, rate {plan.sampling_rate:g}), which amplifies privacy"
     amplifies, one = plan.sampling_rate < 1, _ONE[plan.unit]
     secret = {

@@ -5,11 +5,13 @@ The answers are the accountant's own (see `fedrec.privacy.accounting`): a run wi
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Draw, Release, calibrate, epsilon
 from fedrec.privacy.allocation import bins_of
+from fedrec.privacy.tuning import LAWS, epsilon_of_best
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,18 @@ def noise_for(exposure: Exposure, target: float) -> Answer:
         )
         raise PrivacyError(message) from error
     return epsilon_of(exposure, found)
+
+
+def best_of(exposure: Exposure, noise_multiplier: float, mean: float) -> dict[str, Any]:
+    """Return what choosing the best of several runs costs, `mean` of them on average.
+
+    Returns:
+        `trials_fixed`, the next whole number, and what so many cost composed (`epsilon_composed`); and by law of a
+        number that is drawn the epsilon of the best alone (`epsilon_of_best`).
+    """
+    trial = Release(noise_multiplier, exposure.sampling_rate, exposure.count, adjacency=exposure.adjacency)
+    return {
+        "trials_fixed": (fixed := math.ceil(mean)),
+        "epsilon_composed": epsilon([trial] * fixed, exposure.delta).pld,
+        "epsilon_of_best": {law: epsilon_of_best([[trial]], mean, law, exposure.delta) for law in LAWS},
+    }

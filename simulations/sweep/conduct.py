@@ -157,13 +157,12 @@ def _results(directory: SweepDirectory, plan: Plan) -> tuple[Result, ...]:
 
 
 def _exposure(directory: SweepDirectory, results: Sequence[Result]) -> Exposure:
-    """Return what each private trial's ledger says that its most exposed unit's data went into."""
+    """Return the most that each private trial's ledger says a unit's data went into."""
     found = {}
     for result in results:
         file = directory.run(result.fingerprint) / PUBLIC / "ledger.json"
         if math.isfinite(result.epsilon) and result.summary is not None and file.is_file():
-            ledger = Ledger.from_json(file.read_text(encoding="utf-8"))
-            found[result.fingerprint] = ledger.epsilon(result.summary["privacy"]["delta"]).releases
+            found[result.fingerprint] = Ledger.from_json(file.read_text(encoding="utf-8")).bound()
     return found
 
 

@@ -45,6 +45,17 @@ def test_with_one_kind_of_release_it_never_falls_at_all(history):
         spent = ledger.epsilon(DELTA, 5).worst.pld
 
 
+@frugal
+@given(histories)
+def test_the_bound_costs_at_least_what_any_unit_paid(history):
+    ledger = charged(history)
+    bound = epsilon(ledger.bound(), DELTA).pld
+    assert bound >= ledger.epsilon(DELTA, 5).worst.pld * (1 - 5e-4)
+    for client in (None, *range(5)):
+        most = {(kind.noise_multiplier, kind.of): kind.count for kind in ledger.bound()}
+        assert all(most[kind.noise_multiplier, kind.of] >= kind.count for kind in ledger.releases(client))
+
+
 @given(histories)
 def test_json_round_trip_is_exact(history):
     ledger = charged(history)

@@ -119,6 +119,20 @@ def test_a_mistake_exits_with_2_and_says_what_is_allowed(options: dict[str, str]
     assert message in result.stderr
 
 
+def test_the_best_of_a_drawn_number_of_trials_costs_more_than_one_and_less_than_all() -> None:
+    asked = (word for option in {**SETTING, "--epsilon": "1", "--trials-mean": "9.5"}.items() for word in option)
+    told = call("tuning", *asked, "--json")
+    found = json.loads(told.stdout)
+    assert (found["trials_fixed"], found["trials_mean"]) == (10, 9.5)
+    for price in found["epsilon_of_best"].values():
+        assert found["epsilon"] < price < found["epsilon_composed"]
+
+
+@pytest.mark.parametrize("mean", ["0.5", "nan", "1e9"])
+def test_a_mean_below_one_trial_or_absurd_is_refused(mean: str) -> None:
+    assert "should be at least 1 and at most 10,000" in call("tuning", "--trials-mean", mean).stderr
+
+
 def test_explain_shows_each_part_under_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "experiment.toml").write_text("")
     seal(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 
 from fedrec.config import canonical_json
 from fedrec.privacy.accounting import Release, epsilon
+from fedrec.privacy.tuning import epsilon_of_best
 from fedrec.reporting.frontier import (
     Result,
     frontier,
@@ -211,10 +212,23 @@ def test_a_trial_without_privacy_and_one_without_an_end_are_told() -> None:
     assert cost_of([], {}).sentences() == ["No trial has finished, so nothing was claimed yet."]
 
 
-def test_ledgers_of_several_kinds_of_release_are_not_composed() -> None:
+def test_ledgers_of_several_kinds_of_release_are_composed_too() -> None:
     one = trial(0.1, 2.0)
-    cost = cost_of([one], {one.fingerprint: (Release(4.0), Release(3.0, 0.5))})
-    assert math.isnan(cost.units["user"].tighter)
+    kinds = (Release(4.0), Release(3.0, 0.5))
+    assert cost_of([one], {one.fingerprint: kinds}).units["user"].tighter == epsilon(kinds, 1e-3).pld
+    assert math.isnan(cost_of([one], {}).units["user"].tighter), "what is not known is not guessed"
+
+
+def test_a_drawn_number_of_trials_is_priced_beside_the_fixed_grid_and_never_claimed_for_it() -> None:
+    results = [trial(0.1, 2.0, seed) for seed in range(10)]
+    cost = cost_of(results, {result.fingerprint: (Release(4.0, 1.0, 5),) for result in results})
+    (told,) = cost.to_json()["units"].values()
+    best = told["epsilon_of_best_had_trials_been_drawn"]
+    assert best["logarithmic"] == epsilon_of_best([(Release(4.0, 1.0, 5),)], 10, "logarithmic", 1e-3)
+    assert (told["delta_of_best"], told["epsilon_if_all_released"]) == (1e-3, 20.0)
+    text = " ".join(cost.sentences())
+    assert "by the logarithmic law with mean 10" in text
+    assert "The trials of this sweep were fixed, so that price is not theirs." in text
 
 
 # table
