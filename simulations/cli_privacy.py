@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -221,8 +222,6 @@ def _among(exposure: "Exposure", units: int | None, adjacency: Adjacency) -> "Ex
     Raises:
         ConfigError: If delta promises nothing to so many units.
     """
-    from dataclasses import replace
-
     exposure = replace(exposure, units=units, adjacency=adjacency.value)
     if too_much := _too_much(exposure):
         raise ConfigError(too_much)
