@@ -16,9 +16,9 @@ from fedrec.job import Job
 from fedrec.prepared import Prepared, prepare
 from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.audit.canaries import Canaries, directions, draw_canaries
-from fedrec.privacy.audit.noise import NoiseCheck, noise_check
-from fedrec.privacy.audit.one_run import lower_bound
-from fedrec.privacy.audit.replay import clear, client_noise, longest_share, losses_of
+from fedrec.privacy.audit.f_dp import claimed_curve, gaussian_bound, refuted_by
+from fedrec.privacy.audit.one_run import guess, lower_bound
+from fedrec.privacy.audit.replay import clear, losses_of
 from fedrec.privacy.audit.verdict import Access, Verdict
 from fedrec.progress import Progress
 from fedrec.reporting.checkpoint import Checkpoint
@@ -30,6 +30,7 @@ from server.base import MeanStrategy, Strategy
 from server.rounds import Course, run_rounds
 from server.stop import Stop
 from simulations.audit_ears import NoEar, Notes, SumEar, UpdateEar, Vector
+from simulations.audit_looks import Audited, Ear, look
 from simulations.audit_plant import planted_run
 from simulations.engine.cohorts import Alone, CohortGrid
 
@@ -39,23 +40,16 @@ CLIPS = 10.0
 MOST_LENGTH = 0.99
 """The same at most, of the longest update that is accepted."""
 
-ROUNDING = 1e-3
-
-CHECKED_CLIENTS = 4
-"""Clients whose own noise is checked under local trust."""
-
-Ear = NoEar | UpdateEar | SumEar
-
 
 @dataclass(frozen=True)
 class Audit:
     """How to audit.
 
     Attributes:
-        canaries: Number of canary users; the bound cannot pass `log(c / (1 - c))` with `c = 0.05 ** (1 / canaries)`.
+        canaries: Number of canary users; the verdict says how much they can prove at most.
         access: What the adversary sees: all that the trust model shows it, or the final model alone.
         confidence: Chance that the bound holds, at least.
-        false_alarm: Chance that the check of noise calls a true claim false.
+        false_alarm: Chance that the tests of noise together call a true claim false.
     """
 
     canaries: int = 100
@@ -93,23 +87,27 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
     canaries = draw_canaries(asked.canaries, len(source.federation), source.train.num_items, experiment)
     run = planted_run(experiment, source, canaries, place)
     job, strategy = run.job, build_strategy(run.job)
-    bench = clear(job.workbench, canaries.rows_in(source.train, everybody=True))
+    apart = canaries.clients_apart(source.federation, source.train.num_users)
+    bench = clear(job.workbench, canaries.rows_in(source.train, everybody=True), apart)
     ear = _ear(job, strategy, canaries, bench, asked.access)
     with one_thread():
         grid = CohortGrid(len(job.prepared.federation), Alone(), ear)
         last = run_rounds(Course(run, strategy, grid, Judge(job)), progress, (), Stop(run.path))
-        if isinstance(ear, NoEar):
-            scores, noise = _losses_saved(last, job, source, bench), None
-        else:
-            scores, noise = ear.scores(job.expected_cohort), _noise(job, ear, canaries, asked.false_alarm)
+        scores = _losses_saved(last, job, source, bench) if isinstance(ear, NoEar) else ear.scores(job.expected_cohort)
+        seen = look(Audited(job, canaries, bench, last), ear)
     spent = last.ledger.epsilon(job.plan.delta) if experiment.privacy.on else None
+    guessed, confidence = guess(scores, canaries.included), asked.confidence
     return Verdict(
         claimed=float("inf") if spent is None else spent.worst.pld,
-        bound=lower_bound(scores, canaries.included, job.plan.delta, asked.confidence),
+        bound=lower_bound(guessed, job.plan.delta, confidence),
         access=asked.access,
-        noise=noise,
+        gaussian=None if spent is None else gaussian_bound(guessed, job.plan.delta, confidence),
+        curve_refuted=spent is not None and refuted_by(guessed, claimed_curve(spent.releases), confidence),
+        noise=seen.noise(asked.false_alarm) if job.plan.noise_multiplier else None,
+        reach=seen.reach,
         unpaid=unpaid(last.ledger, job.plan, lambda number: ear.notes.asked.get(number, []), last.round),
-        others=[*_unclipped(job, canaries, bench), *ear.notes.told],
+        others=[*seen.faults, *ear.notes.told],
+        unseen=seen.unseen,
     )
 
 
@@ -139,22 +137,3 @@ def _losses_saved(last: Checkpoint, job: Job, source: Prepared, bench: Workbench
     canaries = range(source.train.num_users, bench.train.num_users)
     before, after = (losses_of(bench, canaries, values) for values in (bench.shared_start, final))
     return before - after
-
-
-def _unclipped(job: Job, canaries: Canaries, bench: Workbench) -> list[str]:
-    """Return what is wrong with clipping on clients, in a sentence; the server's shows in the sums."""
-    if job.plan.placement != "client":
-        return []
-    share = longest_share(bench, canaries.clients[:CHECKED_CLIENTS])
-    return [f"a gradient of {share:.3g} times the clip norm passes the clip"] if share > 1 + ROUNDING else []
-
-
-def _noise(job: Job, ear: Ear, canaries: Canaries, false_alarm: float) -> NoiseCheck | None:
-    plan = job.plan
-    if not plan.noise_multiplier:
-        return None
-    if isinstance(ear, SumEar):
-        claimed = plan.noise_multiplier if plan.clipping is None else plan.clipping.noise_multiplier
-        return noise_check(ear.noise(job.expected_cohort), claimed, false_alarm)
-    noise = client_noise(job.workbench, canaries.clients[:CHECKED_CLIENTS])
-    return noise_check(noise, plan.noise_multiplier * plan.clip_norm, false_alarm)

@@ -3,7 +3,8 @@
 Ears sit where clients' work is called for, so the run itself is the production code: strategy, grid, ledger and all.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,14 +19,22 @@ from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody
 from fedrec.training.vectorized import train_cohort
 from fedrec.training.workbench import Workbench
 from server.base import MeanStrategy
+from server.privacy import NoisyMean
 from server.total import Adder
 from server.update import Arrays
+from simulations.audit_sums import claimed, flat, furthest, parts, uncorrelated
 from simulations.engine.work import Parameters, Train
 
 Vector = NDArray[np.float64]
 
 CLAIMED_EXAMPLES = 1000.0
 """Weight that a canary claims where sums are heard: it must not count."""
+
+MOST_MEASURED = 100
+"""Canaries of a chunk that are measured: each adds the chunk up again."""
+
+CHECKED_ROUNDS = 2
+"""Rounds in which what each canary adds to a sum is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +78,13 @@ class NoEar:
 
 @dataclass(eq=False)
 class UpdateEar:
-    """Under local trust, and without privacy, the server sees every update: a canary is sought in its own.
+    """Under local trust, and without privacy, the server sees every update: a canary is sought in its holder's.
 
     Attributes:
         train: The clients' work.
         canaries: Who is sought.
-        clear: The bench on which a canary's update is what it would be without noise, were it in.
+        clear: The bench on which updates are what they would be without noise and without canaries, and each canary's
+            own what it would be, were it in.
         notes: What else was heard.
         sums: `<what was seen, what it would be without noise>` over the rounds so far, `[canaries]`.
     """
@@ -93,21 +103,45 @@ class UpdateEar:
         update = self.train(request, parameters)
         self.notes.take(request, update)
         seen = dict(update.each())
-        if sought := [client for client in update.clients if client in self.canaries.clients]:
+        holders = self.canaries.holders
+        if held := [client for client in update.clients if client in holders]:
+            own = [self.canaries.first + int(row) for row in np.flatnonzero(np.isin(holders, held))]
+            # The adversary knows a client's other users, and takes their part of its mean off.
+            rest = [client for client in held if client not in self.canaries.clients]
             sent = {name: torch.from_numpy(value.copy()) for name, value in parameters.items()}
-            task = CohortTask(sought, request.round, sent, proximal_mu=request.proximal_mu)
-            for client, expected in train_cohort(self.clear, task).each():
-                products = [
-                    torch.sum((seen[client].parameters[name] - before) * (expected.parameters[name] - before)).double()
-                    for name, before in sent.items()
+            task = CohortTask([*rest, *own], request.round, sent, proximal_mu=request.proximal_mu)
+            known = {client: expected.parameters for client, expected in train_cohort(self.clear, task).each()}
+            for holder in held:
+                planted = np.flatnonzero(holders == holder)
+                apart = flat({n: (seen[holder].parameters[n] - before).numpy() for n, before in sent.items()})
+                if holder in rest:
+                    users = len(self.clear.federation.users[holder])
+                    others = flat({n: (known[holder][n] - before).numpy() for n, before in sent.items()})
+                    apart -= others * users / (users + len(planted))
+                shares = [
+                    flat({n: (known[self.canaries.first + int(row)][n] - sent[n]).numpy() for n in sent})
+                    for row in planted
                 ]
-                self.sums[client - self.canaries.first] += float(sum(products))
+                self.sums[planted] += _parts_of(apart, np.array(shares))
         return update
 
     def scores(self, expected_cohort: float) -> Vector:
         """Return how much each canary's own updates look as if it were in, `[canaries]`."""
         del expected_cohort  # it divides sums only
         return self.sums
+
+
+def _parts_of(change: Vector, shares: Vector) -> Vector:
+    """Return how much of each share is in a change, `[shares]`: least squares, each weighted by its squared length.
+
+    So that what all shares have in common does not count for each of them; of one share it is the inner product.
+
+    Args:
+        change: `[parameters]`.
+        shares: What each would add, `[shares, parameters]`; those that add nothing have 0.
+    """
+    found: Vector = np.linalg.lstsq(shares.T, change, rcond=None)[0] * np.sum(shares**2, axis=1)
+    return found
 
 
 @dataclass(eq=False)
@@ -128,7 +162,9 @@ class SumEar:
         others: What everybody but the canaries adds up to, by round.
         everybody: The same with them.
         heard: Noised means, as they come.
-        clips: The rounds' clip norms.
+        clips: The rounds' clip norms, as claimed, and the next one's.
+        reached: Measured contributions of single canaries, in clip norms.
+        bits: The same to the sum of bits by which a clip norm adapts.
     """
 
     train: Train
@@ -140,7 +176,12 @@ class SumEar:
     others: dict[int, Vector] = field(default_factory=dict)
     everybody: dict[int, Vector] = field(default_factory=dict)
     heard: list[Vector] = field(default_factory=list)
-    clips: dict[int, float] = field(default_factory=dict)
+    clips: list[float] = field(default_factory=list)
+    reached: list[float] = field(default_factory=list)
+    bits: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.clips.append(self.strategy.setting.plan.clip_norm)
 
     def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
         """Return the clients' answers, the canaries' as they make them; listen."""
@@ -149,13 +190,15 @@ class SumEar:
         update = self.train(replace(request, clients=real), parameters) if real else nobody({})
         self.notes.take(request, update)
         adder = self.adder
-        self.clips[request.round] = adder.clip_norm or 1.0
-        answers = self._answers(planted, request.round, parameters)
+        answers = self._answers(planted, self._steps(planted, request.round), parameters)
         for sums, part in ((self.others, update), (self.everybody, update), (self.everybody, answers)):
             total = adder.add_cohort(parameters, part).sums
             now = sums.setdefault(request.round, np.zeros(self.directions.shape[1]))
-            sums[request.round] = now + _flat(total) if total else now
-        return joined([replace(update, private={}), answers])
+            sums[request.round] = now + flat(total) if total else now
+        everybody = joined([replace(update, private={}), answers])
+        if request.round <= CHECKED_ROUNDS:
+            self._measure(everybody, planted, request.round, parameters)
+        return everybody
 
     @property
     def adder(self) -> Adder:
@@ -168,7 +211,9 @@ class SumEar:
         step = self.strategy.step
 
         def heard(update: Arrays) -> Arrays:
-            self.heard.append(_flat(update))
+            self.heard.append(flat(update))
+            bracket = self.strategy.bracket
+            self.clips.append(bracket.clip_norm if isinstance(bracket, NoisyMean) else self.clips[-1])
             return step(update)
 
         self.strategy.step = heard  # type: ignore[method-assign]
@@ -176,7 +221,8 @@ class SumEar:
     def scores(self, expected_cohort: float) -> Vector:
         """Return each canary's share in what was heard: sums less the others', along its direction, `[canaries]`."""
         scores, factor = np.zeros(len(self.canaries)), self.strategy.setting.plan.factor
-        rest = self._apart([m * expected_cohort - self.others.get(n, 0.0) for n, m in enumerate(self.heard, 1)])
+        plan = self.strategy.setting.plan
+        rest = uncorrelated(plan, [m * expected_cohort - self.others.get(n, 0.0) for n, m in enumerate(self.heard, 1)])
         for number in range(1, len(rest) + 1):
             # A canary of this round is in what it and the next rounds leave, as often as the factor says.
             traces = [weight * later for weight, later in zip(factor, rest[number - 1 :], strict=False)]
@@ -184,17 +230,17 @@ class SumEar:
         return scores
 
     def noise(self, expected_cohort: float) -> list[Vector]:
-        """Return what was heard less what everybody adds up to, in clip norms, uncorrelated, a vector a round."""
-        noise = [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
-        return [value / self.clips.get(n, 1.0) for n, value in enumerate(self._apart(noise), 1)]
+        """Return what was heard less what everybody adds up to, in claimed deviations, uncorrelated, a vector a round.
 
-    def _apart(self, values: Sequence[Vector]) -> list[Vector]:
-        """Return `C` times the rounds' vectors: noise `C^-1 z` becomes `z`."""
-        factor = self.strategy.setting.plan.factor
-        return [
-            np.sum([weight * values[here - age] for age, weight in enumerate(factor[: here + 1])], axis=0)
-            for here in range(len(values))
-        ]
+        A secret sum has the noise of all who answered, not only of the fewest that are allowed.
+        """
+        plan = self.strategy.setting.plan
+        noise = [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
+        if (agreement := plan.agreement) is not None:
+            sizes = [math.sqrt(len(self.notes.asked[n])) * agreement.grid.deviation for n in range(1, len(noise) + 1)]
+        else:
+            sizes = [clip * claimed(plan) for clip in self.clips[: len(noise)]]
+        return [value / size for value, size in zip(uncorrelated(plan, noise), sizes, strict=True)]
 
     def _may(self, number: int) -> NDArray[np.bool_]:
         """Return which canaries may be in a round, `[canaries]`."""
@@ -204,19 +250,37 @@ class SumEar:
     def _sign(self, number: int) -> int:
         return -1 if (number - 1) // self.strategy.setting.plan.bands % 2 else 1
 
-    def _answers(self, planted: Sequence[int], number: int, parameters: Parameters) -> CohortUpdate:
+    def _measure(self, heard: CohortUpdate, planted: Sequence[int], number: int, parameters: Parameters) -> None:
+        """Measure what single canaries add: as they are, and against a cohort that goes the other way."""
+        clip, rows = self.clips[number - 1], [client - self.canaries.first for client in planted]
+        inside = [row for row in rows if self.canaries.included[row]]
+        if (agreement := self.strategy.setting.plan.agreement) is not None:
+            shortened = [agreement.grid.clipped(self.directions[row] * self.length) for row in inside]
+            self.reached += [float(np.linalg.norm(step)) / clip for step in shortened]
+            return
+        first = len(heard.clients) - len(planted)
+        places = [first + place for place, row in enumerate(rows) if self.canaries.included[row]]
+        probes = [(heard, place) for place in places[:MOST_MEASURED]]
+        steps = np.repeat(self.directions[rows[:1]] * clip / 2, len(planted), axis=0)
+        for place in {0, len(planted) - 1} if planted else ():
+            against = steps.copy()
+            against[place] *= -2 * self.length / clip
+            probes.append((self._answers(planted, against, parameters), place))
+        for answers, place in probes:
+            length, bits = furthest(self.adder, parameters, answers, place)
+            self.reached.append(length / clip)
+            self.bits.append(bits)
+
+    def _steps(self, planted: Sequence[int], number: int) -> Vector:
         rows = np.array(planted, dtype=np.int64) - self.canaries.first
-        steps = self.canaries.included[rows, None] * self.directions[rows] * self.length * self._sign(number)
-        ends = np.cumsum([parameters[name].size for name in sorted(parameters)])
-        parts = dict(zip(sorted(parameters), np.split(steps, ends[:-1], axis=1), strict=True))
+        return self.canaries.included[rows, None] * self.directions[rows] * self.length * self._sign(number)
+
+    def _answers(self, planted: Sequence[int], steps: Vector, parameters: Parameters) -> CohortUpdate:
+        """Return the canaries' answers: their steps, `[planted, parameters]`."""
+        by_name = parts(steps, parameters)
         after = {
-            name: torch.from_numpy((before + parts[name].reshape(len(planted), *before.shape)).astype(before.dtype))
+            name: torch.from_numpy((before + by_name[name].reshape(len(planted), *before.shape)).astype(before.dtype))
             for name, before in parameters.items()
         }
         count = len(planted)
         return CohortUpdate(list(planted), after if count else {}, {}, [CLAIMED_EXAMPLES] * count, [None] * count)
-
-
-def _flat(arrays: Mapping[str, NDArray[np.floating]]) -> Vector:
-    """Return all arrays end to end, in the order of their names."""
-    return np.concatenate([arrays[name].ravel() for name in sorted(arrays)]).astype(np.float64)

@@ -35,7 +35,7 @@ def _audited(experiment: Experiment, source: Prepared, canaries: Canaries) -> Ex
     counts = UnitCounts(
         users=len(users),
         examples=count_examples(rows, users, experiment.training),
-        clients=len(source.federation) + len(canaries),
+        clients=len(canaries.clients_in(source.federation, source.train.num_users)),
     )
     noised = _changed(experiment, epsilon=math.inf, noise_multiplier=1.0)  # so that no noise is calibrated
     unmasked = experiment.privacy.secure_aggregation.model_copy(update={"masked_rounds": 0})

@@ -32,9 +32,13 @@ def audit(  # noqa: PLR0913 - one argument each
 ) -> Result:
     """Put canary users into an experiment, run it once, and try to tell who was in.
 
-    SCENARIO_OR_FILE is what `fedrec run` takes. The result is a lower bound on epsilon at 95 % confidence (one-run
-    estimator of Steinke, Nasr and Jagielski 2023), a test of the noise itself, and a look at the ledger. A bound above
-    the claimed epsilon, noise that is not as claimed, or a round that nobody paid for ends in an error.
+    SCENARIO_OR_FILE is what `fedrec run` takes. The result is two lower bounds on epsilon at 95 % confidence, each with
+    the most that so many canaries could prove: one for any mechanism (Steinke, Nasr and Jagielski 2023), one for
+    Gaussian trade-off curves (Mahloujifar, Melis and Chaudhuri 2024). Beside them stands what was measured: what
+    single canaries add to a sum, in clip norms, and the noise of each group of parameters, of item counts and of
+    clipping bits.
+    Guesses that refute the claim, a contribution longer than the clip norm, noise that is not as claimed, or a round
+    that nobody paid for end in an error.
 
     The adversary's view is each client's update under local trust, and each round's noised sum under secure aggregation
     and central trust. The model has learnt canaries and is thrown away.

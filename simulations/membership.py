@@ -84,7 +84,7 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
             judge = Judge(job)
             last = run_rounds(Course(run, build_strategy(job), grid, judge), progress, (), Stop(run.path))
             final = finished(last, own, job.plan, judge).parameters
-            losses = losses_of(clear(job.workbench, source.train), users, final)
+            losses = losses_of(clear(job.workbench, source.train, job.workbench.federation), users, final)
             scores[model] = losses.mean() - losses  # how good a model is as a whole says nothing of anybody
             spent, delta = max(spent, _spent_on_a_user(last, job.plan)), job.plan.delta
             progress("models", model + 1, models)

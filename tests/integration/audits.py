@@ -17,6 +17,10 @@ CENTRAL = {"trust": "central", "clip_norm": 0.5, "delta": 1e-5}
 BANDED = {**CENTRAL, "bands": 2}
 """Wants at most half of the clients in a round."""
 ADAPTIVE = {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}
+COUNTS = {**CENTRAL, "item_counts": {"share": 0.25}}
+BIAS = {"adapter": {"private": ()}}
+"""Lets the item bias travel, which item counts are added to."""
+SHARDS = {"partition": "shards", "clients": 3}
 HALF = {"federation": {"participation": 0.5}}
 
 
@@ -28,15 +32,16 @@ def small(privacy: dict[str, Any], **changes: Any) -> Experiment:
 
 
 class Audits:
-    """Audits of what is prepared in a folder."""
+    """Audits of what is prepared in a folder, with the clients of `federation`."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        prepare(small(LOCAL), folder / "prepared", cache, silent)
+    def __init__(self, folder: Path, cache: Path, **federation: Any) -> None:
+        self.folder, self.federation = folder, federation
+        prepare(small(LOCAL, federation=federation), folder / "prepared", cache, silent)
 
     def of(self, privacy: dict[str, Any], asked: Audit | None = None, **changes: Any) -> Verdict:
         """Return the verdict of an audit."""
         place = self.folder / f"run-{len(list(self.folder.iterdir()))}"
+        changes["federation"] = {**self.federation, **changes.get("federation", {})}
         return audit_prepared(small(privacy, **changes), self.folder / "prepared", place, asked or Audit(), silent)
 
     def run(self, privacy: dict[str, Any], **changes: Any) -> RunDirectory:

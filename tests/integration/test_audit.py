@@ -10,7 +10,9 @@ from fedrec.errors import ConfigError
 from fedrec.experiment_file import dump_experiment
 from simulations.audit import Audit
 from simulations.cli import app
-from tests.integration.audits import ADAPTIVE, BANDED, CENTRAL, HALF, LOCAL, SECRET, Audits, small
+from tests.integration.audit_cases import HONEST, MANY, Case
+from tests.integration.audits import ADAPTIVE, BANDED, BIAS, CENTRAL, HALF, LOCAL, SECRET, SHARDS, Audits, small
+from tests.integration.faults import no_noise_of_the_server
 
 LEARNING = {
     "rounds": 4,
@@ -26,15 +28,42 @@ def audits(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Audits:
     return Audits(tmp_path_factory.mktemp("audits"), cache)
 
 
-@pytest.mark.parametrize("trust", [LOCAL, SECRET, CENTRAL], ids=["local", "secure-aggregation", "central"])
-@pytest.mark.parametrize("epsilon", [1.0, 8.0])
-def test_the_bound_of_an_honest_mechanism_stays_below_its_claim(trust: dict, epsilon: float, audits: Audits) -> None:
-    verdict = audits.of({**trust, "epsilon": epsilon})
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Audits:
+    return Audits(tmp_path_factory.mktemp("sharded"), cache, **SHARDS)
+
+
+@pytest.mark.parametrize("case", HONEST, ids=lambda case: case.name)
+def test_an_honest_mechanism_survives_and_its_bounds_stay_below_its_claim(
+    case: Case, audits: Audits, sharded: Audits
+) -> None:
+    verdict = case.audit(audits, sharded)
     assert verdict.faults == []
-    assert verdict.claimed == pytest.approx(epsilon, rel=2e-3)
-    assert verdict.bound.epsilon < epsilon
-    assert verdict.noise is not None
-    assert verdict.noise.relative_deviation > 0.95
+    assert verdict.claimed == pytest.approx(case.epsilon, rel=2e-3)
+    assert max(verdict.bound.epsilon, verdict.gaussian.epsilon) < case.epsilon
+    assert verdict.bound.most < verdict.gaussian.most
+    assert verdict.reach.clip_norms == pytest.approx(1.0, abs=1e-3)
+    assert verdict.noise.updates.numbers >= 40_000
+    assert verdict.noise.updates.passes[0] > 0.97
+
+
+@pytest.mark.parametrize("sampling_rate", [1.0, 0.5])
+def test_a_canary_among_the_users_of_a_client_shows_where_there_is_little_noise(
+    sampling_rate: float, sharded: Audits
+) -> None:
+    little = {**LOCAL, "noise_multiplier": 0.3, "epsilon": float("inf")}
+    verdict = sharded.of(little, training={"sampling_rate": sampling_rate})
+    assert verdict.faults == []
+    assert 0.5 < verdict.gaussian.epsilon < verdict.claimed
+
+
+def test_a_sum_without_noise_is_refuted_at_epsilon_8_by_the_curve_alone(
+    audits: Audits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_noise_of_the_server(monkeypatch)
+    verdict = audits.of({**CENTRAL, "epsilon": 8.0}, MANY, **BIAS)
+    assert verdict.curve_refuted
+    assert verdict.bound.epsilon < 8 < verdict.gaussian.epsilon, "the bound without a curve does not reach that far"
 
 
 @pytest.mark.parametrize(("trust", "changes"), [(BANDED, HALF), (ADAPTIVE, {})], ids=["banded", "adaptive"])
@@ -44,7 +73,7 @@ def test_it_stays_below_where_noise_is_correlated_or_the_clip_norm_moves(
     verdict = audits.of({**trust, "epsilon": 2.0}, **changes)
     assert verdict.faults == []
     assert verdict.claimed == pytest.approx(2.0, rel=2e-3)
-    assert 0.95 < verdict.noise.relative_deviation < 1.05
+    assert 0.95 < verdict.noise.updates.relative_deviation < 1.05
     little = audits.of({**trust, "noise_multiplier": 0.3, "epsilon": float("inf")}, **changes)
     assert little.faults == []
     assert 0.5 < little.bound.epsilon < little.claimed

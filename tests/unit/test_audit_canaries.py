@@ -15,7 +15,7 @@ from fedrec.privacy.audit.books import uncharged, unpaid
 from fedrec.privacy.audit.canaries import Canaries, directions, draw_canaries
 from fedrec.privacy.audit.noise import noise_check
 from fedrec.privacy.audit.one_run import LowerBound
-from fedrec.privacy.audit.verdict import AuditError, Verdict
+from fedrec.privacy.audit.verdict import AuditError, Reach, Verdict
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.task import CohortUpdate
@@ -95,14 +95,41 @@ def test_a_weight_and_a_loss_are_releases_under_privacy(placement: str) -> None:
     assert told(replace(PLAN, placement="none")) == []
 
 
+def test_canaries_of_clients_of_many_users_are_dealt_out_to_them() -> None:
+    shared = Federation(Slices.of([np.array([0]), np.array([1])]), Texts.of(["one", "two"]))
+    shards = Experiment.model_validate({"federation": {"partition": "shards"}, "privacy": {"trust": "local"}})
+    dealt = draw_canaries(3, 2, 5, shards)
+    assert dealt.holders.tolist() == [0, 1, 0]
+    assert [users.tolist() for users in dealt.clients_in(shared, num_users=2).users] == [[0, 2, 4], [1, 3]]
+    assert [users.tolist() for users in dealt.clients_apart(shared, num_users=2).users] == [[0], [1], [2], [3], [4]]
+    own = shards.model_copy(update={"federation": shards.federation.model_copy(update={"partition": "users"})})
+    assert draw_canaries(3, 2, 5, own).holders.tolist() == [2, 3, 4]
+
+
+BOUND = LowerBound(2.0, 1e-5, 0.95, 100, 50, 48, most=3.0)
+
+
 def test_a_verdict_names_every_fault_and_an_honest_claim_survives() -> None:
-    bound = LowerBound(2.0, 1e-5, 0.95, 100, 50, 48)
-    assert Verdict(2.0, bound, "white-box").faults == []
-    Verdict(2.0, bound, "white-box").require_true()
-    bad = Verdict(1.5, bound, "black-box", noise_check([np.zeros(9)], 1.0), [1, 2, 3, 4], ["client 3 tells its loss"])
-    words = r"at least 2\.000, and 1\.500 is claimed.*less than chance.*1, 2, 3 and 1 more"
+    assert Verdict(2.0, BOUND, "white-box").faults == []
+    Verdict(2.0, BOUND, "white-box").require_true()
+    seen = noise_check([{"w": np.zeros(9)}])
+    bad = Verdict(1.5, BOUND, "black-box", None, True, seen, Reach(2.0, 4), [1, 2, 3, 4], ["client 3 tells its loss"])
+    words = r"at least 2\.000, and 1\.500 is claimed.*curve.*by 2 times the clip.*less than chance.*1, 2, 3 and 1 more"
     with pytest.raises(AuditError, match=words):
         bad.require_true()
     assert bad.to_json()["faults"] == bad.faults
     assert "client 3 tells its loss" in bad.text
     assert "guessed 50 of 100 canaries and was right 48 times" in bad.text
+    assert Verdict(8.0, BOUND, "white-box", reach=Reach(1.0005, 4)).faults == [], "single precision"
+
+
+def test_a_verdict_says_what_it_could_have_proved_and_what_it_did_not_look_at() -> None:
+    curve = LowerBound(2.5, 1e-5, 0.95, 100, 50, 48, most=5.0, mu=0.7)
+    verdict = Verdict(8.0, BOUND, "white-box", curve, unseen=["the masks"])
+    assert "at most 3.00 can be proved so with 100 canaries" in verdict.text
+    assert "not 0.700-GDP: if its trade-off curve is Gaussian, epsilon is at least 2.500 (at most 5.00" in verdict.text
+    assert "refute no epsilon above 5.00, so not this claim, however false" in verdict.text
+    assert "Not looked at: the masks." in verdict.text
+    found = verdict.to_json()
+    assert (found["most_provable"], found["most_provable_if_gaussian"]) == (3.0, 5.0)
+    assert "refute no epsilon" not in Verdict(4.0, BOUND, "white-box", curve).text

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, epsilon
-from fedrec.privacy.audit.one_run import epsilon_at_least, lower_bound, p_value, right_guesses
+from fedrec.privacy.audit.one_run import epsilon_at_least, guess, lower_bound, p_value, right_guesses
 
 
 def test_without_delta_the_p_value_is_a_binomial_tail():
@@ -93,13 +93,13 @@ def test_numbers_that_do_not_fit_are_refused(numbers):
 
 def test_a_missing_score_and_a_strange_confidence_are_refused():
     with pytest.raises(PrivacyError, match="1 of 2 canaries have no score"):
-        lower_bound(np.array([0.0, np.nan]), np.array([True, False]), 1e-5)
+        guess(np.array([0.0, np.nan]), np.array([True, False]))
     with pytest.raises(PrivacyError, match="confidence is 1"):
         epsilon_at_least(1, 1, 1, 0.0, 1.0)
 
 
 def test_no_canary_proves_nothing():
-    assert lower_bound(np.empty(0), np.empty(0, dtype=bool), 1e-5).epsilon == 0.0
+    assert lower_bound(guess(np.empty(0), np.empty(0, dtype=bool)), 1e-5).epsilon == 0.0
 
 
 def test_randomised_response_is_refuted_in_at_most_five_of_a_hundred_audits():
@@ -107,7 +107,7 @@ def test_randomised_response_is_refuted_in_at_most_five_of_a_hundred_audits():
     rng, audits, canaries = np.random.default_rng(0), 200, 60
     coins = rng.random((audits, canaries)) < 0.5
     told = np.where(rng.random((audits, canaries)) < math.e / (1 + math.e), coins, ~coins)
-    refuted = sum(lower_bound(a.astype(float), b, 0.0).epsilon > 1 for a, b in zip(told, coins, strict=True))
+    refuted = sum(lower_bound(guess(a.astype(float), b), 0.0).epsilon > 1 for a, b in zip(told, coins, strict=True))
     assert refuted <= 0.05 * audits + 3 * math.sqrt(0.05 * 0.95 * audits)
 
 
@@ -118,6 +118,16 @@ def test_gaussian_noise_is_hardly_ever_refuted_and_little_of_it_shows(noise):
     bounds = []
     for _ in range(audits):
         coins = rng.random(canaries) < 0.5
-        bounds.append(lower_bound(coins + rng.normal(0, noise, canaries), coins, delta).epsilon)
+        bounds.append(lower_bound(guess(coins + rng.normal(0, noise, canaries), coins), delta).epsilon)
     assert np.mean(np.array(bounds) > true) <= 0.05
     assert (np.median(bounds) > 1.0) == (noise < 1)
+
+
+def test_a_bound_stands_beside_what_all_right_guesses_would_have_proved():
+    # 661 users, delta 661^-1.1, three numbers of guesses: each is judged at 5/3 %
+    coins = np.arange(100) < 50
+    perfect, blind = guess(coins.astype(float), coins), guess(np.zeros(100), coins)
+    assert perfect.counts == [(100, 100), (50, 50), (24, 24)]
+    bound = lower_bound(perfect, 661**-1.1)
+    assert (bound.epsilon, bound.most) == (pytest.approx(2.654, abs=1e-3), bound.epsilon)
+    assert lower_bound(blind, 661**-1.1).most == bound.most

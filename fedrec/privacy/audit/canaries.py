@@ -1,8 +1,8 @@
 """Canaries: users made up for an audit, each in the training data by its own fair coin.
 
-A canary is a client of its own, whether it is in or out: which clients exist is not hidden, what they hold is. One that
-is out has a single interaction, of which no example can be made: it adds its noise under local trust, and nothing to
-a sum under central trust.
+A canary is a client of its own, or one more user of a client that holds many, whether it is in or out: which clients
+and users exist is not hidden, what they hold is. One that is out has a single interaction, of which no example can be
+made: as a client it adds its noise under local trust, and nothing to a sum under central trust.
 """
 
 from collections.abc import Sequence
@@ -27,19 +27,26 @@ class Canaries:
         first: Client number of the first; the others follow.
         included: Whether each is in the training data, `[canaries]`.
         sequences: Items of each, at least two: what it holds if it is in.
+        hosts: Which client holds each as one of its users, `[canaries]`; None if each is a client of its own.
     """
 
     first: int
     included: NDArray[np.bool_]
     sequences: Sequence[IntArray]
+    hosts: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.included)
 
     @property
     def clients(self) -> range:
-        """Their client numbers."""
+        """Their client numbers, where each is a client of its own (see `clients_apart`)."""
         return range(self.first, self.first + len(self))
+
+    @property
+    def holders(self) -> IntArray:
+        """Number of the client that holds each, `[canaries]`."""
+        return np.array(self.clients, dtype=np.int64) if self.hosts is None else self.hosts
 
     def rows_in(self, train: Interactions, *, everybody: bool = False) -> Interactions:
         """Return the training rows with the canaries as further users, the last ones.
@@ -63,7 +70,15 @@ class Canaries:
         )
 
     def clients_in(self, federation: Federation, num_users: int) -> Federation:
-        """Return the federation with each canary as a further client; `num_users` is the number of users before."""
+        """Return the federation with each canary where it belongs; `num_users` is the number of users before."""
+        if self.hosts is None:
+            return self.clients_apart(federation, num_users)
+        more = [num_users + np.flatnonzero(self.hosts == client) for client in range(len(federation))]
+        users = [np.concatenate((own, planted)) for own, planted in zip(federation.users, more, strict=True)]
+        return Federation(Slices.of(users), federation.names)
+
+    def clients_apart(self, federation: Federation, num_users: int) -> Federation:
+        """Return the federation with each canary as a further client, whoever holds it in the run."""
         ends = federation.users.bounds[-1] + np.arange(1, len(self) + 1)
         users = np.concatenate((federation.users.values, num_users + np.arange(len(self))))
         names = [*federation.names, *(f"canary-{number}" for number in range(len(self)))]
@@ -84,7 +99,8 @@ def draw_canaries(count: int, clients: int, num_items: int, experiment: Experime
     """Return `count` canaries with items at random, each once, and their coins: named draws of the experiment's seed.
 
     A canary fills the model's window. Where an example is the unit and a prefix is an example, it has two items,
-    which make one example: one unit.
+    which make one example: one unit. Where clients of many users noise their own updates, canaries are dealt out to
+    them.
 
     Args:
         count: How many.
@@ -100,7 +116,7 @@ def draw_canaries(count: int, clients: int, num_items: int, experiment: Experime
         raise ConfigError(message)
     single = experiment.privacy.unit == "example" and experiment.training.example == "prefix"
     length = 2 if single else min(experiment.model.window + 1, num_items)
-    seed = experiment.seed
+    seed, own = experiment.seed, experiment.federation.partition == "users" or experiment.privacy.unit == "platform"
     return Canaries(
         first=clients,
         included=rng_for(seed, "canary coins").random(count) < 0.5,
@@ -108,6 +124,7 @@ def draw_canaries(count: int, clients: int, num_items: int, experiment: Experime
             rng_for(seed, "canary items", number).choice(num_items, size=length, replace=False)
             for number in range(count)
         ],
+        hosts=None if own or experiment.privacy.trust != "local" else np.arange(count) % max(clients, 1),
     )
 
 

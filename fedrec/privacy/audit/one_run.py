@@ -2,11 +2,14 @@
 
 Every canary is in the training data by its own fair coin. An auditor who sees what the adversary sees guesses some of
 the coins and abstains from the others. Under (epsilon, delta)-differential privacy (add/remove) the number of right
-guesses is hardly larger than randomised response would allow (Theorem 5.2), so a larger one refutes the claim.
+guesses is hardly larger than randomised response would allow (Theorem 5.2), so a larger one refutes the claim. It
+assumes nothing about the mechanism; `fedrec.privacy.audit.f_dp` proves more where the mechanism is nearly Gaussian.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,24 @@ _HALVINGS = 40
 
 
 @dataclass(frozen=True)
+class Guesses:
+    """What the auditor guessed, several times: with several numbers of guesses.
+
+    Attributes:
+        canaries: Number of coins.
+        counts: Number of guesses, and how many were right, each time.
+    """
+
+    canaries: int
+    counts: Sequence[tuple[int, int]]
+
+    @property
+    def all_right(self) -> "Guesses":
+        """The same as a perfect attacker would have made them: more than that cannot be proved with these canaries."""
+        return Guesses(self.canaries, [(guesses, guesses) for guesses, _ in self.counts])
+
+
+@dataclass(frozen=True)
 class LowerBound:
     """What the guesses prove.
 
@@ -31,6 +52,8 @@ class LowerBound:
         canaries: Number of coins.
         guesses: How many of them were guessed.
         right: How many guesses were right.
+        most: What epsilon would be if all guesses were right: a claim above it cannot be refuted by these canaries.
+        mu: The mechanism is not m-GDP for any m below this; None where it was not tested.
     """
 
     epsilon: float
@@ -39,6 +62,8 @@ class LowerBound:
     canaries: int
     guesses: int
     right: int
+    most: float = math.inf
+    mu: float | None = None
 
 
 def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
@@ -62,6 +87,7 @@ def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: floa
     return min(1.0, float(binom.sf(right - 1, guesses, chance)) + 2 * canaries * delta * slack)
 
 
+@lru_cache(maxsize=1024)
 def epsilon_at_least(canaries: int, guesses: int, right: int, delta: float, confidence: float = 0.95) -> float:
     """Return the largest epsilon that so many right guesses refute; 0 if they refute none.
 
@@ -102,20 +128,12 @@ def right_guesses(scores: NDArray[np.float64], included: NDArray[np.bool_], gues
     return int(np.sum(~included[order[:half]]) + np.sum(included[order[len(order) - half :]]))
 
 
-def lower_bound(
-    scores: NDArray[np.float64],
-    included: NDArray[np.bool_],
-    delta: float,
-    confidence: float = 0.95,
-    shares: Sequence[float] = SHARES,
-) -> LowerBound:
-    """Return the best bound of several numbers of guesses, valid together at `confidence`.
+def guess(scores: NDArray[np.float64], included: NDArray[np.bool_], shares: Sequence[float] = SHARES) -> Guesses:
+    """Return how often guesses by score are right, for each share of the canaries that is guessed.
 
     Args:
-        scores: How much each canary looks as if it had been trained on, `[canaries]`; none proves nothing.
+        scores: How much each canary looks as if it had been trained on, `[canaries]`; there may be none.
         included: The coins, `[canaries]`.
-        delta: Chance of failure that the mechanism is granted.
-        confidence: Of the result; each of `shares` is tried at `1 - (1 - confidence) / len(shares)`.
         shares: Shares of the canaries that are guessed.
 
     Raises:
@@ -124,11 +142,28 @@ def lower_bound(
     if np.isnan(scores).any():
         message = f"{int(np.isnan(scores).sum())} of {len(scores)} canaries have no score; lower training.lr"
         raise PrivacyError(message)
-    each = 1 - (1 - confidence) / len(shares)
-    tried = []
-    for share in shares:
-        guesses = 2 * (round(share * len(scores)) // 2)
-        right = right_guesses(scores, included, guesses)
-        epsilon = epsilon_at_least(len(scores), guesses, right, delta, each)
-        tried.append(LowerBound(epsilon, delta, confidence, len(scores), guesses, right))
-    return max(tried, key=lambda bound: bound.epsilon)
+    numbers = [2 * (round(share * len(scores)) // 2) for share in shares]
+    return Guesses(len(scores), [(number, right_guesses(scores, included, number)) for number in numbers])
+
+
+def lower_bound(guessed: Guesses, delta: float, confidence: float = 0.95) -> LowerBound:
+    """Return the best bound of several numbers of guesses, valid together at `confidence`; no canary proves nothing.
+
+    Args:
+        guessed: What was guessed.
+        delta: Chance of failure that the mechanism is granted.
+        confidence: Of the result; each number of guesses is judged at `level_of`.
+    """
+    each = 1 - level_of(guessed, confidence)
+
+    def best(of: Guesses) -> tuple[float, int, int]:
+        tried = [(epsilon_at_least(of.canaries, *count, delta, each), *count) for count in of.counts]
+        return max(tried, key=lambda bound: bound[0])
+
+    epsilon, guesses, right = best(guessed)
+    return LowerBound(epsilon, delta, confidence, guessed.canaries, guesses, right, best(guessed.all_right)[0])
+
+
+def level_of(guessed: Guesses, confidence: float) -> float:
+    """Return at which level each number of guesses is judged: all together err with `1 - confidence` (Bonferroni)."""
+    return (1 - confidence) / len(guessed.counts)

@@ -1,4 +1,4 @@
-"""The same again without what hides it: the direction of a client's update, the noise alone, the loss of a sequence."""
+"""The same again without what hides it: a client's own update, its noise alone, its users' shares, losses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedrec.config import Section
+from fedrec.data.columns import Slices, Texts
 from fedrec.data.examples import pad
+from fedrec.data.federation import Federation
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.models.adapters import load_parameters_
+from fedrec.privacy.audit.noise import Draw
 from fedrec.training.client import expected_batch, train_client
 from fedrec.training.objective import example_losses
 from fedrec.training.task import ClientTask, CohortTask
@@ -23,23 +26,22 @@ S = TypeVar("S", bound=Section)
 
 Vector = NDArray[np.float64]
 
-CHECKED_ROUNDS = 2
 
-
-def clear(bench: Workbench, train: Interactions) -> Workbench:
+def clear(bench: Workbench, train: Interactions, federation: Federation) -> Workbench:
     """Return a bench on which every example is in every batch and nobody adds noise; clipping stays.
 
     Args:
         bench: The bench of the run.
         train: Its rows with all canaries in.
+        federation: Its clients without canaries, and each canary as a client of its own.
     """
     training = _changed(bench.experiment.training, sampling_rate=1.0)
-    experiment = _changed(bench.experiment, training=training)
-    return replace(bench, experiment=experiment, train=train, plan=replace(bench.plan, noise_multiplier=0.0))
+    experiment, plan = _changed(bench.experiment, training=training), replace(bench.plan, noise_multiplier=0.0)
+    return replace(bench, experiment=experiment, train=train, federation=federation, plan=plan)
 
 
-def client_noise(bench: Workbench, clients: Sequence[int], rounds: int = CHECKED_ROUNDS) -> list[Vector]:
-    """Return the noise that clients add to a step's sum of clipped gradients, a vector a client and round.
+def client_noise(bench: Workbench, clients: Sequence[int], rounds: int) -> list[Draw]:
+    """Return the noise that clients add to a step's sum of clipped gradients, in claimed deviations, by parameter.
 
     One step of SGD with rate 1, from the adapter as it starts: what the vectorised form answers, less what the
     reference (Opacus) answers without noise, times the denominator. So a gradient that was not clipped shows, too.
@@ -48,38 +50,66 @@ def client_noise(bench: Workbench, clients: Sequence[int], rounds: int = CHECKED
         bench: The bench of a run under client-side privacy.
         clients: Whose noise, each once; none gives none.
         rounds: Rounds 1 to this number.
+
+    Returns:
+        A draw a client and round.
     """
+    deviation = bench.plan.noise_multiplier * bench.plan.clip_norm
     training = _changed(bench.experiment.training, optimizer="sgd", lr=1.0, steps=1)
     single = replace(bench, experiment=_changed(bench.experiment, training=training))
     silent = replace(single, plan=replace(bench.plan, noise_multiplier=0.0))
-    found = []
+    found: list[Draw] = []
     for number in range(1, rounds + 1) if clients else ():
         for client, update in train_cohort(single, CohortTask(clients, number, bench.shared_start)).each():
             without = train_client(silent, ClientTask(client, number, bench.shared_start))
             pairs = ((update.parameters, without.parameters), (update.private, without.private))
-            change = torch.cat([(ours[name] - theirs[name]).flatten() for ours, theirs in pairs for name in ours])
-            found.append(_as_float64(change) * expected_batch(single, client))
+            scale = expected_batch(single, client) / deviation
+            found.append({n: _as_float64(ours[n] - theirs[n]) * scale for ours, theirs in pairs for n in ours})
     return found
 
 
 def longest_share(bench: Workbench, clients: Sequence[int]) -> float:
     """Return the longest that a client of one example adds to a step's sum, over the clip norm: at most 1 if clipped.
 
-    The clip norm is made a thousandth of the plan's, so that every gradient is longer.
-
     Args:
         bench: A bench without noise (see `clear`), under client-side privacy.
         clients: Who is looked at; 0 for none.
+    """
+    return max((float(np.linalg.norm(step)) for step in _short_steps(bench, clients)), default=0.0)
+
+
+def shared_clip(bench: Workbench, clients: Sequence[int]) -> float:
+    """Return how far the sum of one client of many users lies from that of their own shares, in clip norms.
+
+    It is 0 if every user's gradient is clipped by itself.
+
+    Args:
+        bench: A bench without noise (see `clear`), under client-side privacy, whose examples are whole users.
+        clients: Clients of one user each, whose histories fit into the window, so that no window is drawn; a client of
+            all these users is made up. Fewer than two show nothing: 0.
+    """
+    users = np.concatenate([np.empty(0, dtype=np.int64), *(bench.federation.users[client] for client in clients)])
+    if len(users) < 2:
+        return 0.0
+    alone = Federation(Slices.of([users, *users[:, None]]), Texts.of(["all", *map(str, users)]))
+    together, *own = _short_steps(replace(bench, federation=alone), range(len(alone)))
+    return float(np.linalg.norm(together * len(users) - np.sum(own, axis=0)))
+
+
+def _short_steps(bench: Workbench, clients: Sequence[int]) -> list[Vector]:
+    """Return each client's change after one step of SGD, in clip norms.
+
+    The clip norm is made a thousandth of the plan's, so that every gradient is longer.
     """
     clip = bench.plan.clip_norm / 1000
     training = _changed(bench.experiment.training, optimizer="sgd", lr=1 / clip, steps=1)
     experiment = _changed(bench.experiment, training=training)
     single = replace(bench, experiment=experiment, plan=replace(bench.plan, clip_norm=clip))
-    longest = 0.0
-    for _, update in train_cohort(single, CohortTask(clients, 1, bench.shared_start)).each() if clients else ():
-        changes = [(v - bench.start[n]).flatten() for n, v in {**update.parameters, **update.private}.items()]
-        longest = max(longest, float(torch.cat(changes).double().norm()))
-    return longest
+    updates = train_cohort(single, CohortTask(clients, 1, bench.shared_start)).each() if clients else ()
+    return [
+        _as_float64(torch.cat([(v - bench.start[n]).flatten() for n, v in {**u.parameters, **u.private}.items()]))
+        for _, u in updates
+    ]
 
 
 def losses_of(bench: Workbench, users: Sequence[int] | IntArray, parameters: Mapping[str, Tensor]) -> Vector:
