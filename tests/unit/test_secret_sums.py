@@ -59,8 +59,10 @@ def flat(sums):
 
 def noise_of(clients, round_=MASKED):
     """Return the sum of these clients' shares of the noise."""
-    draws = [AGREED.grid.noise(LENGTH, rng_for(SEED, "share of noise", round_, client)) for client in clients]
-    return np.sum(draws, axis=0) * AGREED.grid.step
+    draws = [
+        AGREED.code(0, LENGTH).grid.noise(LENGTH, rng_for(SEED, "share of noise", round_, client)) for client in clients
+    ]
+    return np.sum(draws, axis=0) * AGREED.code(0, LENGTH).grid.step
 
 
 @pytest.mark.parametrize("round_", [MASKED, PLAIN])
@@ -71,8 +73,8 @@ def test_it_is_the_central_sum_with_the_same_noise_up_to_the_grid(round_, client
     central = Adder(np.inf, AGREED.clip_norm).add_cohort(BEFORE, answers(list(clients), scale))
     expected = flat(central.sums) + noise_of(clients, round_)
     # Each client may lose sqrt(m) / 2 steps of its length to the room for rounding, and as much to rounding.
-    most = len(clients) * np.sqrt(LENGTH) * AGREED.grid.step
-    assert np.linalg.norm(flat(decoded(secret, BEFORE, AGREED).sums) - expected) <= most < 1e-5
+    most = len(clients) * np.sqrt(LENGTH) * AGREED.code(0, LENGTH).grid.step
+    assert np.linalg.norm(flat(decoded(secret, BEFORE, AGREED, round_).sums) - expected) <= most < 1e-5
     strategy = strategy_of()
     ask(strategy, round_, to_record(BEFORE), ConfigRecord(), None)
     after = strategy.aggregate_secret(round_, secret, AGREED)
@@ -106,7 +108,10 @@ def test_a_cohort_of_another_size_than_agreed_is_no_round():
 
 def test_noise_is_each_clients_own_by_name_and_of_its_share():
     many = replace(AGREED, cohort=1000, threshold=900, colluding=0)
-    drawn = [many.grid.noise(1000, rng_for(SEED, "share of noise", 1, c)) * many.grid.step for c in range(20)]
+    drawn = [
+        many.code(0, 1000).grid.noise(1000, rng_for(SEED, "share of noise", 1, c)) * many.code(0, 1000).grid.step
+        for c in range(20)
+    ]
     # 20,000 draws: the sample deviation lies within 4 / sqrt(2 n) = 2 % but for 1 in 15,000 seeds
     assert np.std(drawn) == pytest.approx(many.noise_multiplier * many.clip_norm / 30, rel=0.02)
     assert (drawn[0] != drawn[1]).any()

@@ -58,6 +58,6 @@ def hadamard(vector: Reals) -> Reals:
     return mixed / np.sqrt(mixed.size)
 
 
-def width_for(length: int, least: int) -> int:
-    """Return the smallest power of two from `least`, itself one, that is no less than `length`."""
-    return max(least, 1 << max(length - 1, 0).bit_length())
+def width_for(length: int) -> int:
+    """Return the smallest power of two that is no less than `length`; 1 for 0."""
+    return 1 << max(length - 1, 0).bit_length()
