@@ -19,12 +19,21 @@ def renyi_of_skellam(orders: NDArray[np.float64], noise_multiplier: float) -> ND
     With sensitivities D1 and D2 (in L1 and L2) and variance v the divergence of an integer order a > 1 is at most
     a D2^2 / (2 v) + min(((2 a - 1) D2^2 + 6 D1) / (4 v^2), 3 D1 / (2 v)) (Agarwal et al. 2021, corollary 4.1). Here
     D2 is at least `LEAST_RESOLUTION`, v is (z D2)^2, and D1 is at most D2^2, because numbers are integers. The first
-    term is the Gaussian's; the second falls as the grid becomes finer.
+    term is the Gaussian's; the second falls as the grid becomes finer. Between integers the bound is their chord's:
+    (a - 1) times the divergence, a log-moment of the privacy loss, is convex in a, and 0 for a = 1.
 
     Args:
-        orders: Above 1, `[orders]`; those that are no integers have no bound, which is inf.
+        orders: Above 1, `[orders]`.
         noise_multiplier: z: standard deviation of the noise over D2, above 0.
     """
+    below, above = np.floor(orders), np.ceil(orders)
+    share = orders - below
+    moments = (1 - share) * _moment(below, noise_multiplier) + share * _moment(above, noise_multiplier)
+    return np.asarray(moments / (orders - 1))
+
+
+def _moment(order: NDArray[np.float64], noise_multiplier: float) -> NDArray[np.float64]:
+    """Return the bound times `order - 1`, for integers from 1."""
     precision = noise_multiplier**-2
-    second = np.minimum((2 * orders + 5) * (precision / LEAST_RESOLUTION) ** 2 / 4, 1.5 * precision)
-    return np.where(orders == np.rint(orders), orders * precision / 2 + second, np.inf)
+    second = np.minimum((2 * order + 5) * (precision / LEAST_RESOLUTION) ** 2 / 4, 1.5 * precision)
+    return np.asarray((order - 1) * (order * precision / 2 + second))

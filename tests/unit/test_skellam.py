@@ -24,6 +24,7 @@ from fedrec.privacy.secagg.rotation import Rotation, hadamard, width_for
 from fedrec.privacy.skellam import LEAST_RESOLUTION, renyi_of_skellam
 from fedrec.privacy.statement import statement
 from fedrec.seeding import rng_for
+from simulations.benchmarks import discrete
 
 DELTA = 1e-4
 ORDERS = np.array([2.0, 3.0, 5.0, 8.0, 16.0, 32.0])
@@ -53,9 +54,14 @@ def test_the_price_is_never_below_the_divergence_itself(noise):
         assert exact == pytest.approx(renyi_of_skellam(ORDERS[:4], noise), rel=0.06)
 
 
-def test_the_bound_by_hand_and_only_for_whole_orders():
-    # z = 2, a = 3: 3 / 8 + min(11 / (4 * 16 * 256), 3 / 8)
-    assert renyi_of_skellam(np.array([3.0, 2.5]), 2.0).tolist() == [0.375 + 11 / 16384, math.inf]
+def test_the_bound_by_hand_and_between_whole_orders_on_their_chord():
+    # z = 2: a = 2 has 2 / 8 + 9 / (4 * 16 * 256), a = 3 has 3 / 8 + 11 / (4 * 16 * 256)
+    two, three = 0.25 + 9 / 16384, 0.375 + 11 / 16384
+    expected = [two, two, three, (two + 2 * three) / 2 / 1.5]
+    assert renyi_of_skellam(np.array([1.5, 2.0, 3.0, 2.5]), 2.0) == pytest.approx(expected)
+    between = np.array([1.5, 2.5, 7.25])
+    exact = np.array([divergence(order, 16, 32.0**2) for order in between])
+    assert (exact <= renyi_of_skellam(between, 2.0)).all()
 
 
 @pytest.mark.parametrize("noise", [1.0, 3.0, 10.0])
@@ -82,8 +88,10 @@ def test_noise_is_calibrated_to_a_claim_and_is_a_little_more_than_gaussian():
 
 
 def test_sampling_has_no_price_and_no_gaussian_mu_is_claimed():
-    with pytest.raises(PrivacyError, match=r"no price under sampling, got a rate of 0.5"):
+    with pytest.raises(PrivacyError, match=r"a price without sampling and shuffler only"):
         Release(1.0, 0.5, mechanism="skellam")
+    with pytest.raises(PrivacyError, match=r"a price without sampling and shuffler only"):
+        Release(1.0, mechanism="skellam", mixed=9)
     promised = curve([Release(2.0, 1.0, 3, "skellam")], DELTA)
     assert (promised.mu, promised.tradeoff) == (math.inf, ())
     assert promised.epsilons[0] == (DELTA, epsilon([Release(2.0, 1.0, 3, "skellam")], DELTA).pld)
@@ -140,14 +148,20 @@ def test_shares_of_the_noise_add_up_to_skellam_noise_of_the_charged_variance():
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"bits": 32}, "up to 20 bits, got 32"),
         ({"bits": 8}, "take more privacy.secure_aggregation.bits"),
         ({"width": 2**20}, "too coarse for 10 clients, 1048576 numbers"),
     ],
 )
-def test_a_grid_that_is_too_coarse_or_too_fine_is_refused(changes, why):
+def test_a_grid_that_is_too_coarse_is_refused(changes, why):
     with pytest.raises(ConfigError, match=why):
         replace(LATTICE, **changes)
+
+
+def test_more_bits_than_noise_is_drawn_for_are_refused_before_any_work():
+    with pytest.raises(ConfigError, match=r"sums of up to 20 bits, got 32; set privacy.secure_aggregation.bits=16"):
+        Agreement(10, 8, 1, 32, 0.5, 2.0, 5, 1, 3, 1e-6, "skellam")
+    with pytest.raises(ConfigError, match="too coarse for 10 clients, 1048576 numbers"):
+        Agreement(10, 8, 1, 12, 0.5, 2.0, 5, 1, 3, 1e-6, "skellam").check(2**20)
 
 
 def test_a_sum_is_decoded_to_the_sum_of_the_changes_up_to_noise_and_rounding():
@@ -189,3 +203,13 @@ def test_the_plan_charges_its_ledger_for_skellam_noise_and_says_so():
     assert "make Skellam noise of" in said.text
     assert "No mu of Gaussian" in said.text
     assert "PLD" not in said.parts["Promise"]
+
+
+def test_the_benchmark_shows_fewer_bytes_and_an_error_close_to_the_central_one():
+    central, fine, *coarse = discrete.compare(8.0)
+    assert (central.ratio, central.upload_bytes, fine.upload_bytes) == (1.0, 8192, 8192)
+    assert [row.upload_bytes for row in coarse] == [2560, 3072, 4096, 5120]
+    # 66 shares of which 52 would do; the deviation of 2,048 numbers is known to within 4 / sqrt(4096) = 6 %
+    assert fine.ratio == pytest.approx(math.sqrt(66 / 52), rel=0.0625)
+    assert all(1.0 < row.ratio < 1.3 for row in coarse)
+    assert math.isnan(discrete.compare(1.0)[2].error)

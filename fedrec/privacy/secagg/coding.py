@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from fedrec.errors import ConfigError
 from fedrec.privacy.accounting import Mechanism
-from fedrec.privacy.secagg.lattice import Lattice
+from fedrec.privacy.secagg.lattice import MOST_BITS, Lattice
 from fedrec.privacy.secagg.quantisation import Grid, Integers, Reals, check_finite, decode, finest
 from fedrec.privacy.secagg.rotation import Rotation, width_for
 from fedrec.privacy.secagg.terms import Vector
@@ -133,7 +134,7 @@ class Coarse:
 
     def reals(self, total: Vector) -> Reals:
         """Return what a sum means, rotated back."""
-        return self.rotation.back(decode(total, self.sizes.bits) * self.lattice.step)
+        return self.rotation.back(np.asarray(decode(total, self.sizes.bits), dtype=np.float64) * self.lattice.step)
 
 
 def _fine(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: A002, ARG001 - nothing is drawn
@@ -141,6 +142,12 @@ def _fine(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: A002, ARG001 - 
 
 
 def _coarse(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: A002
+    if sizes.bits > MOST_BITS:
+        message = (
+            f"Skellam noise is drawn on sums of up to {MOST_BITS} bits, got {sizes.bits}; set "
+            "privacy.secure_aggregation.bits=16, or noise=gaussian"
+        )
+        raise ConfigError(message)
     return Coarse(sizes, Rotation(seed, round, sizes.length, width_for(sizes.length)))
 
 

@@ -32,7 +32,7 @@ class Lattice:
     """The integers of one client, and what they mean.
 
     Args:
-        bits: Sums are taken modulo 2^bits, at most `MOST_BITS`.
+        bits: Sums are taken modulo 2^bits; see `MOST_BITS`.
         cohort: Most clients in one sum.
         width: Numbers in a rotated vector.
         clip_norm: L2 bound of one client's vector, rounding included, noise not.
@@ -49,12 +49,6 @@ class Lattice:
     deviation: float
 
     def __post_init__(self) -> None:
-        if self.bits > MOST_BITS:
-            message = (
-                f"Skellam noise is drawn on sums of up to {MOST_BITS} bits, got {self.bits}; set "
-                "privacy.secure_aggregation.bits=16, or noise=gaussian"
-            )
-            raise ConfigError(message)
         if not (self.resolution >= LEAST_RESOLUTION and self.longest > 0):
             message = (
                 f"{self.bits} bits leave {self.resolution:.3g} steps in a change's norm, too coarse for {self.cohort} "

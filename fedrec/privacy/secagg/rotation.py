@@ -40,11 +40,11 @@ class Rotation:
 
     def back(self, vector: Reals) -> Reals:
         """Return the vector, `[length]`, whose rotation this is: a Hadamard transform is its own inverse."""
-        return (hadamard(vector) * self._signs())[: self.length]
+        return np.asarray(hadamard(vector) * self._signs())[: self.length]
 
     def _signs(self) -> Reals:
         drawn = rng_for(self.seed, "rotation", self.round).integers(0, 2, self.width)
-        return 2.0 * drawn - 1.0
+        return np.asarray(2.0 * drawn - 1.0)
 
 
 def hadamard(vector: Reals) -> Reals:
@@ -55,7 +55,7 @@ def hadamard(vector: Reals) -> Reals:
         pairs = mixed.reshape(-1, 2, half)
         mixed = np.stack((pairs[:, 0] + pairs[:, 1], pairs[:, 0] - pairs[:, 1]), axis=1).ravel()
         half *= 2
-    return mixed / np.sqrt(mixed.size)
+    return np.asarray(mixed / np.sqrt(mixed.size))
 
 
 def width_for(length: int) -> int:
