@@ -7,7 +7,6 @@ the fewest honest survivors, and their sum is decoded from few bits.
 """
 
 import json as formats
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -50,7 +49,7 @@ class Row:
         noise: Who draws it, or its law.
         bits: Of a number on the wire; a float's for the trusted server.
         upload_bytes: Of one client a round.
-        error: Root mean square error of a number of the mean, in clip norms; nan where the bits are too few.
+        error: Root mean square error of a number of the mean, in clip norms; None where the bits are too few.
         ratio: The error over the trusted server's.
     """
 
@@ -58,8 +57,8 @@ class Row:
     noise: str
     bits: int
     upload_bytes: int
-    error: float
-    ratio: float
+    error: float | None
+    ratio: float | None
 
 
 def compare(target: float) -> list[Row]:
@@ -76,8 +75,8 @@ def compare(target: float) -> list[Row]:
         try:
             error = _error(agreed)
         except ConfigError:
-            error = math.nan
-        rows.append(Row(target, noise, bits, LENGTH * bits // 8, error, error / central))
+            error = None
+        rows.append(Row(target, noise, bits, LENGTH * bits // 8, error, error and error / central))
     return rows
 
 
@@ -133,14 +132,13 @@ def _changes() -> NDArray[np.float64]:
 
 
 def _cells(row: Row) -> list[str]:
-    missing = math.isnan(row.error)
     return [
         f"{row.epsilon:g}",
         row.noise,
         str(row.bits),
         f"{row.upload_bytes:,}",
-        "too few bits" if missing else f"{row.error:.4f}",
-        "" if missing else f"{row.ratio:.3f}",
+        "too few bits" if row.error is None else f"{row.error:.4f}",
+        "" if row.ratio is None else f"{row.ratio:.3f}",
     ]
 
 
