@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.errors import SecureAggregationError
+from fedrec.privacy.secagg.quantisation import encode
 from fedrec.privacy.secagg.terms import Terms, Vector
 from fedrec.seeding import rng_for
 from fedrec.training.task import CohortUpdate
@@ -67,8 +68,7 @@ def summands(update: CohortUpdate, before: Adapter, agreement: Agreement, terms:
 
 def _summand(change: NDArray[np.float64], agreement: Agreement, terms: Terms, seed: int, client: int) -> Vector:
     rng = rng_for(seed, "share of noise", terms.round, client)
-    integers = agreement.grid.integers(change, rng) + agreement.grid.noise(terms.length, rng)
-    return agreement.grid.encode(integers, terms.dtype)
+    return encode(agreement.code(terms.round, change.size).integers(change, rng), terms.bits, terms.dtype)
 
 
 def _flat(after: Mapping[str, Tensor], before: Adapter) -> NDArray[np.float64]:

@@ -231,6 +231,9 @@ class SecureAggregationConfig(Section):
     """Share of a cohort that may drop out: with more the round is lost. More tolerance takes more noise."""
     colluding: Annotated[int, Field(ge=0)] = 1
     """Most clients of a cohort that tell others what they know: their shares of the noise are not counted."""
+    noise: Literal["gaussian", "skellam"] = "gaussian"
+    """Each client's share of the noise: a Gaussian on a fine grid that a sum never wraps around, or Skellam noise on a
+    coarse one after a public rotation, which needs few bits (10 to 20) and is priced by its own theorem."""
     bits: Annotated[int, Field(ge=8, le=64)] = 32
     """Sums are taken modulo 2^bits, on the finest grid with room for a cohort."""
     masked_rounds: Annotated[int, Field(ge=0)] = 1

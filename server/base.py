@@ -268,7 +268,7 @@ class MeanStrategy(Strategy):
         Raises:
             FederationError: As `aggregate_train` does.
         """
-        return self.aggregate_total(server_round, decoded(opened, self.current, agreement))
+        return self.aggregate_total(server_round, decoded(opened, self.current, agreement, server_round))
 
     def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""

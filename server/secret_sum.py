@@ -81,23 +81,25 @@ def forbid_updates(plan: PrivacyPlan) -> None:
         raise PrivacyError(message)
 
 
-def decoded(opened: SecretSum, shape: Mapping[str, Array], agreement: Agreement) -> Total:
+def decoded(opened: SecretSum, shape: Mapping[str, Array], agreement: Agreement, round: int) -> Total:  # noqa: A002
     """Return the sum as real numbers, noise included, by parameter name.
 
     Args:
         opened: The parameters one after the other, in the order of their names.
         shape: The adapter, for names and shapes.
         agreement: Says what an integer means.
+        round: Number of the round.
 
     Raises:
         FederationError: If the sum has another length than the adapter.
     """
-    numbers = agreement.grid.decode(opened.vector)
     names = sorted(shape)
     ends = np.cumsum([shape[name].size for name in names], dtype=np.int64)
-    if len(numbers) != (ends[-1] if names else 0):
-        message = f"a sum of {len(numbers)} numbers was opened, but the adapter has {ends[-1] if names else 0}"
+    code = agreement.code(round, int(ends[-1]) if names else 0)
+    if len(opened.vector) != code.width:
+        message = f"a sum of {len(opened.vector)} numbers was opened, but the adapter has {ends[-1] if names else 0}"
         raise FederationError(message)
+    numbers = code.reals(opened.vector)
     parts = np.split(numbers, ends[:-1]) if names else []
     sums: Sums = {name: part.reshape(shape[name].shape) for name, part in zip(names, parts, strict=True)}
     return Total(sums, float(len(opened.survivors)), opened.survivors, opened.rejections)

@@ -13,7 +13,8 @@ Dominating pairs compose (Zhu, Dong and Wang 2022, theorem 10).
 The claim is the PLD epsilon of dp-accounting with the connect-the-dots discretisation (Doroshenko et al. 2022), an
 upper bound on any grid: a coarser grid only raises it. The grid follows the finest kind of release, so that the claim
 stays within 3e-4 (relative) of a far finer grid's, or 2 % for rates below 1e-3, and a further release of the same kind
-never lowers it. The RDP epsilon (Mironov 2017; Mironov, Talwar and Zhang 2019) stands beside it as a check.
+never lowers it. The RDP epsilon (Mironov 2017; Mironov, Talwar and Zhang 2019) stands beside it as a check. Noise for
+which no dominating pair is known (Skellam) is claimed by RDP alone, and with it whatever is composed with it.
 """
 
 import logging
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from fedrec.config import Adjacency
 from fedrec.errors import PrivacyError
 from fedrec.privacy import allocation, replacement, shuffling
+from fedrec.privacy.skellam import renyi_of_skellam
 
 MEANINGLESS_LOSS = 1000.0
 """Expected privacy loss above which the PLD would be huge and protects nobody: the claim is then the RDP bound."""
@@ -45,6 +47,9 @@ ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
 """Orders at which Renyi divergences are known, all above 1."""
 
 
+Mechanism = Literal["gaussian", "skellam"]
+"""Noise on real numbers, or on the integers of `fedrec.privacy.secagg.lattice`, whose price knows no sampling."""
+
 What = Literal["updates", "updates and clipped share", "item counts"]
 """What leaves clients under privacy. What is released by the same coin is one release, whose parts have more noise."""
 
@@ -54,7 +59,7 @@ Draw = Literal["poisson", "without-replacement", "balls-in-bins"]
 
 @dataclass(frozen=True, order=True)
 class Release:
-    """A sum of clipped contributions with Gaussian noise, released `count` times: a typed event, apart from its price.
+    """A sum of clipped contributions with noise, released `count` times: a typed event, apart from its price.
 
     Args:
         noise_multiplier: Noise standard deviation over the clip norm; 0 is a release without protection.
@@ -76,7 +81,7 @@ class Release:
     noise_multiplier: float
     sampling_rate: float = 1.0
     count: int = 1
-    mechanism: Literal["gaussian"] = "gaussian"
+    mechanism: Mechanism = "gaussian"
     of: What = "updates"
     adjacency: Adjacency = "zero-out"
     draw: Draw = "poisson"
@@ -93,6 +98,9 @@ class Release:
         if not poisson and self.adjacency != "zero-out" and rate < 1:
             message = f"only a unit that stays in the draw without data has a known price, got {self}; use zero-out"
             raise PrivacyError(message)
+        if self.mechanism == "skellam" and (rate not in {0, 1} or self.mixed):
+            message = f"Skellam noise has a price without sampling and shuffler only, got {self}; claim neither"
+            raise PrivacyError(message)
 
     @property
     def uses(self) -> float:
@@ -108,7 +116,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Price:
-    """Epsilon of a composition at one delta: the claim (`pld`) and its cross-check (`rdp`, a looser bound)."""
+    """Epsilon of a composition at one delta: the claim (`pld`) and its cross-check (`rdp`, a looser bound).
+
+    Both are the RDP epsilon where a release has no PLD, or one so large that it protects nobody.
+    """
 
     pld: float
     rdp: float
@@ -146,17 +157,19 @@ def calibrate(  # noqa: PLR0913 - what a release is, and what it may cost
     *,
     adjacency: Adjacency = "zero-out",
     draw: Draw = "poisson",
+    mechanism: Mechanism = "gaussian",
 ) -> float:
     """Return the noise multiplier whose claim lies within `[target * (1 - 1e-3), target]`.
 
     Args:
-        target_epsilon: PLD epsilon of all releases together; inf needs no noise (0).
+        target_epsilon: Claimed epsilon of all releases together; inf needs no noise (0).
         delta: Chance of failure, in (0, 1).
         sampling_rate: Chance of a unit to be in each sum; 1 without amplification.
         count: Number of releases, at least 1.
         beside: What else is released of the same unit, within the same target.
         adjacency: What a neighbour has of the unit.
         draw: How the unit is drawn.
+        mechanism: The noise's distribution.
 
     Raises:
         PrivacyError: If there is nothing to calibrate, or no noise meets the target that closely (targets in the
@@ -169,7 +182,8 @@ def calibrate(  # noqa: PLR0913 - what a release is, and what it may cost
         raise PrivacyError(message)
 
     def claim(noise_multiplier: float) -> float:
-        kinds = merge([Release(noise_multiplier, sampling_rate, count, adjacency=adjacency, draw=draw), *beside])
+        release = Release(noise_multiplier, sampling_rate, count, mechanism, adjacency=adjacency, draw=draw)
+        kinds = merge([release, *beside])
         return _pld_epsilon(kinds, delta) if kinds else 0.0
 
     used = 1.0 if draw == "balls-in-bins" else 1 - (1 - sampling_rate) ** count
@@ -200,11 +214,12 @@ def merge(releases: Iterable[Release]) -> tuple[Release, ...]:
         noise, rate, replaced = release.noise_multiplier, release.sampling_rate, release.adjacency == "replace-one"
         if replaced and rate == 1:
             noise, replaced = noise / 2, False
-        kind = Release(noise, rate, adjacency="replace-one" if replaced else "zero-out", draw=release.draw)
+        neighbour: Adjacency = "replace-one" if replaced else "zero-out"
+        kind = Release(noise, rate, mechanism=release.mechanism, adjacency=neighbour, draw=release.draw)
         counts[kind] += release.count
     live = {kind: count for kind, count in counts.items() if count and kind.sampling_rate}
-    merged = [replace(kind, count=count) for kind, count in live.items() if kind.sampling_rate < 1]
-    whole = {kind: count for kind, count in live.items() if kind.sampling_rate == 1}
+    whole = {kind: count for kind, count in live.items() if kind.sampling_rate == 1 and kind.mechanism == "gaussian"}
+    merged = [replace(kind, count=count) for kind, count in live.items() if kind not in whole]
     if any(kind.noise_multiplier == 0 for kind in whole):
         merged.append(Release(0.0))
     elif whole:
@@ -248,7 +263,9 @@ def _pld_epsilon(kinds: tuple[Release, ...], delta: float) -> float:
 
 @lru_cache(maxsize=8)
 def composed(kinds: tuple[Release, ...]) -> Any:
-    """Return dp-accounting's privacy-loss distribution of merged releases with noise; None if it would be huge."""
+    """Return dp-accounting's privacy-loss distribution of merged releases with noise; None for none, or a huge one."""
+    if any(kind.mechanism != "gaussian" for kind in kinds):
+        return None
     # The losses of one kind have mean at most uses * distance^2 / 2, by convexity of the KL divergence.
     if sum(kind.uses * kind.distance**2 / 2 for kind in kinds) > MEANINGLESS_LOSS:
         return None
@@ -301,6 +318,8 @@ def _rdp(kind: Release) -> FloatArray:
 
 
 def _renyi(kind: Release, orders: FloatArray) -> FloatArray:
+    if kind.mechanism == "skellam":
+        return renyi_of_skellam(orders, kind.noise_multiplier)
     if kind.draw in _RENYI:
         return _RENYI[kind.draw](kind.noise_multiplier, kind.sampling_rate, orders)
     accountant = rdp.RdpAccountant(orders)

@@ -91,11 +91,13 @@ def curve(releases: Iterable[Release], delta: float, rates: Sequence[float] = RA
     return Curve(epsilons, tuple(zip(map(float, rates), betas.tolist(), strict=True)), mu, everywhere)
 
 
-def unsampled_mu(kinds: Iterable[Release]) -> float:
+def unsampled_mu(kinds: Sequence[Release]) -> float:
     """Return mu of merged releases as if a unit were in every sum: Gaussians compose by the root of the squares' sum.
 
-    0 of none, inf without noise.
+    0 of none, inf without noise and for noise that is not Gaussian.
     """
+    if any(kind.mechanism != "gaussian" for kind in kinds):
+        return math.inf
     return math.sqrt(math.fsum(kind.count * kind.distance**2 for kind in kinds))
 
 

@@ -28,12 +28,14 @@ def group_epsilon(releases: Iterable[Release], size: int, delta: float) -> float
 
     Returns:
         The PLD epsilon, or inf where no meaningful group guarantee is left (a release without noise, an expected
-        privacy loss above 1,000) or none is known (draws other than Poisson's, where members meet each other's).
+        privacy loss above 1,000) or none is known (noise that is not Gaussian, draws other than Poisson's, where
+        members meet each other's).
     """
     kinds = merge(releases)
     if not kinds or size == 0:
         return 0.0
-    if any(kind.noise_multiplier == 0 or kind.draw != "poisson" for kind in kinds):
+    known = all(kind.draw == "poisson" and kind.mechanism == "gaussian" for kind in kinds)
+    if not known or any(kind.noise_multiplier == 0 for kind in kinds):
         return math.inf
     return _group_epsilon(kinds, size, delta)
 

@@ -167,10 +167,11 @@ class PrivacyPlan:
             self.noise_multiplier,
             self.sampling_rate,
             self.steps,
-            of=of,
-            adjacency=self.adjacency,
-            draw=self.draw,
-            mixed=self.mixed,
+            "gaussian" if self.agreement is None else self.agreement.noise,
+            of,
+            self.adjacency,
+            self.draw,
+            self.mixed,
         )
 
     @property
@@ -184,8 +185,14 @@ class PrivacyPlan:
         return (self.release,) if self.counts is None else (self.release, self.counts.release)
 
     def upload_bytes(self, numbers: int) -> int:
-        """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted."""
-        return numbers * (4 if self.agreement is None else self.agreement.terms(0, numbers).dtype.itemsize)
+        """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted.
+
+        Integers of a secure sum are counted as packed bits, padding included.
+        """
+        if self.agreement is None:
+            return 4 * numbers
+        terms = self.agreement.terms(0, numbers)
+        return -(-terms.length * terms.bits // 8)
 
     def group(self, round: int) -> range:  # noqa: A002
         """Return the clients that may be in a round: with correlated noise every `bands`-th, by its number alone."""
@@ -259,7 +266,10 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         noise = 0.0
         if privacy.on:
             count, adjacency = steps * rounds, privacy.adjacency
-            noise = calibrate(privacy.epsilon, delta, rate, count, beside, adjacency=adjacency, draw=draw)
+            law = privacy.secure_aggregation.noise if placement == "sum" else "gaussian"
+            noise = calibrate(
+                privacy.epsilon, delta, rate, count, beside, adjacency=adjacency, draw=draw, mechanism=law
+            )
     mixed = _mixed(experiment, units.clients)
     if mixed and privacy.noise_multiplier is None:
         # Among few clients or at a large epsilon hiding is worth less than its proof costs: the lower noise counts.

@@ -172,12 +172,18 @@ def _spent(worst: float, rdp: float, median: float) -> dict[str, float]:
 
 def _claim(plan: PrivacyPlan, spent: Spent) -> str:
     level, worst, median = plan.unit.capitalize(), words(spent.worst.pld), words(spent.median.pld)
-    check = "RDP, which knows no shuffler," if plan.mixed else "RDP"
     return (
-        f"{level}-level differential privacy with epsilon {worst} at delta {plan.claimed_delta:.4g} (PLD accountant; "
-        f"{check} gives {words(spent.worst.rdp)} as a check) for the units of the most exposed client, {median} for "
-        "those of the median client."
+        f"{level}-level differential privacy with epsilon {worst} at delta {plan.claimed_delta:.4g} "
+        f"({_accountant(plan, spent)}) for the units of the most exposed client, {median} for those of the median "
+        "client."
     )
+
+
+def _accountant(plan: PrivacyPlan, spent: Spent) -> str:
+    if plan.agreement is not None and plan.agreement.noise == "skellam":
+        return "RDP accountant, Agarwal, Kairouz and Liu 2021"
+    check = "RDP, which knows no shuffler," if plan.mixed else "RDP"
+    return f"PLD accountant; {check} gives {words(spent.worst.rdp)} as a check"
 
 
 def _adjacency(plan: PrivacyPlan) -> str:
@@ -261,6 +267,8 @@ def _tradeoff(promised: Curve) -> str:
             "Whoever guesses from all that is released whether a unit's data were used misses, of those that were, at "
             f"least {misses} of false positives. "
         )
+    if math.isinf(promised.mu):
+        return f"{said}No mu of Gaussian differential privacy is claimed."
     return (
         f"{said}But for a chance of delta, telling is no easier than telling a draw of N(0, 1) from one of "
         f"N({words(promised.mu)}, 1): mu of Gaussian differential privacy."

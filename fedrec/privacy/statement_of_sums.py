@@ -2,12 +2,20 @@
 
 from typing import Any
 
+from fedrec.privacy.accounting import Mechanism
 from fedrec.privacy.secagg.agreement import Agreement
+from fedrec.privacy.skellam import LEAST_RESOLUTION
 
 UNCOVERED = (
     "Nor are covered: a server that lies about public keys, or about who is left; clients that lie about their own "
     "numbers; and a round whose sum was opened and that is asked for again, after a crash, with other clients left."
 )
+
+_ROUNDING: dict[Mechanism, str] = {
+    "gaussian": "rounds it to a grid that is fine against the noise",
+    "skellam": f"turns it by a public rotation, rounds it at random to a grid of at least {LEAST_RESOLUTION:g} "
+    "steps in that norm",
+}
 
 
 def numbers_of(agreement: Agreement) -> dict[str, Any]:
@@ -18,8 +26,8 @@ def numbers_of(agreement: Agreement) -> dict[str, Any]:
         "colluding": agreement.colluding,
         "neighbours": agreement.cohort - 1 if agreement.neighbours is None else agreement.neighbours,
         "bits": agreement.bits,
-        "step": agreement.grid.step,
-        "noise_share": agreement.grid.deviation,
+        "noise": agreement.noise,
+        "noise_share": agreement.share,
         "graph_failure": agreement.failure,
         "masked_rounds": agreement.masked_rounds,
     }
@@ -30,11 +38,11 @@ def summing(agreement: Agreement) -> str:
     fewest, clip_norm = agreement.threshold, agreement.clip_norm
     return (
         "The server is trusted to follow the protocol, and with no client's update (semi-honest): each client clips "
-        f"its whole update to L2 norm {clip_norm:g}, rounds it to multiples of {agreement.grid.step:g}, adds its share "
+        f"its whole update to L2 norm {clip_norm:g}, {_ROUNDING[agreement.noise]}, adds its share "
         "of the noise and hides the integers under masks, so that the server learns their sum modulo "
         f"2^{agreement.bits} over at least {fewest} of a round's {agreement.cohort} clients, or nothing. The shares "
-        f"are sized for the fewest: {_counted(agreement)} make Gaussian noise of {agreement.noise_multiplier:.4g} "
-        f"times the norm, and more of them more. {_against(agreement)}"
+        f"are sized for the fewest: {_counted(agreement)} make {agreement.noise.capitalize()} noise of "
+        f"{agreement.noise_multiplier:.4g} times the norm, and more of them more. {_against(agreement)}"
     )
 
 

@@ -41,10 +41,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int, int], bool]) 
     monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
 
 
-def test_masks_change_no_bit(many: Many) -> None:
+@pytest.mark.parametrize("law", [{}, {"noise": "skellam", "bits": 16}], ids=["gaussian", "skellam"])
+def test_masks_change_no_bit(many: Many, law: dict[str, Any]) -> None:
     outcomes = []
     for rounds in (0, 2):
-        secure = {**SECURE["privacy"], "secure_aggregation": {"masked_rounds": rounds}}
+        secure = {**SECURE["privacy"], "secure_aggregation": {"masked_rounds": rounds, **law}}
         outcomes.append(outcome(*many.run(Alone(), **{**SECURE, "privacy": secure})))
     assert outcomes[0] == outcomes[1]
 

@@ -48,7 +48,7 @@ def test_the_cohort_is_the_fixed_one():
 
 def test_the_fewest_honest_summands_make_the_whole_noise():
     # z C = 2 * 0.5 = 1 over sqrt(8 - 1) shares
-    share = AGREED.grid.deviation
+    share = AGREED.share
     assert share == pytest.approx(1 / math.sqrt(7))
     assert share * math.sqrt(AGREED.threshold - AGREED.colluding) == pytest.approx(1.0)
 
@@ -91,7 +91,7 @@ def test_a_grid_too_coarse_for_so_many_numbers_is_refused_beforehand():
     # 12 bits: (2^11 - 1) // 10 - 1 = 203 steps for 0.5 + 12 * 0.38; so a step is 2^-5 and 1,024 numbers may
     # lengthen by 32 * 2^-6 = 0.5, the whole norm
     coarse = replace(AGREED, bits=12)
-    assert coarse.grid.step == 2**-5
+    assert coarse.code(0, 1).grid.step == 2**-5
     coarse.check(1000)
     with pytest.raises(ConfigError, match="too coarse for 1024 numbers"):
         coarse.check(1024)

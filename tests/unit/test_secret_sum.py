@@ -23,7 +23,7 @@ from tests.tiny import client_app, reply, setting
 from tests.unit.test_agreement import AGREED
 
 SHAPE = {"b": np.zeros((2, 1), dtype=np.float32), "a": np.zeros(2, dtype=np.float32)}
-STEP = AGREED.grid.step
+STEP = AGREED.code(0, 1).grid.step
 
 
 def strategy_of(kind=MeanStrategy, **how):
@@ -33,7 +33,7 @@ def strategy_of(kind=MeanStrategy, **how):
 
 def test_integers_become_real_by_name_and_negative_ones_are_in_the_upper_half():
     opened = SecretSum(np.array([1, 2**32 - 2, 3, 0], dtype="<u4"), (0, 4), [failed(2, "no rows")])
-    total = decoded(opened, SHAPE, AGREED)
+    total = decoded(opened, SHAPE, AGREED, 1)
     assert total.sums["a"].tolist() == [STEP, -2 * STEP]
     assert total.sums["b"].tolist() == [[3 * STEP], [0.0]]
     assert (total.weight, total.accepted) == (2.0, (0, 4))
@@ -42,7 +42,7 @@ def test_integers_become_real_by_name_and_negative_ones_are_in_the_upper_half():
 
 def test_a_sum_of_another_length_is_refused():
     with pytest.raises(FederationError, match="a sum of 3 numbers was opened, but the adapter has 4"):
-        decoded(SecretSum(np.zeros(3, "<u4"), (0, 1)), SHAPE, AGREED)
+        decoded(SecretSum(np.zeros(3, "<u4"), (0, 1)), SHAPE, AGREED, 1)
 
 
 def test_a_strategy_divides_by_the_expected_cohort_whoever_is_left_and_adds_nothing():

@@ -59,8 +59,10 @@ def flat(sums):
 
 def noise_of(clients, round_=MASKED):
     """Return the sum of these clients' shares of the noise."""
-    draws = [AGREED.grid.noise(LENGTH, rng_for(SEED, "share of noise", round_, client)) for client in clients]
-    return np.sum(draws, axis=0) * AGREED.grid.step
+    draws = [
+        AGREED.code(0, LENGTH).grid.noise(LENGTH, rng_for(SEED, "share of noise", round_, client)) for client in clients
+    ]
+    return np.sum(draws, axis=0) * AGREED.code(0, LENGTH).grid.step
 
 
 @pytest.mark.parametrize("round_", [MASKED, PLAIN])
@@ -71,8 +73,8 @@ def test_it_is_the_central_sum_with_the_same_noise_up_to_the_grid(round_, client
     central = Adder(np.inf, AGREED.clip_norm).add_cohort(BEFORE, answers(list(clients), scale))
     expected = flat(central.sums) + noise_of(clients, round_)
     # Each client may lose sqrt(m) / 2 steps of its length to the room for rounding, and as much to rounding.
-    most = len(clients) * np.sqrt(LENGTH) * AGREED.grid.step
-    assert np.linalg.norm(flat(decoded(secret, BEFORE, AGREED).sums) - expected) <= most < 1e-5
+    most = len(clients) * np.sqrt(LENGTH) * AGREED.code(0, LENGTH).grid.step
+    assert np.linalg.norm(flat(decoded(secret, BEFORE, AGREED, round_).sums) - expected) <= most < 1e-5
     strategy = strategy_of()
     ask(strategy, round_, to_record(BEFORE), ConfigRecord(), None)
     after = strategy.aggregate_secret(round_, secret, AGREED)
@@ -80,12 +82,24 @@ def test_it_is_the_central_sum_with_the_same_noise_up_to_the_grid(round_, client
     np.testing.assert_allclose(moved, expected / 10, rtol=0, atol=1e-6)
 
 
-def test_with_and_without_masks_the_sum_has_the_same_bits_however_it_is_cut():
+@pytest.mark.parametrize("law", [{}, {"noise": "skellam", "bits": 12}], ids=["gaussian", "skellam"])
+def test_with_and_without_masks_the_sum_has_the_same_bits_however_it_is_cut(law):
     for clients in (list(range(10)), [9, 0, 1, 2, 3, 5, 6, 7]):
-        masked, plain = (opened(work(masked_rounds=rounds), clients) for rounds in (1, 0))
+        masked, plain = (opened(work(masked_rounds=rounds, **law), clients) for rounds in (1, 0))
         np.testing.assert_array_equal(masked.vector, plain.vector)
         assert masked.survivors == plain.survivors == tuple(sorted(clients))
-        np.testing.assert_array_equal(opened(work(), clients, chunk=3).vector, plain.vector)
+        np.testing.assert_array_equal(opened(work(**law), clients, chunk=3).vector, plain.vector)
+
+
+def test_skellam_shares_of_few_bits_decode_to_the_central_sum_with_noise_of_the_charged_size():
+    agreed = replace(AGREED, noise="skellam", bits=16)
+    errors = []
+    for round_ in range(1, 21):
+        secret = opened(work(round_, noise="skellam", bits=16), list(range(10)), scale=0.01)
+        central = Adder(np.inf, AGREED.clip_norm).add_cohort(BEFORE, answers(list(range(10)), 0.01))
+        errors.append(flat(decoded(secret, BEFORE, agreed, round_).sums) - flat(central.sums))
+    # 7 honest clients make z C = 1, so all 10 make sqrt(10 / 7); of 640 draws the deviation is within 4 / sqrt(1280)
+    assert np.std(errors) == pytest.approx(np.sqrt(10 / 7), rel=0.12)
 
 
 @pytest.mark.parametrize("round_", [MASKED, PLAIN])
@@ -106,7 +120,10 @@ def test_a_cohort_of_another_size_than_agreed_is_no_round():
 
 def test_noise_is_each_clients_own_by_name_and_of_its_share():
     many = replace(AGREED, cohort=1000, threshold=900, colluding=0)
-    drawn = [many.grid.noise(1000, rng_for(SEED, "share of noise", 1, c)) * many.grid.step for c in range(20)]
+    drawn = [
+        many.code(0, 1000).grid.noise(1000, rng_for(SEED, "share of noise", 1, c)) * many.code(0, 1000).grid.step
+        for c in range(20)
+    ]
     # 20,000 draws: the sample deviation lies within 4 / sqrt(2 n) = 2 % but for 1 in 15,000 seeds
     assert np.std(drawn) == pytest.approx(many.noise_multiplier * many.clip_norm / 30, rel=0.02)
     assert (drawn[0] != drawn[1]).any()

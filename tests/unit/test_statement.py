@@ -113,7 +113,7 @@ def test_secure_sums_say_who_is_trusted_with_what():
     assert (numbers["bits"], numbers["masked_rounds"]) == (32, 1)
     for part in (
         "The server is trusted to follow the protocol, and with no client's update (semi-honest)",
-        f"rounds it to multiples of {planned.agreement.grid.step:g}",
+        "rounds it to a grid that is fine against the noise",
         "learns their sum modulo 2^32 over at least 8 of a round's 10 clients, or nothing",
         f"those of 8 clients, less 1 that may be known, make Gaussian noise of {planned.noise_multiplier:.4g} times",
         "holds against the server together with any client of a round",

@@ -4,11 +4,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from fedrec.config import Experiment
+from fedrec.privacy.accounting import Mechanism
+from fedrec.privacy.secagg.coding import CODES, Code, Sizes
 from fedrec.privacy.secagg.noise import noise_share
-from fedrec.privacy.secagg.quantisation import Grid, finest
 from fedrec.privacy.secagg.terms import Terms, neighbours_for
 from fedrec.seeding import seed_for
 
@@ -33,6 +32,7 @@ class Agreement:
         masked_rounds: The first so many compute their masks, at most `rounds`.
         seed: Public; it decides who is whose neighbour.
         untied: Chance of a round in which a sparse graph may fail, above 0.
+        noise: Law of each client's share; it decides the grid, too.
 
     Raises:
         ConfigError: If there is no such sum, or no such grid.
@@ -48,6 +48,7 @@ class Agreement:
     masked_rounds: int
     seed: int
     untied: float
+    noise: Mechanism = "gaussian"
 
     def __post_init__(self) -> None:
         Terms(0, self.cohort, self.threshold, 0, self.bits)
@@ -59,14 +60,21 @@ class Agreement:
         Raises:
             ConfigError: Saying what would do.
         """
-        self.grid.clipped(np.zeros(length))
+        self.code(0, length).check()
 
-    @cached_property
-    def grid(self) -> Grid:
-        """How changes become integers and a sum of them real again."""
-        deviation = noise_share(self.noise_multiplier, self.clip_norm, self.threshold, self.colluding)
-        step = finest(self.bits, self.cohort, self.clip_norm, deviation)
-        return Grid(self.bits, self.cohort, step, self.clip_norm, deviation)
+    @property
+    def share(self) -> float:
+        """Standard deviation of the noise that each client adds."""
+        return noise_share(self.noise_multiplier, self.clip_norm, self.threshold, self.colluding)
+
+    def code(self, round: int, length: int) -> Code:  # noqa: A002
+        """Return how changes of a length become integers, and a sum of them real again.
+
+        Raises:
+            ConfigError: If there is no such grid.
+        """
+        sizes = Sizes(self.bits, self.cohort, self.clip_norm, self.share, length)
+        return CODES[self.noise](sizes, self.seed, round)
 
     @cached_property
     def neighbours(self) -> int | None:
@@ -83,8 +91,9 @@ class Agreement:
         return 0.0 if self.neighbours is None else self.untied * self.rounds
 
     def terms(self, round: int, length: int) -> Terms:  # noqa: A002
-        """Return the terms of a round whose vectors have this length."""
-        return Terms(round, self.cohort, self.threshold, length, self.bits, self.neighbours, self.seed)
+        """Return the terms of a round whose changes have this length; those of vectors may be longer."""
+        width = self.code(round, length).width
+        return Terms(round, self.cohort, self.threshold, width, self.bits, self.neighbours, self.seed)
 
     def masked(self, round: int) -> bool:  # noqa: A002
         """Return whether a round, from 1, computes its masks."""
@@ -117,6 +126,7 @@ def agreement_of(experiment: Experiment, clients: int, noise_multiplier: float, 
         # Hashed, because this seed is public and the experiment's is behind the noise.
         seed=seed_for(experiment.seed, "secure aggregation ring"),
         untied=UNTIED * delta / experiment.rounds,
+        noise=chosen.noise,
     )
 
 

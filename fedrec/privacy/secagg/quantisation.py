@@ -92,9 +92,7 @@ class Grid:
             ConfigError: If that leaves nothing: the step is too coarse for so many numbers.
             SecureAggregationError: If a number is not finite; nobody could see it in a sum.
         """
-        if not np.isfinite(vector).all():
-            message = "a vector to be summed has numbers that are not finite; leave this client out of the round"
-            raise SecureAggregationError(message)
+        check_finite(vector)
         # The norm is known to about 1e-16 for each number that is added up.
         longest = self.clip_norm * (1 - 1e-12) - math.sqrt(vector.size) * self._rounding_error
         if longest <= 0 < vector.size:
@@ -125,13 +123,34 @@ class Grid:
 
     def encode(self, integers: Integers, dtype: np.dtype[np.unsignedinteger]) -> Vector:
         """Return integers modulo 2^bits (see `Terms.dtype`): negative ones are in the upper half."""
-        return np.bitwise_and(integers.astype(np.uint64).astype(dtype), dtype.type(2**self.bits - 1))
+        return encode(integers, self.bits, dtype)
 
     def decode(self, total: Vector) -> Reals:
         """Return a sum modulo 2^bits as real numbers."""
-        unused = np.int64(64 - self.bits)
-        signed = (total.astype(np.uint64).view(np.int64) << unused) >> unused
-        return np.asarray(signed, dtype=np.float64) * self.step
+        return np.asarray(decode(total, self.bits), dtype=np.float64) * self.step
+
+
+def check_finite(vector: Reals) -> None:
+    """Refuse a vector with a number that is not finite.
+
+    Raises:
+        SecureAggregationError: If there is one; nobody could see it in a sum.
+    """
+    if not np.isfinite(vector).all():
+        message = "a vector to be summed has numbers that are not finite; leave this client out of the round"
+        raise SecureAggregationError(message)
+
+
+def encode(integers: Integers, bits: int, dtype: np.dtype[np.unsignedinteger]) -> Vector:
+    """Return integers modulo 2^bits (see `Terms.dtype`): negative ones are in the upper half."""
+    return np.bitwise_and(integers.astype(np.uint64).astype(dtype), dtype.type(2**bits - 1))
+
+
+def decode(total: Vector, bits: int) -> Integers:
+    """Return numbers modulo 2^bits as signed integers."""
+    unused = np.int64(64 - bits)
+    signed: Integers = (total.astype(np.uint64).view(np.int64) << unused) >> unused
+    return signed
 
 
 def finest(bits: int, cohort: int, clip_norm: float, deviation: float = 0.0) -> float:
