@@ -64,7 +64,9 @@ class Curve:
 
 
 def curve(releases: Iterable[Release], delta: float, rates: Sequence[float] = RATES) -> Curve:
-    """Return what `releases` together promise; the trade-off and mu as if no shuffler mixed them, which is less.
+    """Return what `releases` together promise.
+
+    What a shuffler adds is known at the deltas of `epsilons` alone: the trade-off has these points, mu none of them.
 
     Args:
         releases: What a unit's data went into; of none every guess is a coin's, and any without noise gives nothing.
@@ -85,8 +87,8 @@ def curve(releases: Iterable[Release], delta: float, rates: Sequence[float] = RA
     mu = min(everywhere, bounding_mu(grid, profile)) if sampled else everywhere
     # Beyond the run's epsilon, where the few false positives are.
     steep = np.linspace(0.0, max(epsilons[-1][1], 1.0), _EPSILONS)
-    all_epsilons = np.concatenate((grid, steep))
-    all_deltas = np.concatenate((profile, np.asarray(losses.get_delta_for_epsilon(steep))))
+    all_epsilons = np.concatenate((grid, steep, [value for _, value in epsilons]))
+    all_deltas = np.concatenate((profile, np.asarray(losses.get_delta_for_epsilon(steep)), deltas))
     betas = tradeoff(np.asarray(rates), all_epsilons, all_deltas)
     return Curve(epsilons, tuple(zip(map(float, rates), betas.tolist(), strict=True)), mu, everywhere)
 

@@ -89,6 +89,17 @@ def test_epsilon_is_told_for_the_runs_delta_and_the_powers_of_ten_below():
     assert [value for _, value in told] == [epsilon(SAMPLED, delta).pld for delta, _ in told]
 
 
+def test_a_shufflers_claim_is_on_the_curve():
+    mixed, bare = ([Release(6.0, 1.0, 10, mixed=mixed)] for mixed in (561, 0))
+    found, without = curve(mixed, DELTA), curve(bare, DELTA)
+    claims = [epsilon(mixed, delta).pld for delta, _ in found.epsilons]
+    assert [value for _, value in found.epsilons] == claims
+    assert claims[0] <= without.epsilons[0][1]
+    for (alpha, beta), (_, least) in zip(found.tradeoff, without.tradeoff, strict=True):
+        assert beta >= least
+        assert beta >= 1 - DELTA - math.exp(claims[0]) * alpha - 1e-12
+
+
 def test_nothing_released_is_a_coin_and_no_noise_no_promise():
     nothing = curve([], DELTA)
     assert (nothing.mu, nothing.tradeoff[3]) == (0.0, (0.01, 0.99))
