@@ -125,6 +125,8 @@ def calibrate(  # noqa: PLR0913 - one argument each
       fedrec privacy calibrate --sampling-rate 0.1 --rounds 30 --delta 1e-5 --units 660 --epsilon 8
       fedrec privacy calibrate --sampling-rate 1 --rounds 20 --steps 3 --delta 1e-4 --noise-multiplier 4
     """  # noqa: D301 - \b keeps the lines of the examples
+    from dataclasses import replace
+
     from fedrec.privacy.whatif import epsilon_of, noise_for
 
     exposure, given = _asked(sampling_rate, rounds, delta, steps, noise=noise_multiplier, epsilon=epsilon)

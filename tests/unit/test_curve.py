@@ -96,7 +96,7 @@ def test_a_shufflers_claim_is_on_the_curve():
     assert [value for _, value in found.epsilons] == claims
     assert claims[0] <= without.epsilons[0][1]
     for (alpha, beta), (_, least) in zip(found.tradeoff, without.tradeoff, strict=True):
-        assert beta >= least
+        assert beta >= least - 1e-4  # other epsilons between the same ends
         assert beta >= 1 - DELTA - math.exp(claims[0]) * alpha - 1e-12
 
 
