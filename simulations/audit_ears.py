@@ -237,7 +237,7 @@ class SumEar:
         plan = self.strategy.setting.plan
         noise = [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
         if (agreement := plan.agreement) is not None:
-            sizes = [math.sqrt(len(self.notes.asked[n])) * agreement.grid.deviation for n in range(1, len(noise) + 1)]
+            sizes = [math.sqrt(len(self.notes.asked[n])) * agreement.share for n in range(1, len(noise) + 1)]
         else:
             sizes = [clip * claimed(plan) for clip in self.clips[: len(noise)]]
         return [value / size for value, size in zip(uncorrelated(plan, noise), sizes, strict=True)]
@@ -255,7 +255,8 @@ class SumEar:
         clip, rows = self.clips[number - 1], [client - self.canaries.first for client in planted]
         inside = [row for row in rows if self.canaries.included[row]]
         if (agreement := self.strategy.setting.plan.agreement) is not None:
-            shortened = [agreement.grid.clipped(self.directions[row] * self.length) for row in inside]
+            code = agreement.code(number, self.directions.shape[1])
+            shortened = [code.clipped(self.directions[row] * self.length) for row in inside]
             self.reached += [float(np.linalg.norm(step)) / clip for step in shortened]
             return
         first = len(heard.clients) - len(planted)

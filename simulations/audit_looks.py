@@ -15,6 +15,7 @@ from fedrec.privacy.audit.canaries import Canaries
 from fedrec.privacy.audit.noise import Draw, NoiseCheck, noise_check
 from fedrec.privacy.audit.replay import client_noise, longest_share, shared_clip
 from fedrec.privacy.audit.verdict import ROUNDING, Reach
+from fedrec.privacy.secagg.quantisation import encode
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.seeding import rng_for
 from fedrec.training.workbench import Workbench
@@ -126,9 +127,10 @@ def _at_sums(audited: Audited, ear: SumEar) -> Seen:
     more = min(MOST_DRAWS, max(2, math.ceil(ENOUGH / numbers) - len(draws)))
     first = job.experiment.rounds + 1
     if (agreement := plan.agreement) is not None:
-        grid, seed = agreement.grid, job.secret_seed
-        shares = [grid.noise(numbers, rng_for(seed, "audited share", number)) for number in range(more)]
-        draws += [parts(share.astype(np.float64) * (grid.step / grid.deviation), shape) for share in shares]
+        code, terms = agreement.code(1, numbers), agreement.terms(1, numbers)
+        shares = [code.noise(rng_for(job.secret_seed, "audited share", number)) for number in range(more)]
+        decoded = [code.reals(encode(share, terms.bits, terms.dtype)) for share in shares]
+        draws += [parts(share / agreement.share, shape) for share in decoded]
         return Seen(draws, reach=reach, unseen=["the masks, which are left out: the sum is the same without"])
     further, bits = server_noise(ear.strategy.setting, shape, range(first, first + more))
     faults = []

@@ -57,6 +57,7 @@ NOT_READ = frozenset(
         "privacy.item_counts.clip_norm",
         "privacy.secure_aggregation.dropouts",
         "privacy.secure_aggregation.colluding",
+        "privacy.secure_aggregation.noise",
         "privacy.secure_aggregation.bits",
         "privacy.secure_aggregation.masked_rounds",
         "evaluation.cutoffs",

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fedrec.errors import ConfigError
 from fedrec.experiment_file import dump_experiment
+from fedrec.privacy.secagg.lattice import Lattice
 from simulations.audit import Audit
 from simulations.cli import app
 from tests.integration.audit_cases import HONEST, MANY, Case
@@ -145,3 +146,19 @@ def test_the_command_tells_what_was_found(tmp_path: Path, cache: Path, monkeypat
     found = json.loads(result.stdout)
     assert (found["guesses"]["canaries"], found["faults"]) == (40, [])
     assert found["epsilon_at_least"] < found["epsilon_claimed"]
+
+
+@pytest.mark.parametrize("bits", [16, 20])
+def test_skellam_shares_of_a_secret_sum_pass_every_check(bits: int, audits: Audits) -> None:
+    few = {**SECRET, "secure_aggregation": {"noise": "skellam", "bits": bits}}
+    verdict = audits.of(few)
+    assert verdict.faults == []
+    assert max(verdict.bound.epsilon, verdict.gaussian.epsilon) < verdict.claimed
+    assert verdict.reach.clip_norms == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_clients_share_of_half_the_skellam_noise_is_caught(audits: Audits, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Lattice.noise
+    monkeypatch.setattr(Lattice, "noise", lambda lattice, rng: whole(lattice, rng) // 2)
+    verdict = audits.of({**SECRET, "secure_aggregation": {"noise": "skellam", "bits": 16}})
+    assert verdict.faults != []

@@ -59,6 +59,12 @@ class Code(Protocol):
             SecureAggregationError: If a number is not finite.
         """
 
+    def clipped(self, change: Reals) -> Reals:
+        """Return a change as it is before it is rounded, short enough to stay within the norm when it is."""
+
+    def noise(self, rng: np.random.Generator) -> Integers:
+        """Return one client's share of the noise alone, `[width]`."""
+
     def reals(self, total: Vector) -> Reals:
         """Return what a sum of such integers modulo 2^bits means, `[length]`."""
 
@@ -92,7 +98,15 @@ class Fine:
 
     def integers(self, change: Reals, rng: np.random.Generator) -> Integers:
         """Return a client's change with its share of the noise."""
-        return self.grid.integers(change, rng) + self.grid.noise(self.width, rng)
+        return self.grid.integers(change, rng) + self.noise(rng)
+
+    def clipped(self, change: Reals) -> Reals:
+        """Return a change before it is rounded."""
+        return self.grid.clipped(change)
+
+    def noise(self, rng: np.random.Generator) -> Integers:
+        """Return one client's share of the noise."""
+        return self.grid.noise(self.width, rng)
 
     def reals(self, total: Vector) -> Reals:
         """Return what a sum means."""
@@ -130,7 +144,15 @@ class Coarse:
     def integers(self, change: Reals, rng: np.random.Generator) -> Integers:
         """Return a client's change, rotated, with its share of the noise."""
         check_finite(change)
-        return self.lattice.integers(self.rotation.turn(change), rng) + self.lattice.noise(rng)
+        return self.lattice.integers(self.rotation.turn(change), rng) + self.noise(rng)
+
+    def clipped(self, change: Reals) -> Reals:
+        """Return a change before it is rounded; the rotation keeps its length."""
+        return self.rotation.back(self.lattice.clipped(self.rotation.turn(change)) * self.lattice.step)
+
+    def noise(self, rng: np.random.Generator) -> Integers:
+        """Return one client's share of the noise."""
+        return self.lattice.noise(rng)
 
     def reals(self, total: Vector) -> Reals:
         """Return what a sum means, rotated back."""

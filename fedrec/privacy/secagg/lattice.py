@@ -83,6 +83,12 @@ class Lattice:
         room = self.resolution**2 * (1 - 1e-12) - self.width / 4 - math.sqrt(self.width) / 2
         return (math.sqrt(1 + 4 * room) - 1) / 2 if room > 0 else 0.0
 
+    def clipped(self, vector: Reals) -> Reals:
+        """Return the vector in steps, no longer than `longest`."""
+        steps = vector / self.step
+        norm = float(np.linalg.norm(steps))
+        return np.asarray(steps * (self.longest / norm) if norm > self.longest else steps)
+
     def integers(self, vector: Reals, rng: np.random.Generator) -> Integers:
         """Return the vector in steps, clipped and rounded at random: integers of at most `clip_norm`.
 
@@ -94,10 +100,7 @@ class Lattice:
             SecureAggregationError: If a number is not finite; nobody could see it in a sum.
         """
         check_finite(vector)
-        steps = vector / self.step
-        norm = float(np.linalg.norm(steps))
-        if norm > self.longest:
-            steps *= self.longest / norm
+        steps = self.clipped(vector)
         for _ in range(_TRIES):
             drawn = np.floor(steps + rng.random(steps.shape)).astype(np.int64)
             if int(drawn @ drawn) <= self.resolution**2:
