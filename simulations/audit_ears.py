@@ -22,7 +22,7 @@ from server.base import MeanStrategy
 from server.privacy import NoisyMean
 from server.total import Adder
 from server.update import Arrays
-from simulations.audit_sums import claimed, flat, furthest, parts, uncorrelated
+from simulations.audit_sums import claimed, flat, furthest, noiseless, parts, uncorrelated
 from simulations.engine.work import Parameters, Train
 
 Vector = NDArray[np.float64]
@@ -237,7 +237,7 @@ class SumEar:
         plan = self.strategy.setting.plan
         noise = [mean * expected_cohort - self.everybody.get(n, 0.0) for n, mean in enumerate(self.heard, 1)]
         if (agreement := plan.agreement) is not None:
-            sizes = [math.sqrt(len(self.notes.asked[n])) * agreement.grid.deviation for n in range(1, len(noise) + 1)]
+            sizes = [math.sqrt(len(self.notes.asked[n])) * agreement.share for n in range(1, len(noise) + 1)]
         else:
             sizes = [clip * claimed(plan) for clip in self.clips[: len(noise)]]
         return [value / size for value, size in zip(uncorrelated(plan, noise), sizes, strict=True)]
@@ -255,8 +255,9 @@ class SumEar:
         clip, rows = self.clips[number - 1], [client - self.canaries.first for client in planted]
         inside = [row for row in rows if self.canaries.included[row]]
         if (agreement := self.strategy.setting.plan.agreement) is not None:
-            shortened = [agreement.grid.clipped(self.directions[row] * self.length) for row in inside]
-            self.reached += [float(np.linalg.norm(step)) / clip for step in shortened]
+            code = agreement.code(number, self.directions.shape[1])
+            given = [noiseless(code, self.directions[row] * self.length) for row in inside]
+            self.reached += [float(np.linalg.norm(summand)) / clip for summand in given]
             return
         first = len(heard.clients) - len(planted)
         places = [first + place for place, row in enumerate(rows) if self.canaries.included[row]]
