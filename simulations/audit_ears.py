@@ -22,7 +22,7 @@ from server.base import MeanStrategy
 from server.privacy import NoisyMean
 from server.total import Adder
 from server.update import Arrays
-from simulations.audit_sums import claimed, flat, furthest, parts, uncorrelated
+from simulations.audit_sums import claimed, flat, furthest, noiseless, parts, uncorrelated
 from simulations.engine.work import Parameters, Train
 
 Vector = NDArray[np.float64]
@@ -256,8 +256,8 @@ class SumEar:
         inside = [row for row in rows if self.canaries.included[row]]
         if (agreement := self.strategy.setting.plan.agreement) is not None:
             code = agreement.code(number, self.directions.shape[1])
-            shortened = [code.clipped(self.directions[row] * self.length) for row in inside]
-            self.reached += [float(np.linalg.norm(step)) / clip for step in shortened]
+            given = [noiseless(code, self.directions[row] * self.length) for row in inside]
+            self.reached += [float(np.linalg.norm(summand)) / clip for summand in given]
             return
         first = len(heard.clients) - len(planted)
         places = [first + place for place, row in enumerate(rows) if self.canaries.included[row]]

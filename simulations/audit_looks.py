@@ -15,12 +15,10 @@ from fedrec.privacy.audit.canaries import Canaries
 from fedrec.privacy.audit.noise import Draw, NoiseCheck, noise_check
 from fedrec.privacy.audit.replay import client_noise, longest_share, shared_clip
 from fedrec.privacy.audit.verdict import ROUNDING, Reach
-from fedrec.privacy.secagg.quantisation import encode
 from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.seeding import rng_for
 from fedrec.training.workbench import Workbench
 from simulations.audit_ears import NoEar, SumEar, UpdateEar
-from simulations.audit_sums import counts_noise, parts, server_noise
+from simulations.audit_sums import counts_noise, parts, server_noise, shares_of_noise
 
 Ear = NoEar | UpdateEar | SumEar
 
@@ -127,11 +125,11 @@ def _at_sums(audited: Audited, ear: SumEar) -> Seen:
     more = min(MOST_DRAWS, max(2, math.ceil(ENOUGH / numbers) - len(draws)))
     first = job.experiment.rounds + 1
     if (agreement := plan.agreement) is not None:
-        code, terms = agreement.code(1, numbers), agreement.terms(1, numbers)
-        shares = [code.noise(rng_for(job.secret_seed, "audited share", number)) for number in range(more)]
-        decoded = [code.reals(encode(share, terms.bits, terms.dtype)) for share in shares]
-        draws += [parts(share / agreement.share, shape) for share in decoded]
-        return Seen(draws, reach=reach, unseen=["the masks, which are left out: the sum is the same without"])
+        shares, masks = shares_of_noise(job, agreement, shape, more), "the masks: the sum is the same without"
+        if agreement.noise == "gaussian":
+            return Seen([*draws, *shares], reach=reach, unseen=[masks])
+        # Rounding to a coarse grid adds to what is heard, by an amount that depends on data.
+        return Seen(shares, reach=reach, unseen=[masks, "the noise of whole sums, only each client's share"])
     further, bits = server_noise(ear.strategy.setting, shape, range(first, first + more))
     faults = []
     if plan.clipping is not None and (moved := max(ear.bits, default=0.0)) > PAID_BIT:

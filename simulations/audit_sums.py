@@ -6,6 +6,7 @@ A simulator may do what no adversary can: add a round up again without a client,
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from fedrec.job import Job
 from fedrec.privacy.audit.noise import Draw
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.privacy.secagg.agreement import Agreement
+from fedrec.privacy.secagg.coding import Code
+from fedrec.seeding import rng_for
 from fedrec.training.item_counts import Counts, item_counts, shortened
 from fedrec.training.task import CohortUpdate
 from server.privacy import NoisyMean
@@ -83,6 +87,39 @@ def server_noise(setting: Setting, shape: Mapping[str, Array], rounds: range) ->
 def claimed(plan: PrivacyPlan) -> float:
     """Return the claimed deviation of the noise on a sum of updates, over the clip norm."""
     return plan.noise_multiplier if plan.clipping is None else plan.clipping.noise_multiplier
+
+
+class Mute(np.random.Generator):
+    """Draws rounding as ever, and noise of no size."""
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Return zeros."""
+        del loc, scale
+        return np.zeros(size)
+
+    def poisson(self, lam: Any = 1.0, size: Any = None) -> Any:
+        """Return zeros."""
+        del lam
+        return np.zeros(size, dtype=np.int64)
+
+
+def noiseless(code: Code, change: Vector) -> Vector:
+    """Return what a client gives to a secret sum, without its share of the noise, `[width]`."""
+    return code.integers(change, Mute(np.random.PCG64(0))).astype(np.float64) * code.step
+
+
+def shares_of_noise(job: Job, agreement: Agreement, shape: Mapping[str, Array], count: int) -> list[Draw]:
+    """Return clients' shares of the noise on a secret sum, in claimed deviations, a draw a share.
+
+    Where the law of the noise rotates a change first, its numbers belong to no parameter.
+    """
+    numbers, draws = sum(value.size for value in shape.values()), list[Draw]()
+    for number in range(1, count + 1):
+        code = agreement.code(number, numbers)
+        share = code.integers(np.zeros(numbers), rng_for(job.secret_seed, "audited share", number))
+        noise = share.astype(np.float64) * (code.step / agreement.share)
+        draws.append(parts(noise, shape) if code.width == numbers else {"rotated parameters": noise})
+    return draws
 
 
 def counts_noise(job: Job, released: Counts) -> Draw:

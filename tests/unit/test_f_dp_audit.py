@@ -66,6 +66,12 @@ def test_the_claimed_curve_with_sampling_lies_between_no_release_and_every_relea
     assert curve.least(0.5) > Gaussian(1.0).least(0.5) + 0.1
 
 
+def test_the_claimed_curve_of_noise_on_integers_lies_little_below_the_gaussian_one():
+    curve = claimed_curve([Release(1.0, mechanism="skellam")])
+    for chance in (0.1, 0.5, 0.9):
+        assert 0 < curve.least(chance) <= Gaussian(1.0).least(chance) + 1e-9
+
+
 def test_points_demand_what_epsilon_and_delta_say_of_an_event_and_of_its_complement():
     # epsilon log 2, delta 0.1: x >= (y - 0.1) / 2, and 1 - x <= 2 (1 - y) + 0.1
     curve = Points(np.array([math.log(2)]), np.array([0.1]))

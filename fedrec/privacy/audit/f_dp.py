@@ -22,8 +22,8 @@ from fedrec.privacy.accounting import Release, composed, epsilon, merge
 from fedrec.privacy.audit.one_run import Guesses, LowerBound, level_of
 from fedrec.privacy.curve import unsampled_mu
 
-SMALLEST_DELTA = 1e-12
-"""Down to which the claim's curve is looked at."""
+DELTAS = tuple(np.logspace(-12, -0.02, 24).tolist())
+"""Where the claim's curve is looked at, if it comes from no privacy-loss distribution."""
 
 _EPSILONS = 501
 _HALVINGS = 40
@@ -75,11 +75,14 @@ def claimed_curve(releases: Iterable[Release]) -> Curve:
 
     Between the points that the accountant is asked for, its convexity bounds the curve, which only favours the claim.
     """
-    kinds = merge(releases)
+    released = tuple(releases)
+    if any(each.mechanism != "gaussian" or each.mixed for each in released):
+        return Points(np.array([epsilon(released, delta).pld for delta in DELTAS]), np.array(DELTAS))
+    kinds = merge(released)
     losses = composed(kinds) if any(kind.sampling_rate < 1 for kind in kinds) else None
     if losses is None:
         return Gaussian(unsampled_mu(kinds))
-    epsilons = np.linspace(0.0, epsilon(kinds, SMALLEST_DELTA).pld, _EPSILONS)
+    epsilons = np.linspace(0.0, epsilon(kinds, DELTAS[0]).pld, _EPSILONS)
     return Points(epsilons, np.asarray(losses.get_delta_for_epsilon(epsilons)))
 
 
