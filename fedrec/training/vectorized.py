@@ -173,10 +173,13 @@ class _Sweep:
     def _add_noise_(self, sums: Stack) -> None:
         deviation = self.bench.plan.noise_multiplier * self.bench.plan.clip_norm
         if deviation:
+            # Drawn on the processor, as Opacus draws it, and sent to a device in one piece a parameter.
+            noise = {name: torch.empty(total.shape, dtype=total.dtype) for name, total in sums.items()}
             for row, generator in enumerate(self.noise):
-                for total in sums.values():
-                    noise = torch.normal(0.0, deviation, total.shape[1:], generator=generator, dtype=total.dtype)
-                    total[row] += noise.to(total.device, non_blocking=True)
+                for drawn in noise.values():
+                    drawn[row].normal_(0.0, deviation, generator=generator)
+            for name, total in sums.items():
+                total += noise[name].to(total.device, non_blocking=True)
 
 
 class _Objective(nn.Module):

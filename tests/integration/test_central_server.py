@@ -202,10 +202,9 @@ def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
     run = start(tiny(privacy={"trust": "central", "unit": "platform", "epsilon": 4.0, "clip_norm": 0.2}))
     last = rounds_of(run)
     said = statement(run.job.plan, last.ledger)
-    assert said.parts["Promise"].startswith(
-        "Platform-level differential privacy with epsilon 4.000 at delta 0.2176"
-    )  # 4^-1.1
-    assert "a neighbour has all data of one client (a platform) more or less" in said.text
+    assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 3.99")
+    assert "at delta 0.0025 " in said.text  # 0.01 / 4
+    assert "one client (a platform)" in said.parts["Neighbours"]
     assert "sees every client's update" in said.text
 
 
@@ -213,7 +212,7 @@ def test_platforms_may_add_their_noise_together(start: NewRun) -> None:
     run = start(tiny(privacy={"trust": "secure-aggregation", "unit": "platform", "epsilon": 4.0, "clip_norm": 0.2}))
     last = rounds_of(run, grid=CohortGrid(4, Alone(), answer_cohort))
     said = statement(run.job.plan, last.ledger)
-    assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 4.000")
+    assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 3.99")
     assert "over at least 4 of a round's 4 clients" in said.text
 
 

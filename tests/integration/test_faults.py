@@ -1,6 +1,7 @@
 """Faults met by a run in this process: counted and reported, or a clear error after which the run can go on."""
 
 import errno
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -185,8 +186,11 @@ def test_a_run_that_cannot_start_leaves_no_directory(tmp_path: Path, cache: Path
     options = RunOptions(out=tmp_path / "run", cache=cache)
     with pytest.raises(ConfigError, match=r"strategy\.options\.server_lr = -1"):
         run_experiment(tiny(strategy={"options": {"server_lr": -1}}), options, silent)
+    elsewhere = {"name": "table", "path": tmp_path / "nowhere.csv"}
     with pytest.raises(UserError, match="nowhere"):
-        run_experiment(tiny(data={"name": "table", "path": tmp_path / "nowhere.csv"}), options, silent)
+        run_experiment(tiny(data=elsewhere, privacy={"epsilon": math.inf}), options, silent)
+    with pytest.raises(UserError, match=r"no public list of items"):
+        run_experiment(tiny(data=elsewhere), options, silent)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -145,7 +145,7 @@ def test_killed_again_and_again_it_ends_with_the_same_table(
     for moment in (lambda: preparing, lambda: further(moments.randint(1, 3)), lambda: finished, lambda: further(1)):
         assert ended(begun(source, out), moment(), signal.SIGKILL) == -signal.SIGKILL
         assert identity(list(kept)) == kept, "what was finished, or begun, was not begun anew"
-        kept = identity([*out.glob("trials/*/private/summary.json"), *out.glob("trials/*/experiment.toml")])
+        kept = identity([*out.glob("trials/*/private/summary.json"), *out.glob("trials/*/checksums.json")])
     assert ended(begun(source, out), further(1), signal.SIGINT) == 1, "it raises SweepInterrupted"
     final = begun(source, out)
     final.join(120)
@@ -157,13 +157,13 @@ def test_killed_again_and_again_it_ends_with_the_same_table(
 
 def test_a_trial_that_fails_is_told_and_stops_no_other(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "sweep"
-    arguments = (source, "--over", "privacy.delta=1e-4,0.5", "--set", "rounds=1", "--out", out, "--quiet")
+    arguments = (source, "--over", "privacy.delta=1e-4,0.005", "--set", "rounds=1", "--out", out, "--quiet")
     result = call(*arguments, "--json")
     assert result.exit_code == 1
     error = json.loads(result.stdout)["error"]
     assert error["kind"] == "TrialsFailed"
     assert "1 of 2 trials failed" in error["message"]
-    assert "privacy.delta=0.5: delta 0.5 is not below 1/n" in error["message"]
+    assert "privacy.delta=0.005: delta 0.005 is not below 1/n" in error["message"]
     (failure,) = json.loads((out / "failures.json").read_text()).values()
     assert failure["kind"] == "PrivacyError"
     assert pl.read_parquet(out / "trials.parquet")["state"].to_list() == ["finished", "missing"]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from fedrec.__main__ import app_root
 from fedrec.config import Experiment
 from fedrec.errors import FederationError, Interrupted, PrivacyError
-from fedrec.experiment_file import dump_experiment
+from fedrec.reporting.rundir import RunDirectory
 from simulations.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -129,11 +129,10 @@ app(["run", "--json"])
 
 
 def test_resume_says_which_experiment_it_believes_in(runner: Runner, tmp_path: Path) -> None:
-    (tmp_path / "experiment.toml").write_text(dump_experiment(Experiment()))
-    (tmp_path / "run.json").write_text('{"name": "mine"}')
-    assert call("resume", str(tmp_path), "--set", "rounds=3").exit_code == 0
+    run = RunDirectory.create(tmp_path / "run", Experiment(), "mine")
+    assert call("resume", str(run.path), "--set", "rounds=3").exit_code == 0
     path, options, experiment, _ = runner.told[0]
-    assert (path, options.name, experiment.rounds) == (tmp_path, "mine", 3)
+    assert (path, options.name, experiment.rounds) == (run.path, "mine", 3)
 
 
 def test_resume_of_no_run_is_the_users_mistake(runner: Runner, tmp_path: Path) -> None:
