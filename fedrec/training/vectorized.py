@@ -178,8 +178,8 @@ class _Sweep:
             for row, generator in enumerate(self.noise):
                 for drawn in noise.values():
                     drawn[row].normal_(0.0, deviation, generator=generator)
-            for name, total in sums.items():
-                total += noise[name].to(total.device, non_blocking=True)
+            for name, drawn in noise.items():
+                sums[name] += drawn.to(sums[name].device, non_blocking=True)
 
 
 class _Objective(nn.Module):

@@ -204,7 +204,7 @@ def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
     said = statement(run.job.plan, last.ledger)
     assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 3.99")
     assert "at delta 0.0025 " in said.text  # 0.01 / 4
-    assert "one client (a platform)" in said.parts["Neighbours"]
+    assert "client (a platform with all its users)" in said.parts["Neighbours"]
     assert "sees every client's update" in said.text
 
 
