@@ -6,12 +6,14 @@ for byte. Their private parts differ.
 """
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from clients.cohort import answer_cohort
 from fedrec.conclusion import conclude
@@ -23,6 +25,7 @@ from fedrec.files import write_whole
 from fedrec.prepared import ROWS, Prepared, prepare
 from fedrec.progress import silent
 from fedrec.reporting.rundir import RunDirectory
+from fedrec.training import vectorized
 from server import opening
 from server.adoption import build_strategy
 from server.rounds import Course, run_rounds
@@ -36,8 +39,6 @@ FILES = ("adapter.safetensors", "checksums.json", "ledger.json", "metrics.jsonl"
 
 def without(prepared: Path, place: Path, user: int) -> Path:
     """Copy a prepared folder and take all data of one user away; the user stays: zero-out."""
-    import shutil
-
     shutil.copytree(prepared, place)
     source = Prepared(place)
     train = source.train
@@ -120,6 +121,33 @@ def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
     assert public["popularity_of"] == "public users"
 
 
+def test_under_local_trust_the_public_parts_of_neighbouring_runs_are_equal_too(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Shards of several users: a user without data counts in its client's denominator, and in nothing else.
+    experiment = tiny(
+        split={"public": 0.1}, adapter={"private": ()}, evaluation={"every": 1, "controls": ("random", "base", "ease")}
+    )
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    source = Prepared(tmp_path / "prepared")
+    neighbour = without(tmp_path / "prepared", tmp_path / "neighbour", int(source.federation.users[0][0]))
+    real = vectorized.clip_
+
+    def nothing(gradients: dict[str, torch.Tensor], clip_norm: float) -> Any:
+        found = real(gradients, clip_norm)
+        for gradient in gradients.values():
+            gradient.zero_()
+        return found
+
+    monkeypatch.setattr(vectorized, "clip_", nothing)
+    runs = [
+        published(experiment, folder, tmp_path / name)
+        for name, folder in (("whole", tmp_path / "prepared"), ("less", neighbour))
+    ]
+    for file in FILES:
+        assert (runs[0].public / file).read_bytes() == (runs[1].public / file).read_bytes(), file
+
+
 def test_what_a_poisson_cohort_was_like_is_nowhere_in_the_public_part(tmp_path: Path, cache: Path) -> None:
     experiment = tiny(**CENTRAL, privacy={"trust": "central", "epsilon": 8.0})
     prepare(experiment, tmp_path / "prepared", cache, silent)
@@ -135,8 +163,6 @@ def test_under_privacy_popularity_is_never_counted_on_private_users(tmp_path: Pa
     prepare(alone, tmp_path / "prepared", cache, silent)
     judge = Judge(new_run(tmp_path / "run", tmp_path / "prepared", alone).job)
     assert (judge.popular.counts, judge.popular.of) == (None, "nobody")
-    import torch
-
     judge.learn_popularity({"item_counts": torch.tensor([-1.0, 3.0])})
     assert judge.popular.of == "released item counts"
     assert judge.popular.counts is not None
