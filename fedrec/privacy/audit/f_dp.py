@@ -9,7 +9,7 @@ does, so the same guesses refute more. Two things are tested:
   secret sampling. With secret sampling the curve is another, so that there only the test of the claim decides.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from fedrec.privacy.accounting import Release, composed, epsilon, merge
-from fedrec.privacy.audit.one_run import Guesses, LowerBound, level_of
+from fedrec.privacy.audit.one_run import Guesses, LowerBound, largest, level_of
 from fedrec.privacy.curve import unsampled_mu
 
 DELTAS = tuple(np.logspace(-12, -0.02, 24).tolist())
 """Where the claim's curve is looked at, if it comes from no privacy-loss distribution."""
 
 _EPSILONS = 501
-_HALVINGS = 40
 
 
 class Curve(Protocol):
@@ -127,21 +126,9 @@ def gaussian_bound(guessed: Guesses, delta: float, confidence: float = 0.95) -> 
     level = level_of(guessed, confidence)
 
     def mu_of(guesses: int, right: int) -> float:
-        return _largest(lambda mu: refutes(Gaussian(mu), guessed.canaries, guesses, right, level)) if guesses else 0.0
+        return largest(lambda mu: refutes(Gaussian(mu), guessed.canaries, guesses, right, level)) if guesses else 0.0
 
     mu, guesses, right = max(((mu_of(*count), *count) for count in guessed.counts), key=lambda bound: bound[0])
     most = max(mu_of(*count) for count in guessed.all_right.counts)
     epsilons = [get_epsilon_gaussian(1 / each, delta) if each else 0.0 for each in (mu, most)]
     return LowerBound(epsilons[0], delta, confidence, guessed.canaries, guesses, right, epsilons[1], mu)
-
-
-def _largest(refuted: Callable[[float], bool]) -> float:
-    if not refuted(0.0):
-        return 0.0
-    low, high = 0.0, 1.0
-    while refuted(high):
-        low, high = high, 2 * high
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if refuted(middle) else (low, middle)
-    return low

@@ -7,7 +7,7 @@ assumes nothing about the mechanism; `fedrec.privacy.audit.f_dp` proves more whe
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -108,6 +108,11 @@ def epsilon_at_least(canaries: int, guesses: int, right: int, delta: float, conf
     def refuted(epsilon: float) -> bool:
         return p_value(canaries, guesses, right, epsilon, delta) < 1 - confidence
 
+    return largest(refuted)
+
+
+def largest(refuted: Callable[[float], bool]) -> float:
+    """Return the largest value that is refuted, from below; 0 if none is. Whatever lies below a refuted one is, too."""
     if not refuted(0.0):
         return 0.0
     low, high = 0.0, 1.0
