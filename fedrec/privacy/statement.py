@@ -122,7 +122,7 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         numbers |= groups
         parts["Interactions"] = _multiplicity(groups)
     said = Statement({**parts, **_boundary(plan)}, numbers)
-    return replace(said, summary={**numbers, "statement": said.text})
+    return replace(said, summary={**numbers, "statement": said.text, "parts": said.parts})
 
 
 def _settings(plan: PrivacyPlan) -> dict[str, Any]:

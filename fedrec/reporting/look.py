@@ -51,6 +51,10 @@ p:last-child { margin-bottom: 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; }
 .tiles div { background: var(--tint); border-radius: 10px; padding: .75rem 1rem; }
 .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.parts { display: grid; grid-template-columns: minmax(6rem, 9rem) 1fr; gap: .5rem 1rem; margin: 0; max-width: 62rem; }
+.parts dt { color: var(--quiet); font-size: .88rem; }
+.parts dd { margin: 0; }
+@media (max-width: 40rem) { .parts { grid-template-columns: 1fr; } }
 .tiles dt { color: var(--quiet); font-size: .88rem; }
 .warnings { background: var(--warn); border-color: var(--warn-line); }
 .warnings ul { margin: 0; padding-left: 1.2rem; }

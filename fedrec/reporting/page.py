@@ -29,7 +29,11 @@ PAGE = framed(
 
 <section id="privacy">
   <h2>What is promised</h2>
+  {% if parts %}
+  <dl class="parts">{% for name, text in parts.items() %}<dt>{{ name }}</dt><dd>{{ text }}</dd>{% endfor %}</dl>
+  {% else %}
   <p>{{ (summary.privacy | default({}, true)).statement | default("This run recorded no privacy statement, so nothing may be claimed.", true) }}</p>
+  {% endif %}
   {% if tradeoff %}<div class="alone">{{ draw(tradeoff) }}</div>{% endif %}
   {% if privacy %}
   <details><summary>The statement in numbers</summary>{{ table(privacy, "As in summary.json") }}</details>

@@ -113,8 +113,9 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "controls_chart": controls_chart(rows, metric),
         "all_metrics": {words: metric_rows(summary, case) for case, words in CASES.items()},
         "privacy": pairs(
-            {key: value for key, value in privacy.items() if key not in {"statement", "curve", "releases"}}
+            {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}
         ),
+        "parts": look(privacy, "parts"),
         "tradeoff": tradeoff_chart(privacy),
         "curves": curves(lines, metric),
         "rounds": [_round(line, metric) for line in lines],

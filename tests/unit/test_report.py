@@ -177,6 +177,13 @@ def test_the_public_page_has_nothing_that_only_a_simulation_sees(tmp_path):
         assert words not in text, words
 
 
+def test_the_statement_is_told_part_by_part_where_there_are_parts(tmp_path):
+    privacy = {**SUMMARY["privacy"], "parts": {"Promise": "Little is <learnt>.", "Trust": "Nobody."}}
+    page = render(tmp_path, {**SUMMARY, "privacy": privacy})
+    assert "Promise Little is <learnt>. Trust Nobody." in page.text
+    assert "User-level, they say." not in page.text
+
+
 def test_the_best_is_bold_and_the_federated_row_marked(tmp_path):
     render(tmp_path, SUMMARY)
     html = (tmp_path / "private" / "report.html").read_text()
