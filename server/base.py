@@ -26,7 +26,7 @@ from server.replies import Rejection, check_replies, in_words
 from server.secret_sum import SecretSum, decoded, forbid_updates
 from server.setting import RoundReport, Setting
 from server.total import Adder, Total
-from server.update import Arrays, State, Update, norm_of
+from server.update import Arrays, State, Update, no_change, norm_of
 
 BRACKET = "bracket/"
 """Before the names of what the bracket keeps."""
@@ -149,11 +149,13 @@ class Strategy(FlowerStrategy):
         """Return the new global adapter from the aggregated change.
 
         Raises:
-            FederationError: If it is not finite.
+            FederationError: If what the strategy made is no change of the adapter, or not finite.
         """
+        self._require_change(server_round, "aggregate", aggregated)
         self.report = replace(self.report, update_norm=norm_of(aggregated))
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below
             change = self.step(aggregated)
+            self._require_change(server_round, "step", change)
             after = {name: (value + change[name]).astype(value.dtype) for name, value in self.current.items()}
         if wrong := [name for name, value in after.items() if not np.isfinite(value).all()]:
             message = (
@@ -162,6 +164,19 @@ class Strategy(FlowerStrategy):
             )
             raise FederationError(message)
         return to_record(after)
+
+    def _require_change(self, server_round: int, method: str, found: object) -> None:
+        """Refuse what is no change of the adapter; another shape would be broadcast over its parameters.
+
+        Raises:
+            FederationError: Naming the method and what it returned.
+        """
+        if wrong := no_change(found, self.current):
+            message = (
+                f"round {server_round}: {type(self).__name__}.{method} returned {wrong}; it must return an array of "
+                "each parameter's shape, by name"
+            )
+            raise FederationError(message)
 
 
 class CohortStrategy(Strategy):

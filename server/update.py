@@ -35,3 +35,21 @@ def norm_of(arrays: Mapping[str, Array]) -> float:
     Summed in the order of the names: a resumed run reads its arrays back in another order, and must get the same bits.
     """
     return float(np.sqrt(sum(float(np.square(arrays[name], dtype=np.float64).sum()) for name in sorted(arrays))))
+
+
+def no_change(found: object, of: Mapping[str, Array]) -> str:
+    """Return why something is no change of an adapter, in words; "" if it is one.
+
+    Args:
+        found: What a strategy returned; anything.
+        of: The adapter.
+    """
+    if not isinstance(found, Mapping):
+        return f"{type(found).__name__} instead of arrays by name"
+    if found.keys() != of.keys():
+        missing, unknown = sorted(of.keys() - found.keys()), sorted(map(str, found.keys() - of.keys()))
+        return f"a change that lacks {missing[:3] or 'nothing'} and has the unknown {unknown[:3] or 'nothing'}"
+    for name, value in of.items():
+        if np.shape(found[name]) != value.shape:
+            return f"{name} of shape {list(np.shape(found[name]))} instead of {list(value.shape)}"
+    return ""

@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, Error
 from fedrec.errors import ConfigError, FederationError
 from fedrec.privacy.plan import AdaptiveClip
 from server.asking import ask
-from server.base import MeanStrategy, to_record
+from server.base import CohortStrategy, MeanStrategy, to_record
 from server.strategies.fedadam import FedAdam
 from server.strategies.fedavg import FedAvg
 from server.strategies.fedavgm import FedAvgM
@@ -202,3 +202,29 @@ def test_an_empty_poisson_cohort_changes_nothing_and_is_no_failure():
 def test_a_step_that_is_not_finite_fails_the_round():
     with pytest.raises(FederationError, match="FedAvg made w NaN or infinite"):
         one_round(FedAvg(setting(max_update_norm=1e38), server_lr=1e30), reply(0, 1e20, 0), before=(0.0, 0.0))
+
+
+WRONG = [
+    (None, r"NoneType instead of arrays by name"),
+    ({}, r"lacks \['w'\]"),
+    ({"w": np.ones((1, 2), np.float32), "x": np.ones(1)}, r"the unknown \['x'\]"),
+    ({"w": np.ones((2, 1), np.float32)}, r"w of shape \[2, 1\] instead of \[2\]"),
+    ({"w": np.float32(1.0)}, r"w of shape \[\] instead of \[2\]"),
+]
+"""What was broadcast over the parameters, or called a fault of ours."""
+
+
+@pytest.mark.parametrize(("returned", "said"), WRONG)
+@pytest.mark.parametrize("method", ["aggregate", "step"])
+def test_what_is_no_change_of_the_adapter_is_refused_and_names_the_strategy(method, returned, said):
+    class Mine(CohortStrategy):
+        def aggregate(self, updates):
+            return returned if method == "aggregate" else updates[0].delta
+
+        def step(self, update):
+            return returned if method == "step" else update
+
+    strategy = Mine(setting())
+    strategy.current = {"w": np.zeros(2, dtype=np.float32)}
+    with pytest.raises(FederationError, match=rf"round 1: Mine\.{method} returned .*{said}"):
+        strategy.aggregate_train(1, [reply(client, 1.0, 2.0) for client in range(4)])
