@@ -295,5 +295,21 @@ except SystemExit:
     assert done.stdout.splitlines()[-1] == f"1 1 1 0 1 {app_root()}"
 
 
+def test_a_strategy_in_the_working_folder_is_found_by_name_and_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sign_mean.py").write_text("from server.base import MeanStrategy\nclass SignMean(MeanStrategy): pass\n")
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "__init__.py").write_text("raise RuntimeError('a folder of the user own')")
+    (tmp_path / "mine.toml").write_text('extends = "smoke"\n[strategy]\nname = "sign_mean:SignMean"\n')
+    script = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+sys.argv = ["fedrec", "validate", "mine.toml"]
+from fedrec.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "mine.toml: ok" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_the_apps_root_is_the_checkout() -> None:
     assert app_root() == ROOT
