@@ -6,6 +6,7 @@ what was found, what is allowed and what to do.
 """
 
 from pathlib import Path
+from shlex import quote
 
 
 class FedrecError(Exception):
@@ -58,5 +59,7 @@ class Interrupted(FedrecError):  # noqa: N818 - no error: the user asked for it
     exit_code = 130
 
     def __init__(self, run_path: Path) -> None:
-        super().__init__(f"interrupted; every finished round is saved, continue with: fedrec resume {run_path}")
+        super().__init__(
+            f"interrupted; every finished round is saved, continue with: fedrec resume {quote(str(run_path))}"
+        )
         self.run_path = run_path

@@ -3,9 +3,11 @@
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -24,6 +26,13 @@ from server.stop import Stop
 from simulations.engine import ENGINES
 from simulations.engine.base import check_engine
 from simulations.options import RunOptions
+
+AT_ONCE: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
+"""What asks a run to end, and what the second such signal does."""
 
 
 def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunDirectory:
@@ -104,7 +113,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _stoppable(run: Path) -> Iterator[Stop]:
-    """Turn the first SIGINT into a wish to stop as soon as nothing is lost; the second one interrupts at once.
+    """Turn the first signal to end into a wish to stop as soon as nothing is lost; a second one ends at once.
 
     Outside of the main thread no signal can be caught, and none is.
     """
@@ -112,13 +121,15 @@ def _stoppable(run: Path) -> Iterator[Stop]:
 
     def wish(signum: int, frame: object) -> None:
         stop.wish(signum, frame)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in AT_ONCE.items():
+            signal.signal(number, handler)
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.signal(signal.SIGINT, wish)
+    before = {number: signal.signal(number, wish) for number in AT_ONCE}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

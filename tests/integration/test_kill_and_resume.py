@@ -112,6 +112,17 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
     assert not [path for path in run.rglob(".*") if path.name != ".lock"], "nothing half-written is left"
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_by_the_system_it_saves_the_round_in_hand(
+    experiment: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    metrics = run / "private" / "metrics.jsonl"
+    assert stopped(begun("run", experiment, "--out", run, "--quiet"), metrics.exists, how) == 130
+    saved = max(int(path.stem.removeprefix("round-")) for path in (run / "private" / "checkpoints").glob("round-*"))
+    assert saved == lines(run)[-1]["round"]
+
+
 def test_resuming_another_experiment_is_refused_by_name(whole: Path) -> None:
     assert finished(begun("resume", whole, "--set", "training.lr=0.1")) == 2
     averaged = {"select": "average", "controls": ("ease",)}
