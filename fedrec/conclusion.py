@@ -68,6 +68,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "privacy": statement(run.job.plan, last.ledger).summary,
         "communication": _communication(run.job.plan, rounds, chosen),
         "faults": _faults(rounds),
+        "warnings": _warnings(run),
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
@@ -121,6 +122,16 @@ def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) 
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
     }
+
+
+def _warnings(run: RunDirectory) -> list[str]:
+    """Return what whoever reads the numbers must know first."""
+    if run.job.prepared.facts["dataset"]["order"] == "time":
+        return []
+    return [
+        'The data have no times, so "the last item" and "the last 20 %" mean the last in the file: unless its rows '
+        "stand in order of time, nothing is predicted. Name their column in data.table.time, if they have one."
+    ]
 
 
 def _canary(controls: Mapping[str, Control]) -> None:

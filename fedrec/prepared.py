@@ -173,6 +173,7 @@ def _facts(
             "cleaning": dataset.cleaning,
             "terms": dataset.terms,
             "source": dataset.source,
+            "order": dataset.order,
         },
         "split": {
             "private": len(split.private),

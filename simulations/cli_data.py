@@ -140,6 +140,7 @@ def _facts(dataset: "Dataset") -> Result:
         "cleaning": dataset.cleaning,
         "terms": dataset.terms,
         "source": dataset.source,
+        "order": "time" if dataset.order == "time" else "file: there are no times, so the last item is the file's last",
     }
 
 

@@ -27,6 +27,8 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
         for row in control_rows(summary)
     ]
     show_text(headline(summary))
+    for warning in summary.get("warnings", []):
+        show_text(f"Read with care: {warning}")
     show_table("Test users, full ranking", ["", *(f"{metric}, {case}" for case in CASES.values())], rows)
     show_text(str(look(summary, "privacy").get("statement", "No privacy statement is recorded.")))
     upload = bytes_text(look(summary, "communication").get("upload_bytes_per_client_round"))

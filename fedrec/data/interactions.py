@@ -8,6 +8,7 @@ bounds of these slices alone, so a column may lie on disk: looking at one user r
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +132,7 @@ class Dataset:
         cleaning: Rule -> how often it applied (only rules that did).
         terms: The data's terms of use, one line.
         source: Where the bytes came from.
+        order: What a user's rows are ordered by: their times, or, where there are none, their places in the file.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Dataset:
     cleaning: dict[str, int] = field(default_factory=dict)
     terms: str = ""
     source: str = ""
+    order: Literal["time", "file"] = "time"
 
     def __post_init__(self) -> None:
         if len(self.interactions) == 0:

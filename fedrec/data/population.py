@@ -48,6 +48,7 @@ def synthetic_population(real: Dataset, users: int, seed: int) -> Dataset:
         interactions=Interactions(bounds, item, time, value, rows.num_items),
         catalogue=real.catalogue,
         users=Users([f"synthetic-{number}" for number in range(users)]),
+        order=real.order,
     )
 
 

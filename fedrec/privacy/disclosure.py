@@ -60,6 +60,8 @@ _SUMMARY: Fields = {
     "dataset.cleaning": PRIVATE,
     "dataset.terms": PUBLIC,
     "dataset.source": PUBLIC,
+    "dataset.order": PUBLIC,
+    "warnings": PUBLIC,
     "split.private": PUBLIC,
     "split.public": PUBLIC,
     "split.validation": PUBLIC,

@@ -183,3 +183,16 @@ def test_where_the_number_of_users_is_private_the_public_part_does_not_tell_it(t
     assert "clients" not in public["federation"]
     assert public["privacy"]["adjacency"] == "add-remove"
     assert f">{users}<" not in (run.public / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_on_data_without_times_says_that_nothing_later_was_predicted(tmp_path: Path, cache: Path) -> None:
+    rows = "\n".join(f"u{row // 6},i{row * 7 % 11}" for row in range(180))
+    (tmp_path / "rows.csv").write_text(f"user,item\n{rows}\n")
+    experiment = tiny(
+        rounds=1, data={"name": "table", "path": tmp_path / "rows.csv"}, privacy={"epsilon": float("inf")}
+    )
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    run = published(experiment, tmp_path / "prepared", tmp_path / "run")
+    (warning,) = json.loads((run.public / "summary.json").read_text())["warnings"]
+    assert "The data have no times" in warning
+    assert "The data have no times" in (run.public / "report.html").read_text()

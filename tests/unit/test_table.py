@@ -65,6 +65,11 @@ def test_parquet_with_dates(tmp_path: Path) -> None:
     assert data.interactions.time[0] == datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 
 
+def test_a_data_set_says_whether_its_order_is_that_of_time(tmp_path: Path) -> None:
+    assert load(written(tmp_path, LOG), time="when").order == "time"
+    assert load(written(tmp_path, LOG)).order == "file"
+
+
 def test_without_time_and_value_file_order_counts_and_each_value_is_one(tmp_path: Path) -> None:
     data = load(written(tmp_path, LOG))
     assert histories(data) == {"ann": ["b", "a"], "bob": ["a", "b"]}

@@ -6,6 +6,7 @@ attributes. Comma and semicolon files may quote cells with `"`; all others are r
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def load_table(path: Path, config: DataConfig) -> Dataset:
         _items_file(columns.items_path, columns) if columns.items_path else _items_among(table, rows.item, columns)
     )
     users = _users_file(columns.users_path, columns) if columns.users_path else None
-    return assemble(path.stem, rows, catalogue, users)
+    return replace(assemble(path.stem, rows, catalogue, users), order="time" if columns.time else "file")
 
 
 def _read(path: Path, columns: TableConfig) -> Table:
