@@ -13,6 +13,21 @@ _MACROS = """{% macro table(rows, caption) %}
   </table></div>
   {% endif %}
 {% endmacro %}
+{% macro grid(columns, rows, summary) %}
+  {% if rows %}
+  <details>
+    <summary>{{ summary }}</summary>
+    <div class="scroll"><table>
+      <thead><tr>{% for name in columns %}<th scope="col"{% if not loop.first %} class="number"{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>
+      <tbody>
+        {% for cells in rows %}
+        <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
+        {% endfor %}
+      </tbody>
+    </table></div>
+  </details>
+  {% endif %}
+{% endmacro %}
 {% macro draw(chart) %}
   <figure class="chart">
     <h3>{{ chart.title }}</h3>
@@ -115,7 +130,7 @@ def framed(title: str, main: str) -> str:
 
     Args:
         title: Template of its title.
-        main: Template of what it says, which may use the macros `table` and `draw`.
+        main: Template of what it says, which may use the macros `table`, `grid` and `draw`.
     """
     return f"""{_MACROS}<!doctype html>
 <html lang="en">

@@ -84,19 +84,7 @@ PAGE = framed(
   {% else %}
   <p>No round was evaluated.</p>
   {% endif %}
-  {% if rounds %}
-  <details>
-    <summary>The numbers of every round</summary>
-    <div class="scroll"><table>
-      <thead><tr><th scope="col">Round</th><th scope="col" class="number">Loss</th>{% for words in cases.values() %}<th scope="col" class="number">{{ metric | metric }}, {{ words }}</th>{% endfor %}<th scope="col" class="number">Epsilon</th></tr></thead>
-      <tbody>
-        {% for cells in rounds %}
-        <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
-        {% endfor %}
-      </tbody>
-    </table></div>
-  </details>
-  {% endif %}
+  {{ grid(round_columns, rounds, "The numbers of every round") }}
 </section>
 
 <section id="groups">
@@ -132,19 +120,7 @@ PAGE = framed(
   <h2>Seen only because this is a simulation</h2>
   <p>Nothing here may be published where the data are real: no ledger has paid for it.</p>
   {{ table(unseen, "Counted exactly: interactions, cleaning rules with what they removed, replies that did not count") }}
-  {% if asked %}
-  <details>
-    <summary>Who was asked and answered, round by round</summary>
-    <div class="scroll"><table>
-      <thead><tr><th scope="col">Round</th><th scope="col" class="number">Cohort</th><th scope="col" class="number">Replies</th><th scope="col" class="number">Rejected</th><th scope="col" class="number">Sent</th></tr></thead>
-      <tbody>
-        {% for cells in asked %}
-        <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
-        {% endfor %}
-      </tbody>
-    </table></div>
-  </details>
-  {% endif %}
+  {{ grid(["Round", "Cohort", "Replies", "Rejected", "Sent"], asked, "Who was asked and answered, round by round") }}
   {{ table(timing, "Time taken") }}
 </section>
 {% endif %}

@@ -126,6 +126,7 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         ],
         "worst_decile": number(look(fairness, "worst_decile", metric)),
         "missing_groups": list(look(fairness, "missing")),
+        "round_columns": ["Round", "Loss", *(f"{metric_label(metric)}, {of}" for of in CASES.values()), "Epsilon"],
         "asked": [_asked(line) for line in lines],
         "traffic": _traffic(summary),
         "data": _data(summary),
