@@ -39,20 +39,27 @@ class TableConfig(Section):
     """Column with the item's identifier."""
     time: str | None = None
     """Column with the time (number or ISO date); without it, file order is time order."""
+    time_format: str | None = None
+    """How dates that are not ISO dates are written, as for strptime: "%d/%m/%Y", "%m/%d/%Y %H:%M"."""
     value: str | None = None
     """Column with a rating or weight."""
     items_path: Path | None = None
     """Second file with one row per item; without it, item columns are read from the main file."""
+    items_key: str | None = None
+    """Its column with the item's identifier; named as in the main file, or "id", if not given."""
     text: tuple[str, ...] = ()
     """Columns whose words describe an item, joined in this order; without any, the identifier is the text."""
     title: str | None = None
     """Column with an item's name for people; the first text column if not given."""
     users_path: Path | None = None
     """Optional file with one row per user; its further columns become user attributes."""
+    users_key: str | None = None
+    """Its column with the user's identifier; named as in the main file, or "id", if not given."""
     separator: str | None = None
-    """Field separator; guessed from the suffix (.csv comma, .tsv tab) if not given."""
+    """Field separator; found in each file's first lines (comma, semicolon, tab, bar) if not given, and asked for where
+    they leave a choice that the suffix (.csv comma, .tsv tab) does not settle."""
     encoding: str = "utf-8"
-    """Encoding of the files."""
+    """Encoding of the files; one that garbles them is refused."""
 
 
 class SyntheticConfig(Section):

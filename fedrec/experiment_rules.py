@@ -32,6 +32,14 @@ def _own_table(experiment: Experiment) -> str:
     return "data.name = 'table': needs data.path, your file" if data.name == "table" and data.path is None else ""
 
 
+def _table_companions(experiment: Experiment) -> str:
+    """Return which key of a table says something about a column or file that is not named."""
+    table = experiment.data.table
+    needs = {"time_format": "time", "items_key": "items_path", "users_key": "users_path"}
+    alone = [(key, of) for key, of in needs.items() if getattr(table, key) is not None and getattr(table, of) is None]
+    return "; ".join(f"data.table.{key} = {getattr(table, key)!r}: needs data.table.{of}, too" for key, of in alone)
+
+
 def _epochs(experiment: Experiment) -> str:
     """Return why clients cannot be in exactly one round of an epoch, a percent of rounding allowed."""
     federation = experiment.federation
@@ -47,5 +55,6 @@ RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
     Rule((("data", "name"), ("data", "path")), _own_table),
+    Rule((("data", "table"),), _table_companions),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
 )

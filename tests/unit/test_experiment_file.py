@@ -140,6 +140,17 @@ def test_nobody_to_train_on_and_a_table_without_path_are_refused() -> None:
     assert any("data.name = 'table': needs data.path" in line for line in found)
 
 
+def test_what_is_said_of_a_column_or_file_that_is_not_named_is_refused() -> None:
+    found = mistakes(
+        None, ["data.table.time_format=%d/%m/%Y", "data.table.items_key=sku", "data.table.users_key=member"]
+    )
+    assert found == [
+        "--set: data.table.time_format = '%d/%m/%Y': needs data.table.time, too; "
+        "data.table.items_key = 'sku': needs data.table.items_path, too; "
+        "data.table.users_key = 'member': needs data.table.users_path, too"
+    ]
+
+
 def test_balls_need_a_whole_number_of_bins() -> None:
     found = mistakes(None, ["federation.sampling=balls-in-bins", "federation.participation=0.3"])
     assert found[1:] == []

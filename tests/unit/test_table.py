@@ -131,7 +131,7 @@ def test_another_encoding_and_a_byte_order_mark(tmp_path: Path) -> None:
         ("user,item,when\n,2,1\n", r"line 2: column 'user' has nothing"),
         ('user,item,when\n1,"2,1\n1,3,2\n', r"after line 1: unexpected end of data; close the quotation mark"),
         ('user,item,when\n1,2,1\n1,3"x,2\n', r"line 3: has a stray quotation mark"),
-        ("user,item,when\n", r"has no usable interaction"),
+        ("user,item,when\n", r"log\.csv: has columns \(user, item, when\) and no row; give a file with at least one"),
         ("", r"log\.csv: is empty; it needs a header line"),
     ],
 )
@@ -169,11 +169,6 @@ def test_a_parquet_row_is_named(tmp_path: Path) -> None:
 def test_settings_that_do_not_fit(tmp_path: Path, columns: dict[str, object], expected: str) -> None:
     with pytest.raises(DataError, match=expected):
         load(written(tmp_path, LOG), **columns)
-
-
-def test_an_unknown_suffix_asks_for_the_separator(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no separator is known for '\.dat'"):
-        load(written(tmp_path, LOG, "log.dat"))
 
 
 def test_the_path_must_be_given_and_exist(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ import polars as pl
 from fedrec.config import DataConfig
 from fedrec.data.assemble import Rows, assemble
 from fedrec.data.cells import identifiers, numbers, texts, times
-from fedrec.data.frames import Layout, Table, read_table
+from fedrec.data.frames import Table, read_table
 from fedrec.data.interactions import Catalogue, Dataset, Users
+from fedrec.data.layout import Layout
 from fedrec.data.sources.base import DATASETS, Download, Source
 from fedrec.data.titles import film_text, film_title
 from fedrec.errors import DataError

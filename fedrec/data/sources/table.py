@@ -1,8 +1,8 @@
 """The user's own files, without code: any CSV, TSV or Parquet, its columns named in `data.table`.
 
 `data.path` is the file with one row per interaction. A second file may describe the items, a third the users;
-their key is the column named as in the main file or, failing that, `id`. Their further columns become
-attributes. Comma and semicolon files may quote cells with `"`; all others are read as they stand.
+their key is the column named in `items_key` and `users_key`, as in the main file or, failing that, `id`. Their further
+columns become attributes. Comma and semicolon files may quote cells with `"`; all others are read as they stand.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,11 @@ import polars as pl
 from fedrec.config import DataConfig, TableConfig
 from fedrec.data.assemble import Rows, assemble, order_of
 from fedrec.data.cells import identifiers, numbers, texts, times
-from fedrec.data.frames import Table, layout_of, read_table
+from fedrec.data.frames import Table, read_table
 from fedrec.data.interactions import Catalogue, Dataset, Users
+from fedrec.data.layout import layout_of, plain_name
 from fedrec.data.sources.base import DATASETS, Source
+from fedrec.errors import DataError
 
 
 def load_table(path: Path, config: DataConfig) -> Dataset:
@@ -28,7 +30,7 @@ def load_table(path: Path, config: DataConfig) -> Dataset:
     all identifiers are whole numbers, by first appearance otherwise.
 
     Raises:
-        DataError: If a file or column is missing, or a cell is broken.
+        DataError: If a file or column is missing, a file has no rows, or a cell is broken.
     """
     columns = config.table
     table = _read(path, columns)
@@ -36,25 +38,30 @@ def load_table(path: Path, config: DataConfig) -> Dataset:
     rows = Rows(
         identifiers(table, columns.user),
         identifiers(table, columns.item),
-        times(table, columns.time) if columns.time else np.arange(count),
+        times(table, columns.time, columns.time_format) if columns.time else np.arange(count),
         numbers(table, columns.value).astype(np.float32) if columns.value else np.ones(count, np.float32),
     )
     catalogue = (
         _items_file(columns.items_path, columns) if columns.items_path else _items_among(table, rows.item, columns)
     )
     users = _users_file(columns.users_path, columns) if columns.users_path else None
-    return replace(assemble(path.stem, rows, catalogue, users), order="time" if columns.time else "file")
+    return replace(assemble(plain_name(path).stem, rows, catalogue, users), order="time" if columns.time else "file")
 
 
 def _read(path: Path, columns: TableConfig) -> Table:
     if path.suffix.lower() == ".parquet":
-        return read_table(path)
-    return read_table(path, layout_of(path, columns.separator, columns.encoding))
+        table = read_table(path)
+    else:
+        table = read_table(path, layout_of(path, columns.separator, columns.encoding))
+    if table.frame.is_empty():
+        message = f"{path}: has columns ({', '.join(table.frame.columns)}) and no row; give a file with at least one"
+        raise DataError(message)
+    return table
 
 
 def _items_file(path: Path, columns: TableConfig) -> Catalogue:
     table = _read(path, columns)
-    key = _key(table, columns.item)
+    key = columns.items_key or _key(table, columns.item, "data.table.items_key")
     attributes = _attributes(table, {key, columns.title, *columns.text})
     return _catalogue(table, identifiers(table, key), columns, attributes)
 
@@ -80,7 +87,7 @@ def _catalogue(table: Table, ids: pl.Series, columns: TableConfig, attributes: d
 
 def _users_file(path: Path, columns: TableConfig) -> Users:
     table = _read(path, columns)
-    key = _key(table, columns.user)
+    key = columns.users_key or _key(table, columns.user, "data.table.users_key")
     return Users(identifiers(table, key).to_list(), _attributes(table, {key}))
 
 
@@ -88,8 +95,16 @@ def _attributes(table: Table, others: set[str | None]) -> dict[str, Sequence[str
     return {name: texts(table, name).to_list() for name in table.frame.columns if name not in others}
 
 
-def _key(table: Table, name: str) -> str:
-    return "id" if name not in table.frame.columns and "id" in table.frame.columns else name
+def _key(table: Table, name: str, option: str) -> str:
+    known = table.frame.columns
+    found = next((column for column in (name, "id") if column in known), None)
+    if found is None:
+        message = (
+            f"{table.path}: no column {name!r}, as in the main file, and none called 'id'; name the column with the "
+            f"identifiers in {option}; columns found: {', '.join(known)}"
+        )
+        raise DataError(message)
+    return found
 
 
 DATASETS.register("table")(
