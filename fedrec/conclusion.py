@@ -21,6 +21,7 @@ from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
+from fedrec.reporting.cautions import Caution, cautions
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
@@ -46,6 +47,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     test = judge.test(judge.scorer(chosen))
     controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
     _canary(controls)
+    warned = _cautions(run, judge, test)
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
@@ -68,14 +70,15 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "privacy": statement(run.job.plan, last.ledger).summary,
         "communication": _communication(run.job.plan, rounds, chosen),
         "faults": _faults(rounds),
-        "warnings": _warnings(run),
+        "warnings": [caution.text for caution in warned],
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
     classes = summary_fields({name: control.disclosure for name, control in controls.items()}, run.job.plan)
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
-    public = published({**summary, "controls": _beside(test, shown)}, classes)
+    told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
+    public = published({**summary, "controls": _beside(test, shown), "warnings": told}, classes)
     run.conclude(summary, public, chosen, last.ledger)
     render_report(run.path)
     return run.summary()
@@ -124,14 +127,15 @@ def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) 
     }
 
 
-def _warnings(run: RunDirectory) -> list[str]:
-    """Return what whoever reads the numbers must know first."""
-    if run.job.prepared.facts["dataset"]["order"] == "time":
-        return []
-    return [
-        'The data have no times, so "the last item" and "the last 20 %" mean the last in the file: unless its rows '
-        "stand in order of time, nothing is predicted. Name their column in data.table.time, if they have one."
-    ]
+def _cautions(run: RunDirectory, judge: Judge, test: Mapping[str, Evaluation]) -> list[Caution]:
+    dataset = run.job.prepared.facts["dataset"]
+    return cautions(
+        dataset["order"],
+        dataset["items"],
+        judge.cutoffs,
+        {target: judge.test_cases(target) for target in test},
+        users_are_public=run.job.plan.adjacency != "add-remove",
+    )
 
 
 def _canary(controls: Mapping[str, Control]) -> None:

@@ -322,6 +322,9 @@ class PrivacyConfig(Section):
 class EvaluationConfig(Section):
     """How the global recommender is scored."""
 
+    targets: tuple[Literal["last", "last20"], ...] | None = None
+    """What of each held-out user is ranked: the last item, the last 20 % (always among them). By default both; without
+    times the last 20 % alone, because a file's last row is nobody's next item."""
     cutoffs: tuple[Positive, ...] = (5, 10, 20)
     """Cut-offs of the ranking metrics."""
     every: Positive = 5

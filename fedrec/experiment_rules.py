@@ -40,6 +40,16 @@ def _table_companions(experiment: Experiment) -> str:
     return "; ".join(f"data.table.{key} = {getattr(table, key)!r}: needs data.table.{of}, too" for key, of in alone)
 
 
+def _targets(experiment: Experiment) -> str:
+    targets = experiment.evaluation.targets
+    if targets is None or "last20" in targets:
+        return ""
+    return (
+        f"evaluation.targets = {list(targets)}: should have 'last20' among them; the canary, the groups of users and "
+        "the answer in words read it"
+    )
+
+
 def _epochs(experiment: Experiment) -> str:
     """Return why clients cannot be in exactly one round of an epoch, a percent of rounding allowed."""
     federation = experiment.federation
@@ -56,5 +66,6 @@ RULES = (
     Rule((("split", "test"), ("split", "validation")), _training_users),
     Rule((("data", "name"), ("data", "path")), _own_table),
     Rule((("data", "table"),), _table_companions),
+    Rule((("evaluation", "targets"),), _targets),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
 )

@@ -110,16 +110,17 @@ def _show(finished: "Finished", result: Result) -> None:
 
     if result["frontier"]:
         metric = metric_label(result["frontier"][0]["metric"])
+        cases = [case for case in CASES if case in result["frontier"][0]]
         rows = [
             [
                 point["setting"] or "Federated",
                 epsilon_text(point["epsilon"]),
                 str(point["seeds"]),
-                *(_cell(*(number(point[case][end]) for end in ("mean", "low", "high"))) for case in CASES),
+                *(_cell(*(number(point[case][end]) for end in ("mean", "low", "high"))) for case in cases),
             ]
             for point in result["frontier"]
         ]
-        columns = ["", "epsilon", "seeds", *(f"{metric}, {case}" for case in CASES.values())]
+        columns = ["", "epsilon", "seeds", *(f"{metric}, {CASES[case]}" for case in cases)]
         show_table("Test users, mean and 95 % interval over seeds", columns, rows)
     for paragraph in finished.cost.sentences():
         show_text(paragraph)

@@ -18,10 +18,11 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
         path: The run's directory.
         report: Its page.
     """
-    from fedrec.reporting.tables import CASES, control_rows, headline, main_metric
+    from fedrec.reporting.tables import control_rows, headline, main_metric, measured_cases
     from fedrec.reporting.wording import bytes_text, look, metric_label, score_text
 
     metric = metric_label(main_metric(summary))
+    cases = measured_cases(summary)
     rows = [
         [row.label, *(f"{score_text(cell.value)} {cell.interval}".strip() for cell in row.cells.values())]
         for row in control_rows(summary)
@@ -29,7 +30,7 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
     show_text(headline(summary))
     for warning in summary.get("warnings", []):
         show_text(f"Read with care: {warning}")
-    show_table("Test users, full ranking", ["", *(f"{metric}, {case}" for case in CASES.values())], rows)
+    show_table("Test users, full ranking", ["", *(f"{metric}, {case}" for case in cases.values())], rows)
     show_text(str(look(summary, "privacy").get("statement", "No privacy statement is recorded.")))
     upload = bytes_text(look(summary, "communication").get("upload_bytes_per_client_round"))
     show_facts(

@@ -18,6 +18,9 @@ from fedrec.errors import DataError
 
 IntArray = NDArray[np.int64]
 
+Order = Literal["time", "file"]
+"""What a user's rows are ordered by: their times, or, where there are none, their places in the file."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -132,7 +135,7 @@ class Dataset:
         cleaning: Rule -> how often it applied (only rules that did).
         terms: The data's terms of use, one line.
         source: Where the bytes came from.
-        order: What a user's rows are ordered by: their times, or, where there are none, their places in the file.
+        order: What a user's rows are ordered by.
     """
 
     name: str
@@ -142,7 +145,7 @@ class Dataset:
     cleaning: dict[str, int] = field(default_factory=dict)
     terms: str = ""
     source: str = ""
-    order: Literal["time", "file"] = "time"
+    order: Order = "time"
 
     def __post_init__(self) -> None:
         if len(self.interactions) == 0:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedrec.config import SplitConfig
-from fedrec.data.interactions import IntArray, Interactions
+from fedrec.data.interactions import IntArray, Interactions, Order
 from fedrec.errors import ConfigError
 
 
@@ -45,6 +45,19 @@ def _last20(length: int) -> int:
 
 TARGETS: dict[str, Callable[[int], int]] = {"last": _last, "last20": _last20}
 """Target name -> how many of a user's `length` interactions are targets (fewer than all)."""
+
+
+def ranked_targets(asked: Sequence[str] | None, order: Order) -> tuple[str, ...]:
+    """Return which of `TARGETS` are ranked, in their order.
+
+    Args:
+        asked: Names of targets; None for all that make sense: without times not "last", because a file's last row is
+            nobody's next item.
+        order: What the rows of the data are ordered by.
+    """
+    if asked is None:
+        asked = ("last20",) if order == "file" else tuple(TARGETS)
+    return tuple(target for target in TARGETS if target in asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
-from fedrec.data.split import TARGETS, Cases
+from fedrec.data.split import Cases, ranked_targets
 from fedrec.evaluation.lists import Counts
 from fedrec.evaluation.ranking import Evaluation, Scorer, evaluate
 from fedrec.evaluation.scoring import mean_loss, model_scorer
@@ -67,6 +67,11 @@ class Judge:
         self.cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
 
     @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """What of each held-out user is ranked."""
+        return ranked_targets(self._job.experiment.evaluation.targets, self._job.prepared.facts["dataset"]["order"])
+
+    @cached_property
     def bench(self) -> Workbench:
         """The model with the adapter attached; loading another adapter overwrites the last."""
         return self._job.workbench
@@ -102,7 +107,7 @@ class Judge:
         return self._split.cases(self._split.test, target)
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
-        return {target: self._rank(scorer, self._split.cases(users, target)) for target in TARGETS if len(users)}
+        return {target: self._rank(scorer, self._split.cases(users, target)) for target in self.targets if len(users)}
 
     def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
         return evaluate(

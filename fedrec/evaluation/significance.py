@@ -17,6 +17,9 @@ from fedrec.seeding import rng_for
 
 FloatArray = NDArray[np.float64]
 
+FEW_USERS = 30
+"""With fewer users than this a mean says little, and neither do the intervals that bootstrap it."""
+
 _BATCH_CELLS = 4_000_000
 
 
@@ -109,6 +112,24 @@ def paired_test(first: FloatArray, second: FloatArray) -> float:
     differences = first - second
     differences = differences[~np.isnan(differences) & (differences != 0)]
     return float(stats.wilcoxon(differences).pvalue) if len(differences) else 1.0
+
+
+def margin(users: int, level: float = 0.95) -> float:
+    """Return how far the mean over users may be from that of the population, for any metric in [0, 1].
+
+    Hoeffding's bound (1963, theorem 1): `sqrt(ln(2 / (1 - level)) / (2 * users))`, at most 1. It holds for the fewest
+    users, where neither the bootstrap nor a normal approximation does.
+
+    Args:
+        users: How many, at least 1.
+        level: How sure, in (0, 1).
+    """
+    return min(1.0, math.sqrt(math.log(2 / (1 - level)) / (2 * users)))
+
+
+def least_p_value(users: int) -> float:
+    """Return the least p-value that the paired test can give, when all of at least 1 users differ the same way."""
+    return min(1.0, 2.0 ** (1 - users))
 
 
 def compare(reference: FloatArray, others: Mapping[str, FloatArray]) -> dict[str, Comparison]:

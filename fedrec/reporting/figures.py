@@ -58,7 +58,9 @@ def controls_chart(rows: Sequence[Row], metric: str) -> Chart | None:
     label = metric_label(metric)
     figure = graph_objects.Figure()
     for case, words in CASES.items():
-        shown = [row for row in rows if not math.isnan(row.cells[case].value)]
+        shown = [row for row in rows if case in row.cells and not math.isnan(row.cells[case].value)]
+        if not shown:
+            continue
         cells = [row.cells[case] for row in shown]
         figure.add_scatter(
             x=[cell.value for cell in cells],
@@ -78,7 +80,7 @@ def controls_chart(rows: Sequence[Row], metric: str) -> Chart | None:
                 "size": [12 if row.federated else 8 for row in shown],
             },
         )
-    if not any(len(trace.x) for trace in figure.data):
+    if not figure.data:
         return None
     figure.update_yaxes(categoryorder="array", categoryarray=[escape(row.label, quote=False) for row in reversed(rows)])
     figure.update_xaxes(title=label, rangemode="tozero")

@@ -11,7 +11,7 @@ from typing import Any
 
 from fedrec.evaluation.groups import ACTIVITY, MIN_GROUP
 from fedrec.evaluation.significance import Interval, seeds_interval
-from fedrec.reporting.tables import CASES, LABELS, main_metric
+from fedrec.reporting.tables import LABELS, main_metric, measured_cases
 from fedrec.reporting.wording import Summary, look, number
 
 SEED = "seed"
@@ -198,8 +198,15 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
+def cases_of(curves: Sequence[Curve]) -> dict[str, str]:
+    """Return the cases that any trial on the curves was scored on."""
+    found = [result.summary for curve in curves for point in curve.points for result in point.results]
+    return measured_cases(*(summary for summary in found if summary is not None))
+
+
 def points_json(curves: Sequence[Curve], metric: str) -> list[dict[str, Any]]:
     """Return every point of the curves for programs: its setting, its epsilon, and the metric on each case."""
+    cases = cases_of(curves)
     return [
         {
             "setting": curve.label,
@@ -207,7 +214,7 @@ def points_json(curves: Sequence[Curve], metric: str) -> list[dict[str, Any]]:
             "seeds": len(point.results),
             "trials": [result.fingerprint for result in point.results],
             "metric": metric,
-            **{case: asdict(point.over_seeds(score(case, metric))) for case in CASES},
+            **{case: asdict(point.over_seeds(score(case, metric))) for case in cases},
         }
         for curve in curves
         for point in curve.points

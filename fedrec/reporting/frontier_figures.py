@@ -8,7 +8,7 @@ from plotly import graph_objects
 
 from fedrec.evaluation.significance import Interval
 from fedrec.reporting.figures import FEDERATED, QUIET, SECOND, Chart, chart_of
-from fedrec.reporting.frontier import Curve, Read, group_score, references, score
+from fedrec.reporting.frontier import Curve, Read, cases_of, group_score, references, score
 from fedrec.reporting.tables import CASES
 from fedrec.reporting.wording import metric_label
 
@@ -41,7 +41,7 @@ def frontier_charts(curves: Sequence[Curve], metric: str) -> list[Chart]:
             references(curves, case, metric),
             metric_label(metric),
         )
-        for case, words in CASES.items()
+        for case, words in cases_of(curves).items()
     ]
 
 

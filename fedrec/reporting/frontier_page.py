@@ -1,14 +1,14 @@
 """The page of a sweep: one HTML file like a run's report, with the same look, to be read anywhere and offline."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from fedrec.evaluation.significance import Interval
-from fedrec.reporting.frontier import Curve, Point, Result, frontier, groups_of, metric_of, score
+from fedrec.reporting.frontier import Curve, Point, Result, cases_of, frontier, groups_of, metric_of, score
 from fedrec.reporting.frontier_cost import Cost
 from fedrec.reporting.frontier_figures import frontier_charts, group_frontiers
 from fedrec.reporting.frontier_table import in_order
@@ -35,6 +35,7 @@ def render_frontier(
     metric, ordered = metric_of(results), in_order(results)
     curves = frontier(ordered)
     templates = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    cases = cases_of(curves)
     groups = groups_of(ordered, CASE)
     return templates.from_string(FRONTIER).render(
         name=name,
@@ -44,12 +45,12 @@ def render_frontier(
         failures=failures,
         cost=cost.sentences(),
         charts=frontier_charts(curves, metric) if curves else [],
-        rows=[_row(curve, point, metric) for curve in curves for point in curve.points],
+        rows=[_row(curve, point, metric, cases) for curve in curves for point in curve.points],
         groups=[chart for curve in curves for chart in group_frontiers(curve, groups, CASE, metric)],
         trials=[_trial(result, metric) for result in ordered],
         metric=metric_label(metric),
         case=CASE,
-        cases=CASES,
+        cases=cases,
         asked=asked,
         plotly=get_plotlyjs(),
     )
@@ -70,12 +71,12 @@ def answer(results: Sequence[Result], curves: Sequence[Curve], metric: str) -> l
     return sentences
 
 
-def _row(curve: Curve, point: Point, metric: str) -> dict[str, Any]:
+def _row(curve: Curve, point: Point, metric: str, cases: Iterable[str]) -> dict[str, Any]:
     return {
         "setting": curve.label or "Federated",
         "epsilon": "∞" if math.isinf(point.epsilon) else epsilon_text(point.epsilon),
         "seeds": len(point.results),
-        "cells": [_cell(point.over_seeds(score(case, metric))) for case in CASES],
+        "cells": [_cell(point.over_seeds(score(case, metric))) for case in cases],
     }
 
 

@@ -6,7 +6,7 @@ template escapes whatever comes from data.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fedrec.files import write_whole
 from fedrec.reporting.figures import controls_chart, curves, group_charts, tradeoff_chart
 from fedrec.reporting.page import PAGE
 from fedrec.reporting.rundir import METRICS, REPORT, SUMMARY, RunDirectory
-from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, metric_rows
+from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, measured_cases, metric_rows
 from fedrec.reporting.wording import DASH, bytes_text, epsilon_text, look, metric_label, number, p_text, score_text
 
 BYTES_PER_PARAMETER = 4
@@ -99,7 +99,7 @@ def _text(value: object) -> str:
 
 
 def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
-    metric = main_metric(summary)
+    metric, cases = main_metric(summary), measured_cases(summary)
     rows = control_rows(summary)
     fairness = look(summary, "groups", "last20")
     privacy = look(summary, "privacy")
@@ -108,17 +108,17 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "headline": headline(summary),
         "tiles": _tiles(summary, metric),
         "metric": metric,
-        "cases": CASES,
+        "cases": cases,
         "rows": rows,
         "controls_chart": controls_chart(rows, metric),
-        "all_metrics": {words: metric_rows(summary, case) for case, words in CASES.items()},
+        "all_metrics": {words: metric_rows(summary, case) for case, words in cases.items()},
         "privacy": pairs(
             {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}
         ),
         "parts": look(privacy, "parts"),
         "tradeoff": tradeoff_chart(privacy),
         "curves": curves(lines, metric),
-        "rounds": [_round(line, metric) for line in lines],
+        "rounds": [_round(line, metric, cases) for line in lines],
         "group_charts": group_charts(fairness, metric),
         "groups": [
             (name, number(look(of, "gaps", metric)), of.get("unknown", 0))
@@ -126,7 +126,7 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         ],
         "worst_decile": number(look(fairness, "worst_decile", metric)),
         "missing_groups": list(look(fairness, "missing")),
-        "round_columns": ["Round", "Loss", *(f"{metric_label(metric)}, {of}" for of in CASES.values()), "Epsilon"],
+        "round_columns": ["Round", "Loss", *(f"{metric_label(metric)}, {of}" for of in cases.values()), "Epsilon"],
         "asked": [_asked(line) for line in lines],
         "traffic": _traffic(summary),
         "data": _data(summary),
@@ -139,16 +139,14 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
 
 def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
     own = control_rows(summary)[0]
-    scores = [
-        (f"{metric_label(metric)} on {words}", score_text(own.cells[case].value)) for case, words in CASES.items()
-    ]
+    scores = [(f"{metric_label(metric)} on {CASES[case]}", score_text(cell.value)) for case, cell in own.cells.items()]
     upload = bytes_text(look(summary, "communication", "upload_bytes_per_client_round"))
     epsilon = epsilon_text(look(summary, "privacy", "epsilon"))
     return [*scores, ("epsilon promised", epsilon), ("sent by a client per round", upload)]
 
 
-def _round(line: Mapping[str, Any], metric: str) -> list[str]:
-    scores = [score_text(number(look(line, "validation", case, metric))) for case in CASES]
+def _round(line: Mapping[str, Any], metric: str, cases: Iterable[str]) -> list[str]:
+    scores = [score_text(number(look(line, "validation", case, metric))) for case in cases]
     return [str(line["round"]), score_text(number(line.get("loss"))), *scores, epsilon_text(line.get("epsilon"))]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fedrec.evaluation.significance import FEW_USERS
 from fedrec.reporting.wording import (
     Summary,
     count_text,
@@ -86,6 +87,12 @@ class Row:
         return self.name == "federated"
 
 
+def measured_cases(*summaries: Summary) -> dict[str, str]:
+    """Return those of `CASES` that any of the summaries was scored on; all of them where none was."""
+    found = [case for case in CASES if any(look(summary, "metrics", "test", case) for summary in summaries)]
+    return {case: CASES[case] for case in found or CASES}
+
+
 def main_metric(summary: Summary) -> str:
     """Return "ndcg@10", or the first NDCG of the summary if the experiment cuts elsewhere."""
     found = [name for case in CASES for name in look(summary, "metrics", "test", case) if name.startswith("ndcg@")]
@@ -93,19 +100,19 @@ def main_metric(summary: Summary) -> str:
 
 
 def control_rows(summary: Summary) -> list[Row]:
-    """Return the federated model, always first, and every control beside it, on the `main_metric`.
+    """Return the federated model, always first, and every control beside it, on the `main_metric`, case by case.
 
     Known controls come in the order of `LABELS`, others after them by name.
     """
-    metric, entries = main_metric(summary), _entries(summary)
+    metric, entries, cases = main_metric(summary), _entries(summary), measured_cases(summary)
     best = {
-        case: max(_nan_last(number(look(entry, "test", case, metric))) for entry in entries.values()) for case in CASES
+        case: max(_nan_last(number(look(entry, "test", case, metric))) for entry in entries.values()) for case in cases
     }
     return [
         Row(
             name=name,
             label="Federated, this run" if name == "federated" else LABELS.get(name, name),
-            cells={case: _cell(entry, case, metric, best[case]) for case in CASES},
+            cells={case: _cell(entry, case, metric, best[case]) for case in cases},
             note="; ".join(filter(None, (str(entry.get("note") or ""), SEEN.get(str(entry.get("disclosure")), "")))),
         )
         for name, entry in entries.items()
@@ -126,7 +133,7 @@ def headline(summary: Summary) -> str:
     what is promised.
     """
     rows = {row.name: row for row in control_rows(summary)}
-    measured = [case for case in CASES if not math.isnan(rows["federated"].cells[case].value)]
+    measured = [case for case, cell in rows["federated"].cells.items() if not math.isnan(cell.value)]
     scores = (
         [
             f"Its {metric_label(main_metric(summary))} is {_scores(rows['federated'], measured)} of each of them "
@@ -185,9 +192,14 @@ def _asked(summary: Summary) -> str:
 def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[str]) -> list[str]:
     if "base" not in rows:
         return ["The base before federation was not among the controls, so what training added is not known."]
+    start = look(summary, "model").get("base", "")
+    origin = f" ({BASES.get(start, start)})" if start else ""
+    scored = f"The base before federation{origin} scores {_scores(rows['base'], measured)}"
+    users = _test_users(summary)
+    if users < FEW_USERS:
+        return [f"{scored}; {count_text(users, 'test user')} cannot tell whether training gained or lost anything."]
     base = {case: rows["base"].cells[case].value for case in measured}
     found = {case: rows["federated"].cells[case].against(base[case]) for case in measured}
-    start = look(summary, "model").get("base", "")
     told = {
         "better": "better beyond its interval on",
         "level": "no different within its interval on",
@@ -199,13 +211,15 @@ def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[
         for kind, text in told.items()
         if kind in found.values()
     ]
-    origin = f" ({BASES.get(start, start)})" if start else ""
-    sentence = (
-        f"The base before federation{origin} scores {_scores(rows['base'], measured)}; the federated model is "
-        f"{listed(parts)}."
-    )
+    sentence = f"{scored}; the federated model is {listed(parts)}."
     useless = "better" not in found.values() and set(found.values()) != {"unknown"}
     return [sentence, *(_cost(summary, rows, base) if useless else [])]
+
+
+def _test_users(summary: Summary) -> float:
+    """Return how many test users were ranked; those of the split where that is not recorded, nan without either."""
+    ranked = [number(look(summary, "metrics", "test", case, "users")) for case in measured_cases(summary)]
+    return next((users for users in ranked if not math.isnan(users)), number(look(summary, "split", "test")))
 
 
 def _cost(summary: Summary, rows: Mapping[str, Row], base: Mapping[str, float]) -> list[str]:

@@ -193,6 +193,27 @@ def test_a_run_on_data_without_times_says_that_nothing_later_was_predicted(tmp_p
     )
     prepare(experiment, tmp_path / "prepared", cache, silent)
     run = published(experiment, tmp_path / "prepared", tmp_path / "run")
-    (warning,) = json.loads((run.public / "summary.json").read_text())["warnings"]
-    assert "The data have no times" in warning
-    assert "The data have no times" in (run.public / "report.html").read_text()
+    public = json.loads((run.public / "summary.json").read_text())
+    times, few, small = public["warnings"]
+    assert times.startswith('The data have no times, so "the last 20 %" means the last in the file')
+    assert few.startswith("Only 6 test users could be ranked.")  # 20 % of 30
+    assert small.startswith("The catalogue has 11 items, so lists of 10")
+    page = (run.public / "report.html").read_text()
+    assert "The data have no times" in page
+    # what is the file's last row is not ranked, told or drawn
+    assert [set(public[part]) for part in ("intervals", "groups")] == [{"last20"}, {"last20"}]
+    assert set(public["metrics"]["test"]) == set(public["metrics"]["validation"]) == {"last20"}
+    assert all(set(line.get("validation", {"last20"})) == {"last20"} for line in run.rounds())
+    assert "NDCG@10 on the last item" not in page
+    assert page.count("the last item") == 1  # in the warning
+
+
+def test_where_the_number_of_users_is_private_no_warning_tells_of_it(tmp_path: Path, cache: Path) -> None:
+    private = {"adjacency": "add-remove", "delta": 1e-5, "trust": "central", "epsilon": 8.0}
+    changes = {**CENTRAL, "federation": {**CENTRAL["federation"], "declared_cohort": 60.0}, "rounds": 1}
+    experiment = tiny(**{**changes, "split": {"public": 0.1, "test": 0.02}}, privacy=private)
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    run = published(experiment, tmp_path / "prepared", tmp_path / "run")
+    (few,) = run.summary()["warnings"]
+    assert "test users could be ranked" in few
+    assert json.loads((run.public / "summary.json").read_text())["warnings"] == []

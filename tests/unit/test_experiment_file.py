@@ -151,6 +151,13 @@ def test_what_is_said_of_a_column_or_file_that_is_not_named_is_refused() -> None
     ]
 
 
+def test_the_last_20_percent_are_always_ranked() -> None:
+    for targets in ([], ["last"]):
+        (found,) = mistakes(None, [f"evaluation.targets={targets}"])
+        assert found.startswith(f"--set: evaluation.targets = {targets}: should have 'last20' among them")
+    assert load_experiment(None, ['evaluation.targets=["last20"]']).evaluation.targets == ("last20",)
+
+
 def test_balls_need_a_whole_number_of_bins() -> None:
     found = mistakes(None, ["federation.sampling=balls-in-bins", "federation.participation=0.3"])
     assert found[1:] == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedrec.config import SplitConfig
-from fedrec.data.split import Negatives, split_users
+from fedrec.data.split import Negatives, ranked_targets, split_users
 from fedrec.errors import ConfigError
 from tests.handmade import interactions
 
@@ -85,3 +85,10 @@ def test_no_negative_is_left_for_a_user_who_touched_everything():
 def test_shared_negatives_cover_the_catalogue():
     drawn = Negatives(interactions([[0]])).shared(np.random.default_rng(0), 200)
     assert set(drawn.tolist()) == set(range(7))
+
+
+def test_without_times_the_last_item_is_ranked_only_if_it_is_asked_for():
+    assert ranked_targets(None, "time") == ("last", "last20")
+    assert ranked_targets(None, "file") == ("last20",)
+    assert ranked_targets(("last20", "last", "last"), "file") == ("last", "last20")
+    assert ranked_targets(("last20",), "time") == ("last20",)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fedrec.reporting.tables import Cell, control_rows, headline, main_metric, metric_rows
+from fedrec.reporting.tables import CASES, Cell, control_rows, headline, main_metric, measured_cases, metric_rows
 from fedrec.reporting.wording import bytes_text, count_text, epsilon_text, listed, metric_label, number, p_text
 
 OFF = {"epsilon": math.inf, "trust": "none", "unit": "none", "statement": "Nothing is protected."}
@@ -138,6 +138,18 @@ def test_privacy_is_not_blamed_alone_where_central_training_gains_nothing_either
     assert "privacy may not be the only cause" in words
 
 
+def test_two_test_users_cannot_tell_what_privacy_costs():
+    own = scores(0.1, 0.05)
+    own["test"]["last20"]["users"] = own["test"]["last"]["users"] = 2.0
+    words = headline(summary(own, {"base": control(0.12, 0.06)}))
+    assert "scores 0.120 [0.100, 0.140] on the last 20 %" in words
+    assert "; 2 test users cannot tell whether training gained or lost anything." in words
+    for verdict in ("cost everything", "beyond its interval", "gained nothing"):
+        assert verdict not in words
+    own["test"]["last20"]["users"] = own["test"]["last"]["users"] = 30.0
+    assert "cost everything" in headline(summary(own, {"base": control(0.12, 0.06)}))
+
+
 def test_without_privacy_nobody_blames_it():
     words = headline(summary(scores(0.1, 0.05), {"base": control(0.1, 0.05)}, OFF))
     assert "Training gained nothing over its base." in words
@@ -182,7 +194,11 @@ def test_a_run_without_scores_or_privacy_claims_nothing():
 def test_a_case_that_was_not_scored_is_not_mentioned():
     own = scores(0.15, 0.06)
     del own["test"]["last"]
-    words = headline(summary(own, {"base": control(0.1, 0.05)}))
+    run = summary(own, {"base": control(0.1, 0.05)})
+    assert measured_cases(run) == {"last20": "the last 20 %"}
+    assert [list(row.cells) for row in control_rows(run)] == [["last20"], ["last20"]]
+    assert measured_cases(run, summary(scores(0.15, 0.06), {})) == measured_cases({}) == CASES
+    words = headline(run)
     assert "on the last 20 %" in words
     assert "last item" not in words
 
