@@ -33,7 +33,7 @@ Exit codes: 0 done, 2 your mistake (one message says what to change),
 
 \b
 Environment: FEDREC_CACHE is the folder of downloads and item vectors,
-FEDREC_OFFLINE=1 forbids the network.
+FEDREC_OFFLINE=1 (or yes, true, on) forbids the network.
 """
 
 app = typer.Typer(

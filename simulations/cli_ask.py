@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fedrec.errors import ConfigError
+from fedrec.errors import ConfigError, UserError
 from simulations.cli_options import Json
 
 Result = dict[str, Any]
@@ -55,13 +55,14 @@ def validate(
     """Check experiment files: ok, or all mistakes at once.
 
     FILE is a TOML file or the name of a scenario. Names of plug-ins and combinations that would make the privacy
-    statement false are checked too; the data is not loaded.
+    statement false are checked too, and whether the data files are there; they are not read.
 
     \b
     Examples:
       fedrec validate my-experiment.toml
       fedrec validate experiments/*.toml
     """  # noqa: D301 - \b keeps the lines of the examples
+    from fedrec.data.load import require_files
     from fedrec.experiment_file import load_experiment
     from fedrec.privacy.refusals import check
     from server.base import averages
@@ -75,8 +76,9 @@ def validate(
         try:
             experiment = load_experiment(file, [], SCENARIOS, registries)
             check(experiment, linear_strategy=averages(strategies.get(experiment.strategy.name)))
+            require_files(experiment.data)
             fingerprints[file] = experiment.fingerprint
-        except ConfigError as error:
+        except UserError as error:
             wrong.append(f"{file}: {error}")
         else:
             if not json:

@@ -12,7 +12,7 @@ from typing import Any
 from flwr.serverapp import Grid
 
 from fedrec.config import Experiment
-from fedrec.errors import RunError, UserError
+from fedrec.errors import FedrecError, RunError, UserError
 from fedrec.experiment_file import differing_keys
 from fedrec.models.adapters import ADAPTERS
 from fedrec.places import free_run
@@ -39,7 +39,8 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     """Run an experiment in a new directory and return it.
 
     Raises:
-        UserError: If the experiment, its privacy claim, its data or the directory cannot work; no directory is left.
+        UserError: If the experiment, its privacy claim, its data or the directory cannot work, or the directory is
+            removed meanwhile; no directory is left.
         Interrupted: If a stop was wished; the run can be resumed.
         FedrecError: If the data cannot be had, a round fails, or the canary sings; the run can be resumed.
     """
@@ -84,7 +85,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
 
 
 def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
-    with directory.locked(), _stoppable(directory.path) as stop:
+    with _there(directory), directory.locked(), _stoppable(directory.path) as stop:
         prepared = directory.private / "prepared"
         if is_prepared(prepared):
             require_intact(prepared)
@@ -97,6 +98,16 @@ def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> R
         with _quiet():
             ENGINES.get(options.engine)(work, len(directory.job.prepared.federation), options)
     return directory
+
+
+@contextmanager
+def _there(directory: RunDirectory) -> Iterator[None]:
+    """Say of whatever failed that the directory is gone, if it is: what then fails first is chance."""
+    try:
+        yield
+    except (OSError, FedrecError):
+        directory.require_there()
+        raise
 
 
 @contextmanager

@@ -18,8 +18,12 @@ from fedrec.data.archives import extract_folder
 from fedrec.data.sources.base import Download, Source
 from fedrec.data.ways import Progress, WayError, check_sha256, download_package, download_url
 from fedrec.errors import AcquireError, ConfigError
+from fedrec.places import writing_to_cache
 
 OFFLINE = "FEDREC_OFFLINE"
+YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+"""What it may be, in any case of letters."""
+
 ORIGIN_FILE = "ORIGIN"
 PARTIAL = ".partial-"
 LEFTOVER_SECONDS = 3600
@@ -37,14 +41,14 @@ def acquire(source: Source, cache: Path, *, notify: Notify, progress: Progress |
         progress: Bar for downloads by URL.
 
     Raises:
-        ConfigError: If the source has no download.
+        ConfigError: If the source has no download, or `FEDREC_OFFLINE` cannot be understood.
         AcquireError: If no way worked, or a cached file is not what was unpacked.
     """
     if not source.downloads:
         message = f"data set {source.name!r} is not downloaded; set data.path to your copy"
         raise ConfigError(message)
     folder = cache / "data" / source.name
-    if cached(source.downloads, folder) is None and not offline():
+    if not offline() and cached(source.downloads, folder) is None:
         notify(f"{source.name}: {source.terms}")
     place = fetch(source.downloads, folder, f"data set {source.name!r}", notify=notify, progress=progress)
     if found := damage(place):
@@ -72,23 +76,17 @@ def fetch(
         progress: Bar for downloads by URL.
 
     Raises:
-        AcquireError: If no way worked (each is listed with its reason), or none is cached and the
-            environment variable FEDREC_OFFLINE is 1.
+        AcquireError: If no way worked (each is listed with its reason), none is cached and the environment forbids the
+            network, or the cache cannot be written.
     """
     if (place := cached(downloads, folder)) is not None:
         return place
-    if offline():
-        message = (
-            f"{what} is not in the cache ({folder}) and {OFFLINE}=1 forbids the network; unset it once, or {_BY_HAND}"
-        )
+    if forbidden := offline():
+        message = f"{what} is not in the cache ({folder}) and {forbidden} forbids the network; unset it, or {_BY_HAND}"
         raise AcquireError(message)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing_to_cache(folder):
         _sweep(folder)
         return _first_that_works(downloads, folder, what, notify, progress)
-    except OSError as error:
-        message = f"{what} could not be written to the cache ({error}); make {folder} writable or choose another cache"
-        raise AcquireError(message) from error
 
 
 _BY_HAND = "get the files yourself and point to them (data.path for data, text.encoder for an encoder)"
@@ -156,6 +154,14 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(leftover)
 
 
-def offline() -> bool:
-    """Return whether the environment forbids the network."""
-    return os.environ.get(OFFLINE) == "1"
+def offline() -> str:
+    """Return what in the environment forbids the network, such as "FEDREC_OFFLINE=1"; "" if nothing does.
+
+    Raises:
+        ConfigError: If the variable is neither yes nor no: a guess could use a network that is forbidden.
+    """
+    value = os.environ.get(OFFLINE, "")
+    if value.lower() not in YES + NO:
+        message = f"{OFFLINE}={value} is neither yes ({', '.join(YES)}) nor no ({', '.join(NO[1:])}, or not set)"
+        raise ConfigError(message)
+    return f"{OFFLINE}={value}" if value.lower() in YES else ""

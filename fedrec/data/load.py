@@ -32,6 +32,26 @@ def has_public_catalogue(config: DataConfig) -> bool:
     return DATASETS.get(config.name).public_catalogue(config)
 
 
+def require_files(config: DataConfig) -> None:
+    """Look whether the files that the data section names are there; none is opened.
+
+    Raises:
+        DataError: If any is not; all of them are named.
+    """
+    named = {
+        "data.path": config.path,
+        "data.table.items_path": config.table.items_path,
+        "data.table.users_path": config.table.users_path,
+    }
+    missing = [f"{key} is {path}, which does not exist" for key, path in named.items() if path and not path.exists()]
+    if missing:
+        message = (
+            f"{'; '.join(missing)}; give existing files or folders (relative paths count from the folder of their "
+            "experiment file, those of --set from the current folder)"
+        )
+        raise DataError(message)
+
+
 def load_dataset(
     config: DataConfig, cache: Path, *, notify: Notify = print, progress: Progress | None = None
 ) -> Dataset:
@@ -49,14 +69,12 @@ def load_dataset(
         AcquireError: If the data could not be downloaded.
     """
     source = DATASETS.get(config.name)
+    require_files(config)
     if config.path is None:
         files = source if source.reads is None else source.reads(config)
         place = acquire(files, cache, notify=notify, progress=progress)
         origin = origin_of(place)
-    elif config.path.exists():
-        place, origin = config.path, str(config.path)
     else:
-        message = f"data.path is {config.path}, which does not exist; give an existing file or folder"
-        raise DataError(message)
+        place, origin = config.path, str(config.path)
     loaded = replace(source.load(place, config), terms=source.terms, source=origin)
     return clean(loaded, config.min_value, config.min_interactions)

@@ -105,9 +105,22 @@ class RunDirectory:
             raise RunError(message) from error
         return cls(path)
 
+    def require_there(self) -> None:
+        """Look whether the directory is still where it was opened, before anything is written where nothing is.
+
+        Raises:
+            RunError: If somebody removed or moved it.
+        """
+        if not is_sealed(self.path):
+            message = (
+                f"{self.path} was removed or moved while it was worked on, and nothing more can be saved in it; "
+                "`fedrec resume` it where it is now, or start a new run"
+            )
+            raise RunError(message)
+
     def discard(self) -> None:
-        """Remove the run, and its directory unless something else needs that."""
-        for entry in self.path.iterdir():
+        """Remove the run, and its directory unless something else needs that; nothing is done where there is none."""
+        for entry in self.path.iterdir() if self.path.is_dir() else ():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         with contextlib.suppress(OSError):
             self.path.rmdir()
@@ -171,7 +184,9 @@ class RunDirectory:
 
         Raises:
             PrivacyError: If one of its fields has no class; nothing is written then.
+            RunError: If the directory is gone.
         """
+        self.require_there()
         for place, told in ((self.public, self.public_round(line)), (self.private, line)):
             place.mkdir(exist_ok=True)
             with (place / METRICS).open("a", encoding="utf-8") as file:
@@ -183,8 +198,9 @@ class RunDirectory:
         """Drop the lines of the rounds after a checkpoint, which will be run again; all of them without one.
 
         Raises:
-            RunError: If the lines that stay are not those that the checkpoint was saved with.
+            RunError: If the lines that stay are not those that the checkpoint was saved with, or the directory is gone.
         """
+        self.require_there()
         kept = [] if here is None else self._lines_until(here.round)
         if here is not None and _hash_of(kept) != here.lines:
             message = (
@@ -205,7 +221,11 @@ class RunDirectory:
             public: What of it may be published.
             adapter: The finished adapter.
             ledger: What was paid.
+
+        Raises:
+            RunError: If the directory is gone.
         """
+        self.require_there()
         contiguous = {name: value.contiguous() for name, value in adapter.items()}
         write_whole(self.public / "adapter.safetensors", tensors_to_bytes(contiguous))
         write_whole(self.public / "ledger.json", ledger.to_json())
@@ -215,7 +235,12 @@ class RunDirectory:
         seal(self.private, [METRICS, SUMMARY])
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, with a hash of the rounds' lines up to it, and drop those before its predecessor."""
+        """Write a checkpoint, with a hash of the rounds' lines up to it, and drop those before its predecessor.
+
+        Raises:
+            RunError: If the directory is gone.
+        """
+        self.require_there()
         lines = _hash_of(self._lines_until(checkpoint.round))
         write_whole(self._checkpoints / f"round-{checkpoint.round:06}.safetensors", checkpoint.to_bytes(lines))
         for old in self._checkpoint_files()[:-KEPT_CHECKPOINTS]:

@@ -21,6 +21,7 @@ from torch import Tensor
 from fedrec.config import TextConfig
 from fedrec.errors import ConfigError
 from fedrec.files import replacing, sha256_of, write_whole
+from fedrec.places import writing_to_cache
 from fedrec.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -46,16 +47,18 @@ def encode_items(
 
     Raises:
         ConfigError: If the folder holds no encoder that transformers can load whole, or one of too few layers.
+        AcquireError: If the cache cannot be written.
     """
     path = cache / "vectors" / f"{cache_key(texts, config, folder)}.npy"
     checksum = path.with_suffix(".sha256")
     if path.exists() and checksum.exists() and checksum.read_bytes() == sha256_of(path).encode():
         cached: NDArray[np.float32] = np.load(path)
         return cached
-    vectors = _encode(texts, config, folder, progress)
-    with replacing(path) as file:
-        np.save(file, vectors)
-    write_whole(checksum, sha256_of(path))
+    with writing_to_cache(path.parent):
+        vectors = _encode(texts, config, folder, progress)
+        with replacing(path) as file:
+            np.save(file, vectors)
+        write_whole(checksum, sha256_of(path))
     return vectors
 
 

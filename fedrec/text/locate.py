@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrec.data.acquire import OFFLINE, Notify, cached, fetch, offline
+from fedrec.data.acquire import Notify, cached, fetch, offline
 from fedrec.data.sources.base import Download
 from fedrec.errors import AcquireError, ConfigError
 from fedrec.files import sha256_of
@@ -60,7 +60,7 @@ def locate_encoder(name: str, cache: Path, notify: Notify) -> Path:
         notify: Told what is downloaded, and what failed on the way.
 
     Raises:
-        ConfigError: If a local folder holds no encoder.
+        ConfigError: If a local folder holds no encoder, or `FEDREC_OFFLINE` cannot be understood.
         AcquireError: If it can be had nowhere, or a known encoder's hash is not the published one.
     """
     if Path(name).is_dir():
@@ -111,8 +111,8 @@ def _from_hub(name: str, notify: Notify) -> Path:
 
     if (place := _hub_cache(name)) is not None:
         return place
-    if offline():
-        message = f"encoder {name!r} is in no cache and {OFFLINE}=1 forbids the network; unset it once"
+    if forbidden := offline():
+        message = f"encoder {name!r} is in no cache and {forbidden} forbids the network; unset it"
         raise AcquireError(message)
     notify(f"downloading encoder {name!r} from the Hugging Face hub")
     try:

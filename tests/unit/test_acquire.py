@@ -15,7 +15,7 @@ import pytest
 
 from fedrec import checksums
 from fedrec.data import acquire as acquisition
-from fedrec.data.acquire import acquire, fetch, origin_of
+from fedrec.data.acquire import acquire, fetch, offline, origin_of
 from fedrec.data.sources.base import DATASETS, Download, Source
 from fedrec.errors import AcquireError, ConfigError
 
@@ -157,6 +157,37 @@ def test_offline_without_cache_is_a_clear_error_and_asks_nobody(
     assert (server.requests, said) == ([], [])
 
 
+@pytest.mark.parametrize("value", ["1", "yes", "true", "on", "YES", "True"])
+def test_every_yes_forbids_the_network(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDREC_OFFLINE", value)
+    with pytest.raises(AcquireError, match=rf"not in the cache \({tmp_path}\) and FEDREC_OFFLINE={value} forbids"):
+        fetch([Download(UNREACHABLE, "0" * 64)], tmp_path, "it", notify=print)
+
+
+@pytest.mark.parametrize("value", ["", "0", "no", "false", "off", "No"])
+def test_no_is_no(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEDREC_OFFLINE", value)
+    assert offline() == ""
+
+
+def test_what_is_neither_yes_nor_no_is_refused_even_where_all_is_cached(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = source(Download(server.url("good.zip"), sha256(GOOD), "set"))
+    acquire(toy, tmp_path, notify=print)
+    monkeypatch.setenv("FEDREC_OFFLINE", "2")
+    told = r"FEDREC_OFFLINE=2 is neither yes \(1, true, yes, on\) nor no \(0, false, no, off, or not set\)"
+    with pytest.raises(ConfigError, match=told):
+        acquire(toy, tmp_path, notify=print)
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_set(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(AcquireError, match=r"data/toy cannot be written \(Not a directory\); .* set FEDREC_CACHE to"):
+        acquire(source(Download(server.url("good.zip"), sha256(GOOD))), tmp_path, notify=print)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("name", ["../evil", "set/../../evil", "/evil", "C:/evil", "..\\evil"])
 def test_an_archive_that_points_outside_is_not_unpacked(server: Server, tmp_path: Path, name: str) -> None:
     body = zipped(**{"set__rows": "1", name: "evil"})
@@ -201,12 +232,6 @@ def test_an_interrupt_leaves_no_half(server: Server, tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         fetch([Download(server.url("good.zip"), sha256(GOOD), "set")], tmp_path, "the toy", notify=print)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_cache_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(AcquireError, match="choose another cache"):
-        fetch([Download(server.url("good.zip"), sha256(GOOD))], tmp_path / "file" / "toy", "it", notify=print)
 
 
 def test_a_source_without_download_asks_for_a_path(tmp_path: Path) -> None:

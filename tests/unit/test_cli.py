@@ -207,6 +207,24 @@ def test_validate_shows_the_mistakes_of_every_file(tmp_path: Path) -> None:
     assert "no true privacy claim" in result.stderr
 
 
+def test_validate_sees_that_data_files_are_missing_beside_the_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "mine.toml").write_text(
+        '[data]\nname = "table"\npath = "log.csv"\n[data.table]\nitems_path = "items.csv"\n[privacy]\nepsilon = inf\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    result = call("validate", "experiments/mine.toml")
+    assert result.exit_code == 2
+    assert f"data.path is {folder / 'log.csv'}, which does not exist" in result.stderr
+    assert f"data.table.items_path is {folder / 'items.csv'}, which does not exist" in result.stderr
+    (folder / "log.csv").write_text("")
+    (folder / "items.csv").write_text("")
+    assert call("validate", "experiments/mine.toml").exit_code == 0
+
+
 def test_validate_of_good_files_exits_with_0(tmp_path: Path) -> None:
     result = call("validate", "movielens", "smoke", "--json")
     assert result.exit_code == 0

@@ -92,13 +92,22 @@ def test_vectors_that_a_disk_damaged_are_computed_again(tiny_bert, tmp_path):
         assert file.read_bytes() == whole
 
 
+def test_a_cache_that_cannot_be_written_is_named_before_anything_is_encoded(tiny_bert, tmp_path, monkeypatch):
+    (tmp_path / "vectors").write_text("a file where the folder should be")
+    monkeypatch.setattr("fedrec.text.encoder._encode", lambda *_: pytest.fail("encoded in vain"))
+    with pytest.raises(
+        AcquireError, match=r"vectors cannot be written \(File exists\); .* set FEDREC_CACHE to another"
+    ):
+        encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path)
+
+
 def test_an_encoder_that_fails_leaves_nothing_in_the_cache(tiny_bert, tmp_path, monkeypatch):
     def full_disk(file, _):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(np, "save", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(AcquireError, match=r"cannot be written \(no space left on device\)"):
         encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

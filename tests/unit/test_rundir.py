@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 
 import pytest
 import torch
@@ -145,6 +146,23 @@ def test_a_discarded_run_leaves_nothing(run):
     run.save_checkpoint(checkpoint(0))
     run.discard()
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda run: run.append_round({"round": 0, "loss": 1.0}),
+        lambda run: run.rewind(None),
+        lambda run: run.save_checkpoint(checkpoint(0)),
+        lambda run: run.conclude({}, {}, {}, Ledger()),
+    ],
+)
+def test_nothing_is_written_where_a_run_was_removed(run, write):
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError, match="was removed or moved while it was worked on"):
+        write(run)
+    assert not run.path.exists()
+    run.discard()
 
 
 def test_free_runs_are_numbered(tmp_path, monkeypatch):

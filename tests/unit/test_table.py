@@ -162,7 +162,7 @@ def test_a_parquet_row_is_named(tmp_path: Path) -> None:
     [
         ({"separator": "::"}, "not one plain character"),
         ({"encoding": "klingon"}, "unknown encoding 'klingon'"),
-        ({"items_path": Path("absent.csv")}, r"absent\.csv: no such file"),
+        ({"items_path": Path("absent.csv")}, r"data\.table\.items_path is absent\.csv, which does not exist"),
         ({"text": ["title"]}, "no column 'title'"),
     ],
 )
