@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedrec.evaluation.controls import check_canary
+from fedrec.evaluation.controls import check_canary, may_be_chance
 from fedrec.evaluation.groups import compare_groups
 from fedrec.evaluation.judge import RANKED, Judge
 from fedrec.evaluation.ranking import Evaluation
@@ -21,7 +21,7 @@ from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
-from fedrec.reporting.cautions import Caution, cautions
+from fedrec.reporting.cautions import Caution, cautions, unheard_canary
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
@@ -46,8 +46,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     chosen = result.parameters
     test = judge.test(judge.scorer(chosen))
     controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
-    _canary(controls)
-    warned = _cautions(run, judge, test)
+    warned = [*_cautions(run, judge, test), *_canary(controls)]
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
@@ -138,12 +137,17 @@ def _cautions(run: RunDirectory, judge: Judge, test: Mapping[str, Evaluation]) -
     )
 
 
-def _canary(controls: Mapping[str, Control]) -> None:
-    """Check the canary if both of its controls were asked for."""
-    if {"local_only", "ease"} <= controls.keys():
-        metric = f"ndcg@{RANKED}"
-        local, ease = (controls[name].test["last20"].means[metric] for name in ("local_only", "ease"))
-        check_canary(local, ease)
+def _canary(controls: Mapping[str, Control]) -> list[Caution]:
+    """Check the canary if both of its controls were asked for; a lead that may be chance is told instead."""
+    if not {"local_only", "ease"} <= controls.keys():
+        return []
+    metric = f"ndcg@{RANKED}"
+    local, ease = (controls[name].test["last20"] for name in ("local_only", "ease"))
+    ahead = local.means[metric] > ease.means[metric]
+    if ahead and may_be_chance(local.per_user[metric], ease.per_user[metric]):
+        return [unheard_canary(local.means[metric], ease.means[metric], len(ease.users))]
+    check_canary(local.means[metric], ease.means[metric])
+    return []
 
 
 def _intervals(test: Mapping[str, Evaluation]) -> dict[str, dict[str, list[float]]]:

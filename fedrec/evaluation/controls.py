@@ -13,6 +13,7 @@ from scipy import sparse
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.errors import CanaryError, ConfigError
 from fedrec.evaluation.ranking import Scorer, Scores
+from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
 from fedrec.seeding import rng_for
 
 MAX_EASE_ITEMS = 20_000
@@ -103,6 +104,16 @@ def check_canary(local_only: float, ease: float) -> None:
         "federation off). Draw negatives from training interactions alone, then run again"
     )
     raise CanaryError(message)
+
+
+def may_be_chance(local_only: FloatArray, ease: FloatArray) -> bool:
+    """Return whether a lead says nothing: fewer than `FEW_USERS` test users, whose paired test finds no difference.
+
+    Args:
+        local_only: One value per test user.
+        ease: One value per user, for the same users in the same order.
+    """
+    return len(ease) < FEW_USERS and paired_test(local_only, ease) >= SIGNIFICANT
 
 
 def _ease_weights(train: Interactions, l2: float) -> Scores:

@@ -20,6 +20,9 @@ FloatArray = NDArray[np.float64]
 FEW_USERS = 30
 """With fewer users than this a mean says little, and neither do the intervals that bootstrap it."""
 
+SIGNIFICANT = 0.05
+"""A p-value below this is called a difference."""
+
 _BATCH_CELLS = 4_000_000
 
 

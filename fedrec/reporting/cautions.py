@@ -10,9 +10,9 @@ from itertools import combinations
 import numpy as np
 
 from fedrec.data.split import Cases
-from fedrec.evaluation.significance import FEW_USERS, least_p_value, margin
+from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, least_p_value, margin
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
-from fedrec.reporting.tables import CASES, SIGNIFICANT
+from fedrec.reporting.tables import CASES
 from fedrec.reporting.wording import count_text, listed
 
 
@@ -54,7 +54,7 @@ def without_times(order: str, targets: Sequence[str]) -> str:
     left_out = (
         ""
         if "last" in targets
-        else f' "{CASES["last"]}" would say least, and is left out; evaluation.targets can ask for it.'
+        else f" For {CASES['last']} that would say least, so it is left out; evaluation.targets can ask for it."
     )
     verb = "mean" if len(targets) > 1 else "means"
     return (
@@ -70,7 +70,7 @@ def few_users(users: int) -> str:
     least = least_p_value(users)
     untestable = f" No paired test of so few can give p below {least:.2g}." if least >= SIGNIFICANT else ""
     return (
-        f"Only {count_text(users, 'test user')} could be ranked. A mean over so few may be off by {margin(users):.2f} "
+        f"Only {count_text(users, 'test user')} could be ranked. A mean over so few may be off by up to {margin(users):.2f} "
         f"(95 %, for any metric from 0 to 1), so a smaller difference may be chance.{untestable} More data or a larger "
         "split.test tells more."
     )
@@ -81,7 +81,7 @@ def small_catalogue(items: int, cutoffs: Sequence[int]) -> str:
     long = [cutoff for cutoff in cutoffs if 2 * cutoff >= items]
     if not long:
         return ""
-    shares = [f"{min(1.0, cutoff / items):.0%}" for cutoff in long]
+    shares = [f"{min(100.0, 100 * cutoff / items):.0f} %" for cutoff in long]
     return (
         f"The catalogue has {count_text(items, 'item')}, so lists of {listed([str(cutoff) for cutoff in long])} hold "
         f"at least {listed(shares)} of it, whatever is recommended: scores at such cut-offs tell little. Smaller "
@@ -93,9 +93,18 @@ def same_targets(cases: Mapping[str, Cases]) -> str:
     """Warn of targets that are the same items for every test user."""
     same = [(one, other) for one, other in combinations(cases, 2) if _same(cases[one], cases[other])]
     return " ".join(
-        f'"{CASES[one]}" and "{CASES[other]}" are the same items for every test user, for no history is long enough to '
+        f'For every test user "{CASES[one]}" and "{CASES[other]}" are the same items, for no history is long enough to '
         "tell them apart: their scores are one measurement."
         for one, other in same
+    )
+
+
+def unheard_canary(local_only: float, ease: float, users: int) -> Caution:
+    """Tell of a lead that would be a leak, had not so few users given it; both controls are a simulation's alone."""
+    return Caution(
+        f"Local-only training is ahead of EASE (NDCG@10 {local_only:.3f} against {ease:.3f}). With more test users "
+        f"that would end the run as a leak of held-out data; of {count_text(users, 'test user')} it may be chance.",
+        PRIVATE,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fedrec.evaluation.significance import FEW_USERS
+from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT
 from fedrec.reporting.wording import (
     Summary,
     count_text,
@@ -33,7 +33,6 @@ LABELS = {
     "random": "Random",
 }
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
-SIGNIFICANT = 0.05
 SEEN = {"private": "seen only because this is a simulation"}
 """By the class of a control (see `fedrec.privacy.disclosure`)."""
 

@@ -31,7 +31,7 @@ def test_the_least_p_value_is_what_the_test_gives_when_all_users_agree(users: in
 def test_few_test_users_are_told_what_they_cannot_show() -> None:
     two = few_users(2)
     # sqrt(3.689 / 4) = 0.96; of two users that agree 2 / 2^2 = 0.5
-    assert two.startswith("Only 2 test users could be ranked. A mean over so few may be off by 0.96")
+    assert two.startswith("Only 2 test users could be ranked. A mean over so few may be off by up to 0.96")
     assert "No paired test of so few can give p below 0.5." in two
     assert "p below 0.062." in few_users(5)  # 2 / 2^5
     assert "p below" not in few_users(6)  # 2 / 2^6 = 0.031
@@ -43,9 +43,9 @@ def test_few_test_users_are_told_what_they_cannot_show() -> None:
 @pytest.mark.parametrize(
     ("items", "cutoffs", "expected"),
     [
-        (12, (5, 10, 20), "lists of 10 and 20 hold at least 83% and 100% of it"),  # 10 / 12, and more than all
-        (20, (5, 10), "lists of 10 hold at least 50% of it"),
-        (10, (10,), "lists of 10 hold at least 100% of it"),
+        (12, (5, 10, 20), "lists of 10 and 20 hold at least 83 % and 100 % of it"),  # 10 / 12, and more than all
+        (20, (5, 10), "lists of 10 hold at least 50 % of it"),
+        (10, (10,), "lists of 10 hold at least 100 % of it"),
         (21, (5, 10), ""),
     ],
 )
@@ -57,7 +57,7 @@ def test_lists_that_hold_half_of_the_catalogue_are_no_test(items: int, cutoffs: 
 
 def test_targets_that_are_the_same_for_everybody_are_one_measurement() -> None:
     same = {"last": cases([3], [4]), "last20": cases([3], [4])}
-    assert same_targets(same).startswith('"the last item" and "the last 20 %" are the same items for every test user')
+    assert same_targets(same).startswith('For every test user "the last item" and "the last 20 %" are the same items')
     assert same_targets({"last": cases([3], [4]), "last20": cases([3], [1, 4])}) == ""
     assert same_targets({"last20": cases([3])}) == same_targets({}) == ""
     assert same_targets({"last": cases(), "last20": cases()}) == ""
@@ -66,7 +66,7 @@ def test_targets_that_are_the_same_for_everybody_are_one_measurement() -> None:
 def test_without_times_it_says_what_is_left_out_unless_it_was_asked_for() -> None:
     alone = without_times("file", ["last20"])
     assert alone.startswith('The data have no times, so "the last 20 %" means the last in the file')
-    assert '"the last item" would say least, and is left out' in alone
+    assert "For the last item that would say least, so it is left out; evaluation.targets can ask for it." in alone
     both = without_times("file", ["last", "last20"])
     assert 'so "the last 20 %" and "the last item" mean the last' in both
     assert "left out" not in both

@@ -5,7 +5,7 @@ import pytest
 
 from fedrec.data.interactions import Interactions
 from fedrec.errors import CanaryError, ConfigError
-from fedrec.evaluation.controls import check_canary, ease_scorer, popularity_scorer, random_scorer
+from fedrec.evaluation.controls import check_canary, ease_scorer, may_be_chance, popularity_scorer, random_scorer
 
 
 def interactions(pairs, num_users=None, num_items=None):
@@ -81,3 +81,17 @@ def test_the_canary_is_quiet_as_long_as_ease_is_not_beaten():
 def test_the_canary_stops_what_only_a_leak_can_do(local_only, ease):
     with pytest.raises(CanaryError, match=r"leaked into training.*negatives"):
         check_canary(local_only, ease)
+
+
+@pytest.mark.parametrize(
+    ("users", "gains", "chance"),
+    [
+        (2, [0.4, 0.5], True),  # all of them ahead, p = 2 / 2^2
+        (8, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], False),  # p = 2 / 2^8 = 0.008
+        (8, [0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, 0.8], True),
+        (30, [0.4, *[0.0] * 29], False),  # enough users: their means are believed
+    ],
+)
+def test_of_few_users_a_lead_may_be_chance(users, gains, chance):
+    ease = np.full(users, 0.1)
+    assert may_be_chance(ease + gains, ease) == chance
