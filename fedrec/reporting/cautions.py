@@ -70,9 +70,9 @@ def few_users(users: int) -> str:
     least = least_p_value(users)
     untestable = f" No paired test of so few can give p below {least:.2g}." if least >= SIGNIFICANT else ""
     return (
-        f"Only {count_text(users, 'test user')} could be ranked. A mean over so few may be off by up to {margin(users):.2f} "
-        f"(95 %, for any metric from 0 to 1), so a smaller difference may be chance.{untestable} More data or a larger "
-        "split.test tells more."
+        f"Only {count_text(users, 'test user')} could be ranked. A mean over so few may be off by up to "
+        f"{margin(users):.2f} (95 %, for any metric from 0 to 1), so a smaller difference may be chance.{untestable} "
+        "More data or a larger split.test tells more."
     )
 
 

@@ -318,6 +318,20 @@ def test_the_page_of_nothing_finished_is_a_page() -> None:
     assert answer(nothing, [], NDCG) == ["0 of 1 trials finished."]
 
 
+def test_a_case_that_no_trial_was_scored_on_is_neither_told_nor_drawn() -> None:
+    scored = trial(0.2, 8.0)
+    alone = {"test": {"last20": {NDCG: 0.2}}}
+    without = replace(scored, summary={**(scored.summary or {}), "metrics": alone})
+    (point,) = points_json(frontier([without]), NDCG)
+    assert "last20" in point
+    assert "last" not in point
+    (chart,) = frontier_charts(frontier([without]), NDCG)
+    assert "the last 20 %" in chart.title
+    assert "the last item" not in render_frontier("x", [without], [], cost_of([without], {}), "")
+    # one trial that was scored on it is enough
+    assert len(frontier_charts(frontier([without, trial(0.3, math.inf)]), NDCG)) == 2
+
+
 def test_points_are_there_for_programs() -> None:
     (point,) = points_json(frontier([trial(0.2, 8.0)]), NDCG)
     assert (point["epsilon"], point["seeds"], point["last20"]["mean"], point["metric"]) == (8.0, 1, 0.2, NDCG)
