@@ -269,8 +269,6 @@ def _tradeoff(promised: Curve) -> str:
         )
     if math.isinf(promised.mu):
         return f"{said}No mu of Gaussian differential privacy is claimed."
-    if math.isinf(promised.mu):
-        return f"{said}No mu of Gaussian differential privacy is claimed."
     return (
         f"{said}But for a chance of delta, telling is no easier than telling a draw of N(0, 1) from one of "
         f"N({words(promised.mu)}, 1): mu of Gaussian differential privacy."
