@@ -16,18 +16,39 @@ import pytest
 from fedrec.privacy.audit.verdict import Verdict
 from simulations.audit import Audit
 from tests.integration import faults
-from tests.integration.audits import ADAPTIVE, BANDED, BIAS, CENTRAL, COUNTS, HALF, LOCAL, SECRET, SHARDS, Audits
+from tests.integration.audits import (
+    ADAPTIVE,
+    BANDED,
+    BIAS,
+    CENTRAL,
+    COUNTS,
+    HALF,
+    LOCAL,
+    SECRET,
+    SHARDS,
+    SHUFFLED,
+    Audits,
+    drawn,
+    skellam,
+)
 
 BITS = "moves the sum of clipping bits"
 LESS, AGAIN = "less than chance allows", "one was used again"
 CLIP = "times the clip norm: it passes the clip"
 TOGETHER = "some users are clipped together"
 GUESSES = "the guesses refute the trade-off curve"
+UNPAID = "are missing in the ledger"
+NOT_SEEN = "not seen"
 MANY = Audit(canaries=1000)
+FINAL = Audit(access="black-box")
+"""Of messages that nobody can tell apart the adversary has the final model alone."""
 CHEAP = {**CENTRAL, "noise_multiplier": 4.0, "adaptive_clip": {"quantile": 0.5, "noise": 0.02}}
 """Bits that take a large part of the budget."""
 POISSON = {"federation": {"participation": 0.25, "sampling": "poisson", "min_replies": 0}}
 RARE = {"rounds": 10, "federation": {"participation": 0.05, "sampling": "poisson", "min_replies": 0}}
+
+MIXED = {"rounds": 20, "federation": {"min_replies": 30}, **BIAS}
+"""Every client sends one message a round; a shuffler mixes at least those of the thirty users."""
 
 
 def no_fault(patch: pytest.MonkeyPatch) -> None:
@@ -47,6 +68,7 @@ class Case:
         words: Of the check that catches it; "" where nothing is broken.
         sharded: Whether clients hold many users.
         asked: How it is audited.
+        longest: Contribution of an honest canary in clip norms; below 1 where rounding needs room, None if not seen.
     """
 
     name: str
@@ -57,6 +79,7 @@ class Case:
     words: str = ""
     sharded: bool = False
     asked: Audit = field(default_factory=Audit)
+    longest: float | None = 1.0
 
     def audit(self, own: Audits, sharded: Audits) -> Verdict:
         """Return the verdict, with whatever is patched."""
@@ -76,11 +99,22 @@ HONEST = [
     Case("central, correlated noise", BANDED, HALF),
     Case("central, adaptive clip", ADAPTIVE),
     Case("central, item counts", COUNTS, BIAS),
+    Case("central, cohorts of a fixed size", CENTRAL, drawn("fixed")),
+    Case("central, without replacement", CENTRAL, drawn("without-replacement")),
+    Case("central, balls in bins", CENTRAL, drawn("balls-in-bins")),
+    Case("Skellam, 12 bits", skellam(12), longest=0.997),
+    Case("Skellam, 10 bits", skellam(10), longest=0.926),
+    Case("shuffled, final model alone", SHUFFLED, MIXED, epsilon=1.0, asked=FINAL, longest=None),
 ]
 
 
 def _broken(name: str, claim: dict[str, Any], words: str, fault: faults.Fault, **more: Any) -> Case:
     return Case(name, claim, fault=fault, words=words, **more)
+
+
+def _unsampled(name: str, changes: dict[str, Any]) -> Case:
+    """Return ten rounds in which everybody is, against a claim that counts on a secret draw."""
+    return _broken(name, CENTRAL, GUESSES, faults.cohorts_of_everybody, changes={**changes, "rounds": 10}, epsilon=1.0)
 
 
 BROKEN = [
@@ -113,6 +147,31 @@ BROKEN = [
     _broken("correlated: wrong factor", BANDED, "the noise of", faults.noise_that_takes_back_too_much, changes=HALF),
     _broken("secret sum: no noise", SECRET, LESS, faults.no_share_of_the_noise),
     _broken("secret sum: half a share", SECRET, LESS, faults.half_a_share_of_the_noise),
+    _broken(
+        "fixed size: one not charged", CENTRAL, UNPAID, faults.a_client_that_is_not_charged, changes=drawn("fixed")
+    ),
+    _broken(
+        "without replacement: not sampled",
+        CENTRAL,
+        GUESSES,
+        faults.cohorts_of_everybody,
+        changes={**drawn("without-replacement", 0.05), "rounds": 10},
+        epsilon=1.0,
+    ),
+    _broken(
+        "balls in bins: not sampled",
+        CENTRAL,
+        GUESSES,
+        faults.cohorts_of_everybody,
+        changes={**drawn("balls-in-bins", 0.1), "rounds": 10},
+        epsilon=1.0,
+    ),
+    _broken("Skellam, 12 bits: half a share", skellam(12), LESS, faults.half_a_share_of_the_skellam_noise),
+    _broken("Skellam, 10 bits: half a share", skellam(10), LESS, faults.half_a_share_of_the_skellam_noise),
+    _broken("Skellam, 10 bits: noise at .97", skellam(10), LESS, faults.skellam_noise_at_97_in_100),
+    _broken(
+        "shuffled: no noise", SHUFFLED, GUESSES, faults.no_noise_of_clients, changes=MIXED, epsilon=1.0, asked=FINAL
+    ),
 ]
 
 
@@ -142,7 +201,8 @@ def _bounds(case: Case, verdict: Verdict) -> str:
 def _honest(case: Case, verdict: Verdict) -> str:
     reach, noise = verdict.reach, verdict.noise
     sizes = ", ".join(f"{test.relative_deviation:.3f}" for test in (noise.updates, *noise.others)) if noise else ""
-    return f"{_bounds(case, verdict)} {reach.clip_norms if reach else 0:.3f} | {sizes}{_failed(verdict)} |"
+    longest = f"{reach.clip_norms:.3f}" if reach else NOT_SEEN
+    return f"{_bounds(case, verdict)} {longest} | {sizes or NOT_SEEN}{_failed(verdict)} |"
 
 
 def _caught(case: Case, verdict: Verdict) -> str:
@@ -154,6 +214,7 @@ def _caught(case: Case, verdict: Verdict) -> str:
         "the noise of": "size of the noise",
         AGAIN: "repeated noise",
         "says its weight": "books",
+        UNPAID: "books",
     }
     said = "; ".join(verdict.faults)
     return f"{_bounds(case, verdict)} {', '.join(name for words, name in checks.items() if words in said)} |"

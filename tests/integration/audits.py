@@ -13,6 +13,7 @@ from tests.tiny import new_run, tiny
 
 LOCAL = {"trust": "local", "clip_norm": 0.1, "delta": 1e-5}
 SECRET = {"trust": "secure-aggregation", "clip_norm": 0.5, "delta": 1e-5}
+SHUFFLED = {**LOCAL, "shuffled": True}
 CENTRAL = {"trust": "central", "clip_norm": 0.5, "delta": 1e-5}
 BANDED = {**CENTRAL, "bands": 2}
 """Wants at most half of the clients in a round."""
@@ -22,6 +23,16 @@ BIAS = {"adapter": {"private": ()}}
 """Lets the item bias travel, which item counts are added to."""
 SHARDS = {"partition": "shards", "clients": 3}
 HALF = {"federation": {"participation": 0.5}}
+
+
+def skellam(bits: int) -> dict[str, Any]:
+    """Return the privacy section of a secret sum with Skellam noise."""
+    return {**SECRET, "secure_aggregation": {"noise": "skellam", "bits": bits}}
+
+
+def drawn(sampling: str, participation: float = 0.25) -> dict[str, Any]:
+    """Return what draws cohorts so, of clients that keep nothing between rounds."""
+    return {"federation": {"participation": participation, "sampling": sampling, "min_replies": 0}, **BIAS}
 
 
 def small(privacy: dict[str, Any], **changes: Any) -> Experiment:

@@ -12,8 +12,10 @@ import torch
 import clients.cohort
 import server.opening
 import server.privacy
+import server.rounds
 from fedrec.job import Job
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.privacy.secagg.lattice import Lattice
 from fedrec.privacy.secagg.quantisation import Grid
 from fedrec.seeding import Label
 from fedrec.training import vectorized
@@ -237,3 +239,30 @@ def half_a_share_of_the_noise(patch: Patch) -> None:
 
 def cohorts_of_everybody(patch: Patch) -> None:
     patch.setattr(Job, "cohort", lambda job, number: list(range(len(job.prepared.federation))))
+
+
+def a_client_that_is_not_charged(patch: Patch) -> None:
+    real = server.rounds.ask
+
+    def ask(strategy: Any, *more: Any) -> Any:
+        messages = real(strategy, *more)
+        strategy.asked = strategy.asked[1:]
+        return messages
+
+    patch.setattr(server.rounds, "ask", ask)
+
+
+# faults of Skellam noise
+
+
+def half_a_share_of_the_skellam_noise(patch: Patch) -> None:
+    whole = Lattice.noise
+    patch.setattr(Lattice, "noise", lambda lattice, rng: whole(lattice, rng) // 2)
+
+
+def skellam_noise_at_97_in_100(patch: Patch) -> None:
+    def noise(lattice: Lattice, rng: np.random.Generator) -> Any:
+        mean = (0.97 * lattice.deviation / lattice.step) ** 2 / 2
+        return rng.poisson(mean, lattice.width) - rng.poisson(mean, lattice.width)
+
+    patch.setattr(Lattice, "noise", noise)
