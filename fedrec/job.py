@@ -1,5 +1,6 @@
 """A run's folder as its workers see it: the experiment, what was prepared, and the tools made from both."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,28 +58,12 @@ class Job:
     @cached_property
     def plan(self) -> PrivacyPlan:
         """Who clips and noises how much."""
-        federation = self.prepared.federation
-        users = federation.users.values
-        examples = count_examples(self.prepared.train, users, self.experiment.training)
-        return plan(self.experiment, UnitCounts(len(users), examples, len(federation)), self.participations)
+        return plan_of(self.experiment, self.prepared, self.cohort)
 
     @cached_property
     def secret_seed(self) -> int:
         """Seed of the draws that must stay secret (see `fedrec.privacy.noise_key`); every worker reads the same."""
         return secret_seed(self.experiment, self.private)
-
-    @cached_property
-    def participations(self) -> int:
-        """Most rounds that any client takes part in, at least 1; the drawn cohorts decide it, never the data.
-
-        A stranger's strategy draws its own cohorts, so it is budgeted for every client in every round.
-        """
-        if ":" in self.experiment.strategy.name:
-            return self.experiment.rounds
-        counts = np.zeros(len(self.prepared.federation), dtype=np.int64)
-        for round_number in range(1, self.experiment.rounds + 1):
-            counts[self.cohort(round_number)] += 1
-        return max(1, int(counts.max()))
 
     def cohort(self, round: int) -> list[int]:  # noqa: A002
         """Return the clients of a round, ascending: a named draw (see `fedrec.cohorts`), which may be empty."""
@@ -106,3 +91,23 @@ class Job:
         start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
         train, federation = self.prepared.train, self.prepared.federation
         return Workbench(self.experiment, model, train, federation, self.plan, start, self.secret_seed)
+
+
+def plan_of(experiment: Experiment, prepared: Prepared, cohort: Callable[[int], Sequence[int]]) -> PrivacyPlan:
+    """Return who clips and noises how much.
+
+    Args:
+        experiment: What is computed.
+        prepared: What it is computed on.
+        cohort: Round, from 1 -> its clients. The drawn cohorts decide how often a client takes part, never the data;
+            a stranger's strategy draws its own, so it is budgeted for every client in every round.
+    """
+    federation, rounds = prepared.federation, experiment.rounds
+    users = federation.users.values
+    units = UnitCounts(len(users), count_examples(prepared.train, users, experiment.training), len(federation))
+    if ":" in experiment.strategy.name:
+        return plan(experiment, units, rounds)
+    counts = np.zeros(len(federation), dtype=np.int64)
+    for number in range(1, rounds + 1):
+        counts[cohort(number)] += 1
+    return plan(experiment, units, max(1, int(counts.max())))

@@ -1,6 +1,8 @@
 """`fedrec sweep`. Imports of weight happen inside, see `simulations.cli`."""
 
 import math
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ from simulations.exits import naming
 
 if TYPE_CHECKING:
     from simulations.sweep.conduct import Finished
+    from simulations.sweep.drawn import Published
 
 Result = dict[str, Any]
 
@@ -33,6 +36,14 @@ Alone = Annotated[
 ]
 
 
+class Law(StrEnum):
+    """How a number of trials may be drawn: the names of `fedrec.privacy.trial_draw`."""
+
+    POISSON = "poisson"
+    GEOMETRIC = "geometric"
+    LOGARITHMIC = "logarithmic"
+
+
 def sweep(  # noqa: PLR0913 - one argument each
     source: Annotated[str, typer.Argument(metavar="[SCENARIO_OR_FILE]", hidden=True)] = "movielens",
     over: Over = [],  # noqa: B006 - typer copies it
@@ -49,6 +60,16 @@ def sweep(  # noqa: PLR0913 - one argument each
         int | None,
         typer.Option("--workers", metavar="N", min=1, show_default=False, help="Trials at once; one a core."),
     ] = None,
+    draw_trials: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MEAN",
+            show_default=False,
+            help="Draw the number of trials in secret, so many on average, each a setting picked from the grid; "
+            "publish the best alone.",
+        ),
+    ] = None,
+    law: Annotated[Law, typer.Option(help="How that number is drawn.")] = Law.LOGARITHMIC,
     device: DeviceOption = "cpu",
     json: Json = False,
     quiet: Quiet = False,
@@ -61,30 +82,68 @@ def sweep(  # noqa: PLR0913 - one argument each
     The same command goes on with a sweep that was interrupted or killed: finished trials are not run again, begun ones
     go on from their checkpoints, failed ones are tried again. With more values in --over the sweep in --out grows.
 
+    The trials of a grid compose. With --draw-trials only the best costs anything: it is published in public/, with the
+    claim for it; the others, how many there were, and what this command shows of them, are private.
+
     \b
     Examples:
       fedrec sweep --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2 --out sweeps/frontier
       fedrec sweep smoke --over privacy.clip_norm=0.5,1 --over adapter.rank=1,4 --set rounds=10 --workers 2
       fedrec sweep --over seed=0,1,2 --alone training.steps=4 --alone adapter.freeze_a=true
+      fedrec sweep smoke --over training.lr=0.03,0.1,0.3 --over privacy.clip_norm=0.3,1 --draw-trials 10
       fedrec sweep my-sweep.toml
       fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier
     """  # noqa: D301 - \b keeps the lines of the examples
+    from fedrec.privacy.trial_draw import Draw
     from simulations.console import RichProgress
     from simulations.plugins import SCENARIOS, registries_of
-    from simulations.sweep.conduct import SweepOptions
+    from simulations.sweep.conduct import Finished, SweepOptions
     from simulations.sweep.conduct import sweep as carry_out
+    from simulations.sweep.drawn import Published, sweep_drawn
     from simulations.sweep.grid import read_asked
     from simulations.sweep.plan import plan_sweep
 
-    plan = plan_sweep(read_asked(source, settings, over, SCENARIOS, alone), registries_of())
+    asked = read_asked(source, settings, over, SCENARIOS, alone)
+    if draw_trials is not None:
+        asked = replace(asked, draw=Draw(draw_trials, law.value))
+    plan = plan_sweep(asked, registries_of())
     options = SweepOptions(out=out, workers=workers, device=device)
     with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
-        finished = carry_out(plan, options, progress)
-    result = _result(finished)
-    if not json:
-        _show(finished, result)
-    finished.require_whole()
+        done: Finished | Published = (
+            carry_out(plan, options, progress) if plan.draw is None else sweep_drawn(plan, plan.draw, options, progress)
+        )
+    result = _result(done) if isinstance(done, Finished) else _published(done)
+    if not json and isinstance(done, Finished):
+        _show(done, result)
+    if not json and isinstance(done, Published):
+        _show_published(done)
+    done.require_whole()
     return result
+
+
+def _published(published: "Published") -> Result:
+    from fedrec.places import PRIVATE, PUBLIC
+
+    path, best = published.directory.path, published.best
+    return {
+        "sweep": str(path),
+        "failures": published.failures,
+        "privacy": published.claim.to_json(),
+        "best": None if best is None else {"fingerprint": best.fingerprint, "setting": dict(best.point)},
+        "public": None if published.failures else str(path / PUBLIC),
+        "private": str(path / PRIVATE),
+    }
+
+
+def _show_published(published: "Published") -> None:
+    from fedrec.places import PRIVATE, PUBLIC
+    from simulations.show import show_facts, show_text
+
+    path, best = published.directory.path, published.best
+    if not published.failures:
+        show_text(published.claim.text)
+        chosen = "no trial was drawn" if best is None else best.label
+        show_facts({"Best": chosen, "Published": str(path / PUBLIC), "Private": str(path / PRIVATE)})
 
 
 def _result(finished: "Finished") -> Result:

@@ -22,7 +22,12 @@ BITS = 256
 
 def write_noise_key(folder: Path) -> None:
     """Write a fresh key into a run's private folder, readable by its owner alone."""
-    write_whole(folder / FILE, f"{secrets.randbits(BITS):x}\n", mode=0o600)
+    write_key(folder / FILE)
+
+
+def write_key(file: Path) -> None:
+    """Write a fresh key of the operating system, readable by its owner alone."""
+    write_whole(file, f"{secrets.randbits(BITS):x}\n", mode=0o600)
 
 
 def secret_seed(experiment: Experiment, folder: Path) -> int:
@@ -42,8 +47,22 @@ def secret_seed(experiment: Experiment, folder: Path) -> int:
         return experiment.seed
     if privacy.noise_key is not None:
         return seed_for(experiment.seed, "noise key", privacy.noise_key)
+    return read_key(folder / FILE, "noise key", "a new run")
+
+
+def read_key(file: Path, name: str, anew: str) -> int:
+    """Return the key that `write_key` wrote.
+
+    Args:
+        file: Where it lies.
+        name: What it is called in an error.
+        anew: What may be started instead, in an error.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
     try:
-        return int((folder / FILE).read_text(encoding="utf-8"), 16)
+        return int(file.read_text(encoding="utf-8"), 16)
     except (OSError, ValueError) as error:
-        message = f"the noise key {folder / FILE} cannot be read ({error}); restore it, or start a new run"
+        message = f"the {name} {file} cannot be read ({error}); restore it, or start {anew}"
         raise RunError(message) from error

@@ -87,10 +87,10 @@ def _geometric(orders: Curve, curve: Curve, mean: float) -> Curve:
 
 
 def _logarithmic(orders: Curve, curve: Curve, mean: float) -> Curve:
-    return _negative_binomial(orders, curve, mean, 0.0, _logarithmic_surprise(mean))
+    return _negative_binomial(orders, curve, mean, 0.0, surprise_of_logarithmic(mean))
 
 
-def _logarithmic_surprise(mean: float) -> float:
+def surprise_of_logarithmic(mean: float) -> float:
     """Return x = log(1 / gamma) of the logarithmic law, whose mean is (e^x - 1) / x; never below it."""
     low, high = 0.0, 2 * math.log(mean)  # (e^x - 1) / x is at least e^(x / 2)
     while high - low > 1e-12 * high:

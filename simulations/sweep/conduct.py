@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from simulations.sweep.sharing import preparation_key
 from simulations.sweep.trial import TrialWork
 from simulations.sweep.workers import Crew, Outcome, worker_context
 
+INTERRUPTED = "interrupted; what every trial had is saved, and the same command goes on with it"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -84,17 +85,16 @@ def sweep(plan: Plan, options: SweepOptions, progress: Progress) -> Finished:
         RunError: If the directory cannot be used.
         SweepInterrupted: If a stop was wished. What was finished is written all the same.
     """
-    directory = SweepDirectory((options.out or _place(plan)).absolute())
-    with directory.opened(plan) as lock, _one_thread_each():
+    directory = SweepDirectory((options.out or place_of(plan)).absolute())
+    with directory.opened(plan) as lock, one_thread_each():
         work = TrialWork(directory, plan.name, options.cache, options.device)
         crew = Crew(work, options.workers or os.cpu_count() or 1, lock, options.context)
-        failures = _carry_out(crew, directory, plan, progress)
-        results = _results(directory, plan)
+        failures = carry_out(crew, directory, plan.trials, progress)
+        results = results_of(directory, plan.trials)
         finished = Finished(directory, results, failures, cost_of(results, _exposure(directory, results)))
         _write(finished, plan)
     if crew.stopping and any(result.summary is None for result in finished.results):
-        message = "interrupted; what every trial had is saved, and the same command goes on with it"
-        raise SweepInterrupted(message)
+        raise SweepInterrupted(INTERRUPTED)
     return finished
 
 
@@ -109,15 +109,18 @@ def in_turn(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for _, trial in sorted(zip(turns, trials, strict=True), key=lambda entry: entry[0])]
 
 
-def _place(plan: Plan) -> Path:
-    return Path("sweeps") / f"{plan.name}-{plan.fingerprint[:8]}"
+def place_of(plan: Plan) -> Path:
+    """Return where a sweep lies that nobody gave a place."""
+    drawn = "" if plan.draw is None else f"-{plan.draw.law}-{plan.draw.mean:g}"
+    return Path("sweeps") / f"{plan.name}-{plan.fingerprint[:8]}{drawn}"
 
 
-def _carry_out(
-    crew: Crew[Trial], directory: SweepDirectory, plan: Plan, progress: Progress
+def carry_out(
+    crew: Crew[Trial], directory: SweepDirectory, trials: Sequence[Trial], progress: Progress
 ) -> dict[str, dict[str, str]]:
-    missing = [trial for trial in plan.trials if not directory.is_finished(trial.fingerprint)]
-    done, total, failed = len(plan.trials) - len(missing), len(plan.trials), {}
+    """Run the trials that the directory lacks; return why those that failed did, by their keys."""
+    missing = [trial for trial in trials if not directory.is_finished(trial)]
+    done, total, failed = len(trials) - len(missing), len(trials), {}
 
     def hear(trial: Trial, heard: Any) -> None:
         if isinstance(heard, str):
@@ -129,12 +132,12 @@ def _carry_out(
     progress("trials", done, total)
     for trial, outcome in crew(in_turn(missing), hear):
         if outcome.state == "failed":
-            failed[trial.fingerprint] = _failure(trial, outcome)
+            failed[trial.key] = _failure(trial, outcome)
             progress("note", 0, 0, f"{trial.label} failed: {outcome.message}")
         if outcome.state != "interrupted":
             done += 1
         progress("trials", done, total, trial.label)
-    return {trial.fingerprint: failed[trial.fingerprint] for trial in plan.trials if trial.fingerprint in failed}
+    return {trial.key: failed[trial.key] for trial in trials if trial.key in failed}
 
 
 def _failure(trial: Trial, outcome: Outcome) -> dict[str, str]:
@@ -142,17 +145,18 @@ def _failure(trial: Trial, outcome: Outcome) -> dict[str, str]:
     return {"trial": trial.label, **told}
 
 
-def _results(directory: SweepDirectory, plan: Plan) -> tuple[Result, ...]:
+def results_of(directory: SweepDirectory, trials: Sequence[Trial]) -> tuple[Result, ...]:
+    """Return what the trials made, those that are not finished included."""
     return tuple(
         Result(
             fingerprint=trial.fingerprint,
             point=trial.point,
             seed=trial.experiment.seed,
             label=trial.label,
-            folder=directory.run(trial.fingerprint).relative_to(directory.path).as_posix(),
-            summary=directory.summary(trial.fingerprint),
+            folder=directory.run(trial).relative_to(directory.path).as_posix(),
+            summary=directory.summary(trial),
         )
-        for trial in plan.trials
+        for trial in trials
     )
 
 
@@ -160,7 +164,7 @@ def _exposure(directory: SweepDirectory, results: Sequence[Result]) -> Exposure:
     """Return the most that each private trial's ledger says a unit's data went into."""
     found = {}
     for result in results:
-        file = directory.run(result.fingerprint) / PUBLIC / "ledger.json"
+        file = directory.path / result.folder / PUBLIC / "ledger.json"
         if math.isfinite(result.epsilon) and result.summary is not None and file.is_file():
             found[result.fingerprint] = Ledger.from_json(file.read_text(encoding="utf-8")).bound()
     return found
@@ -168,20 +172,25 @@ def _exposure(directory: SweepDirectory, results: Sequence[Result]) -> Exposure:
 
 def _write(finished: Finished, plan: Plan) -> None:
     path = finished.directory.path
-    failures = path / "failures.json"
-    if finished.failures:
-        write_whole(failures, json.dumps(finished.failures, indent=1) + "\n")
-    else:
-        failures.unlink(missing_ok=True)
-    write_table(path / "trials.parquet", table_of(finished.results))
-    write_table(path / "timings.parquet", timings_of(finished.results))
+    write_tables(finished.directory, finished.results, finished.failures)
     told = list(finished.failures.values())
     page = render_frontier(plan.name, finished.results, told, finished.cost, plan.to_toml())
     write_whole(path / "report.html", page)
 
 
+def write_tables(directory: SweepDirectory, results: Sequence[Result], failures: Mapping[str, Any]) -> None:
+    """Write what the trials made and took as tables, and why any failed."""
+    told = directory.work / "failures.json"
+    if failures:
+        write_whole(told, json.dumps(failures, indent=1) + "\n")
+    else:
+        told.unlink(missing_ok=True)
+    write_table(directory.work / "trials.parquet", table_of(results))
+    write_table(directory.work / "timings.parquet", timings_of(results))
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let workers that are started meanwhile use one thread each, unless the user's environment says otherwise."""
     unset = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))

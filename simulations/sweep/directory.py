@@ -8,6 +8,17 @@ timings.parquet  failures.json    what each trial took; why trials failed, if an
 report.html                       the frontier: utility against epsilon
 prepared/                         what trials have in common, linked into their run directories; may be deleted
 ```
+
+Where the number of trials is drawn, all but `sweep.toml` tells of it and lies in `private/`, with one file more; what
+may be published lies beside it.
+
+```
+sweep.toml                        what was asked: the settings that might be picked
+private/                          trials/<pick>/, tables, prepared/ and draw.key, from which the picks follow
+public/                           whole or not there, written when every trial has ended:
+  tuning.json                       the claim, and which setting was the best
+  best/                             the public part of the best trial's run, and its experiment
+```
 """
 
 import contextlib
@@ -15,7 +26,7 @@ import fcntl
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +36,7 @@ from fedrec.files import write_whole
 from fedrec.places import PRIVATE
 from fedrec.reporting.rundir import REPORT, RunDirectory
 from simulations.sweep.grid import label
-from simulations.sweep.plan import Plan
+from simulations.sweep.plan import Plan, Trial
 
 PATIENCE = 15.0
 """Seconds that the workers of a sweep that was killed may take to notice."""
@@ -35,33 +46,42 @@ SHOWN_TRIALS = 5
 
 @dataclass(frozen=True)
 class SweepDirectory:
-    """Where things lie in a sweep's directory."""
+    """Where things lie in a sweep's directory.
+
+    Attributes:
+        path: The directory.
+        drawn: Whether the number of its trials is drawn, so that nobody may know it.
+    """
 
     path: Path
+    drawn: bool = False
+
+    @property
+    def work(self) -> Path:
+        """Where trials and what tells of them lie."""
+        return self.path / PRIVATE if self.drawn else self.path
 
     @property
     def shared(self) -> Path:
         """Prepared folders by preparation key."""
-        return self.path / "prepared"
+        return self.work / "prepared"
 
     @property
     def asked(self) -> Path:
         """What the sweep is."""
         return self.path / "sweep.toml"
 
-    def run(self, fingerprint: str) -> Path:
-        """Return the run directory of the experiment with this fingerprint."""
-        return self.path / "trials" / fingerprint[:16]
+    def run(self, trial: Trial) -> Path:
+        """Return the run directory of a trial."""
+        return self.work / "trials" / trial.key[:16]
 
-    def is_finished(self, fingerprint: str) -> bool:
+    def is_finished(self, trial: Trial) -> bool:
         """Return whether a trial needs no more work."""
-        return all((self.run(fingerprint) / PRIVATE / file).is_file() for file in (CHECKSUMS, REPORT))
+        return all((self.run(trial) / PRIVATE / file).is_file() for file in (CHECKSUMS, REPORT))
 
-    def summary(self, fingerprint: str) -> dict[str, Any] | None:
+    def summary(self, trial: Trial) -> dict[str, Any] | None:
         """Return a trial's `summary.json`; None if it is not finished."""
-        if not self.is_finished(fingerprint):
-            return None
-        return RunDirectory(self.run(fingerprint)).summary()
+        return RunDirectory(self.run(trial)).summary() if self.is_finished(trial) else None
 
     @contextlib.contextmanager
     def opened(self, plan: Plan) -> Iterator[int]:
@@ -76,8 +96,8 @@ class SweepDirectory:
             self._lock(file.fileno())
             self._refuse_to_forget(plan)
             for name in ("sweep.toml", "trials.parquet", "timings.parquet", "failures.json", "report.html"):
-                for torn in self.path.glob(f".{name}.*"):
-                    torn.unlink()
+                for torn in (*self.path.glob(f".{name}.*"), *self.work.glob(f".{name}.*")):
+                    torn.unlink(missing_ok=True)
             write_whole(self.asked, plan.to_toml())
             yield file.fileno()
 
@@ -111,6 +131,7 @@ class SweepDirectory:
         if not self.asked.is_file():
             return
         tree: Mapping[str, Any] = tomllib.loads(self.asked.read_text(encoding="utf-8"))
+        self._refuse_another_draw(plan, tree["sweep"])
         held: Mapping[str, Mapping[str, Any]] = tree["sweep"]["trials"]
         asked = {trial.fingerprint for trial in plan.trials}
         lost = [label(dict(point)) for fingerprint, point in held.items() if fingerprint not in asked]
@@ -120,5 +141,17 @@ class SweepDirectory:
                 f"{self.path} holds another sweep: {len(lost)} of its {len(held)} trials are not among those asked "
                 f"for, such as\n{shown}\nChoose another --out. More values in --over are fine; as it is, it goes on "
                 f"with: fedrec sweep {self.asked} --out {self.path}"
+            )
+            raise RunError(message)
+
+    def _refuse_another_draw(self, plan: Plan, held: Mapping[str, Any]) -> None:
+        """A draw is made once: among other settings, or of another number, the same trials would have another price."""
+        draw = None if plan.draw is None else asdict(plan.draw)
+        asked = {trial.fingerprint for trial in plan.trials}
+        if held.get("draw") != draw or (draw is not None and held["trials"].keys() != asked):
+            theirs = "all of a grid" if held.get("draw") is None else "drawn from other settings, or in another number"
+            message = (
+                f"{self.path} holds another sweep, whose trials are {theirs}; "
+                f"choose another --out, or go on with it: fedrec sweep {self.asked} --out {self.path}"
             )
             raise RunError(message)

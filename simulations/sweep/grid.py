@@ -11,8 +11,9 @@ privacy.epsilon = [1, 2, 4, 8, inf]
 training.steps = [4]
 adapter.freeze_a = [true]
 ```
-Keys of `over` make a grid. Keys of `alone` are changed one at a time, at each of its points: ablations. A `[sweep]` has
-one more entry, `trials`: a finished sweep writes there what it made, and nobody reads it here.
+Keys of `over` make a grid. Keys of `alone` are changed one at a time, at each of its points: ablations. A `[sweep]` may
+say that not all of them are run, but a number that is drawn: `draw = {mean = 20, law = "logarithmic"}`. It has one more
+entry, `trials`: a finished sweep writes there what it made, and nobody reads it here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from fedrec.errors import ConfigError
 from fedrec.experiment_layers import PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.privacy.trial_draw import DEFAULT_LAW, Draw
 from fedrec.reporting.frontier import value_text
 
 SWEEP = "sweep"
-ENTRIES = ("name", "over", "alone", "trials")
+ENTRIES = ("name", "draw", "over", "alone", "trials")
 _OPEN, _CLOSE, _QUOTES = "[{", "]}", "\"'"
 
 Point = Mapping[str, Any]
@@ -53,12 +56,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the experiment around the axes, the axes, the sweep's name, and what is wrong so far."""
+    """What was asked for: the experiment around the axes, the axes, the sweep's name, and what is wrong so far.
+
+    Attributes:
+        draw: How the number of trials is drawn; None for all points.
+    """
 
     written: Written
     axes: tuple[Axis, ...]
     name: str
     mistakes: tuple[str, ...]
+    draw: Draw | None = None
 
     def points(self) -> Iterator[Point]:
         """Yield every point of the grid, the last axis the fastest; after each of them what is changed there alone."""
@@ -75,7 +83,9 @@ def read_asked(
     """Read a scenario or file, settings over it, and axes; an axis of the command line replaces the file's."""
     written = read_written(source, settings, scenarios)
     fixed = read_written(None, settings, None).values
+    drawn, wrong_draw = _draw_taken_(written)
     name, axes, mistakes = _taken_(written, Path(source).stem)
+    mistakes += wrong_draw
     for option, entry in [*(("--over", entry) for entry in over), *(("--alone", entry) for entry in alone)]:
         axis, wrong = _axis(entry, option)
         mistakes += wrong
@@ -90,7 +100,7 @@ def read_asked(
         ]
     if not axes and not mistakes and written.whole:
         mistakes.append("nothing is varied; say what, for example --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2")
-    return Asked(written, tuple(axes.values()), name, (*written.mistakes, *mistakes))
+    return Asked(written, tuple(axes.values()), name, (*written.mistakes, *mistakes), drawn)
 
 
 def pieces(text: str) -> list[str]:
@@ -148,6 +158,26 @@ def _taken_(written: Written, name: str) -> tuple[str, dict[str, Axis], list[str
         elif keys[1:2] != ("trials",) and value != {}:
             mistakes.append(f"{place}: {'.'.join(keys)} is nothing a sweep has; its keys are {', '.join(ENTRIES)}")
     return name, axes, mistakes
+
+
+def _draw_taken_(written: Written) -> tuple[Draw | None, list[str]]:
+    """Take `sweep.draw` out of what was written; return it, and what is wrong."""
+    found = {keys: written.values[keys] for keys in written.values if keys[:2] == (SWEEP, "draw")}
+    places = [written.places.pop(keys) for keys in found]
+    for keys in found:
+        del written.values[keys]
+    if not found:
+        return None, []
+    values = {".".join(keys[2:]): value for keys, value in found.items()}
+    mean, law = values.get("mean"), values.get("law", DEFAULT_LAW)
+    if values.keys() - {"mean", "law"} or not isinstance(mean, int | float) or not isinstance(law, str):
+        return None, [
+            f'{places[0]}: sweep.draw: should be a mean and a law, such as {{mean = 20, law = "{DEFAULT_LAW}"}}'
+        ]
+    try:
+        return Draw(float(mean), law), []
+    except ConfigError as error:
+        return None, [f"{places[0]}: {error}"]
 
 
 def _wrong_values(axis: Axis) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import tomli_w
@@ -12,6 +12,7 @@ from fedrec.config import Experiment
 from fedrec.errors import ConfigError, UserError
 from fedrec.experiment_mistakes import judge
 from fedrec.prepared import require_trainable
+from fedrec.privacy.trial_draw import Draw
 from fedrec.registry import Registry
 from server.adoption import check_strategy
 from simulations.engine.base import check_engine
@@ -27,15 +28,25 @@ Registries = Mapping[str, Registry[Any]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One experiment of a sweep, and its point: each key varied there with the value that the experiment has."""
+    """One experiment of a sweep, and its point: each key varied there with the value that the experiment has.
+
+    Attributes:
+        pick: Number of a trial that was drawn, from 1, as one setting may be picked twice; None in a grid.
+    """
 
     experiment: Experiment
     point: Point
+    pick: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """The experiment's."""
         return self.experiment.fingerprint
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other trials of its sweep."""
+        return self.fingerprint if self.pick is None else f"pick-{self.pick:05d}"
 
     @property
     def label(self) -> str:
@@ -51,11 +62,13 @@ class Plan:
         name: Of the scenario or file.
         trials: In the order of the grid; points that give the same experiment are one trial.
         axes: What is varied, as asked.
+        draw: How the number of trials is drawn, each of them one of `trials`; None for all of them.
     """
 
     name: str
     trials: tuple[Trial, ...]
     axes: tuple[Axis, ...]
+    draw: Draw | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -69,7 +82,8 @@ class Plan:
         over, alone = (
             {axis.key: list(axis.values) for axis in self.axes if axis.alone is kind} for kind in (False, True)
         )
-        tree = {**base, "sweep": {"name": self.name, "over": over, "alone": alone, "trials": trials}}
+        drawn = {} if self.draw is None else {"draw": asdict(self.draw)}
+        tree = {**base, "sweep": {"name": self.name, **drawn, "over": over, "alone": alone, "trials": trials}}
         return "# Made by `fedrec sweep`, which also takes this file. [sweep.trials] tells and is not read.\n" + (
             tomli_w.dumps(json.loads(json.dumps(tree, default=str)))
         )
@@ -94,7 +108,7 @@ def plan_sweep(asked: Asked, registries: Registries) -> Plan:
         trials.setdefault(trial.fingerprint, trial)
     if found:
         raise ConfigError(_listed(found, count))
-    return Plan(asked.name, tuple(trials.values()), asked.axes)
+    return Plan(asked.name, tuple(trials.values()), asked.axes, asked.draw)
 
 
 def _judged(

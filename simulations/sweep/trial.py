@@ -46,7 +46,7 @@ class TrialWork:
             FedrecError: As a run does; what there is of it stays, and the next attempt goes on with it.
         """
         torch.set_num_threads(1)
-        folder, progress = self.directory.run(trial.fingerprint), _Telling(tell)
+        folder, progress = self.directory.run(trial), _Telling(tell)
         name = f"{self.name}: {trial.label}"
         if not is_sealed(folder):
             RunDirectory.create(folder, trial.experiment, name)
@@ -55,6 +55,28 @@ class TrialWork:
             link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), prepared)
         options = RunOptions(engine=ENGINE, out=folder, cache=self.cache, device=self.device, name=name)
         resume(folder, options, progress, trial.experiment)
+
+
+@dataclass(frozen=True)
+class PreparationWork:
+    """Prepares what the trials of a sweep have in common.
+
+    Attributes:
+        directory: Of the sweep.
+        cache: Of downloads and item vectors.
+    """
+
+    directory: SweepDirectory
+    cache: Path
+
+    def __call__(self, trial: Trial, tell: Tell) -> None:
+        """Prepare what a trial needs, unless it is there.
+
+        Raises:
+            FedrecError: If the data cannot be had, or nobody is left to train on.
+        """
+        torch.set_num_threads(1)
+        prepare_once(trial.experiment, self.directory.shared, self.cache, _Telling(tell))
 
 
 class _Telling:
