@@ -16,11 +16,24 @@ import pytest
 from fedrec.privacy.audit.verdict import Verdict
 from simulations.audit import Audit
 from tests.integration import faults
-from tests.integration.audits import ADAPTIVE, BANDED, BIAS, CENTRAL, COUNTS, HALF, LOCAL, SECRET, SHARDS, Audits
+from tests.integration.audits import (
+    ADAPTIVE,
+    BANDED,
+    BIAS,
+    CENTRAL,
+    COUNTS,
+    FILTERED,
+    HALF,
+    LOCAL,
+    SECRET,
+    SHARDS,
+    Audits,
+)
 
 BITS = "moves the sum of clipping bits"
 LESS, AGAIN = "less than chance allows", "one was used again"
 CLIP = "times the clip norm: it passes the clip"
+FILTER = "are paid for: it passes its filter"
 TOGETHER = "some users are clipped together"
 GUESSES = "the guesses refute the trade-off curve"
 MANY = Audit(canaries=1000)
@@ -76,6 +89,7 @@ HONEST = [
     Case("central, correlated noise", BANDED, HALF),
     Case("central, adaptive clip", ADAPTIVE),
     Case("central, item counts", COUNTS, BIAS),
+    Case("central, filters", FILTERED),
 ]
 
 
@@ -111,6 +125,8 @@ BROKEN = [
     _broken("item counts without noise", COUNTS, LESS, faults.item_counts_without_noise, changes=BIAS),
     _broken("correlated: half the noise", BANDED, LESS, faults.half_the_noise_of_the_server, changes=HALF),
     _broken("correlated: wrong factor", BANDED, "the noise of", faults.noise_that_takes_back_too_much, changes=HALF),
+    _broken("filters: nobody is stopped", FILTERED, FILTER, faults.filters_that_stop_nobody),
+    _broken("filters: all pay the mean", FILTERED, FILTER, faults.filters_that_charge_the_mean_of_all),
     _broken("secret sum: no noise", SECRET, LESS, faults.no_share_of_the_noise),
     _broken("secret sum: half a share", SECRET, LESS, faults.half_a_share_of_the_noise),
 ]
@@ -151,6 +167,7 @@ def _caught(case: Case, verdict: Verdict) -> str:
         CLIP: "contribution",
         TOGETHER: "clients of many users",
         BITS: "bits",
+        FILTER: "filters",
         "the noise of": "size of the noise",
         AGAIN: "repeated noise",
         "says its weight": "books",

@@ -35,6 +35,7 @@ ADAPTIVE = {"privacy": {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0
 POISSON = {"sampling": "poisson", "min_replies": 0}
 BINS = {"privacy": CENTRAL, "federation": {"sampling": "balls-in-bins", "min_replies": 0}}
 SUBSETS = {"privacy": CENTRAL, "federation": {"sampling": "without-replacement"}, "adapter": OPEN_BIAS}
+FILTERED = {"privacy": {**CENTRAL, "clip_norm": 0.5, "filter_rounds": 1}, "federation": {"participation": 0.1}}
 BANDED = {"privacy": {**CENTRAL, "bands": 3}, "federation": POISSON, "rounds": 6}
 
 
@@ -44,8 +45,8 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     "changes",
-    [COUNTS, ADAPTIVE, BANDED, BINS, SUBSETS],
-    ids=["counts", "adaptive", "banded", "balls in bins", "without replacement"],
+    [COUNTS, ADAPTIVE, BANDED, BINS, SUBSETS, FILTERED],
+    ids=["counts", "adaptive", "banded", "balls in bins", "without replacement", "filters"],
 )
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dict[str, Any]) -> None:
     changes = {"rounds": 4, **changes}
