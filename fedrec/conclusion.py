@@ -68,6 +68,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "controls": _beside(test, controls),
         "privacy": statement(run.job.plan, last.ledger).summary,
         "communication": _communication(run.job.plan, rounds, chosen),
+        **_filters(rounds),
         "faults": _faults(rounds),
         "warnings": [caution.text for caution in warned],
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
@@ -193,6 +194,15 @@ def _communication(plan: PrivacyPlan, rounds: list[dict[str, Any]], chosen: dict
         "upload_bytes_total": sum(line.get("upload_bytes", 0) for line in rounds),
         "download_bytes_total": payload * asked,
     }
+
+
+def _filters(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return who could still take part after each round, and what was spent in the end; nothing without filters."""
+    told = [line["filter"] for line in rounds if "filter" in line]
+    if not told:
+        return {}
+    active = [found["active"] for found in told]
+    return {"filter": {"active_after_rounds": active, "clients_by_tenth_spent": told[-1]["spent_tenths"]}}
 
 
 def _faults(rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -303,6 +303,10 @@ class PrivacyConfig(Section):
     bands: Positive = 1
     """Rounds over which the server's noise is correlated, so that it cancels in the sum of all rounds (banded matrix
     factorisation); clients then take part in every `bands`-th round only. 1 is independent noise."""
+    filter_rounds: Positive | None = None
+    """Per-user filters (`privacy.trust = "central"`): noise for so many rounds at the clip norm, while `rounds` may be
+    more. Each user pays for the length of its own clipped updates, and adds nothing once it has spent what so many
+    updates as long as the clip norm cost. Without it, noise is for all rounds that a user is in."""
     population: Positive | None = None
     """Extrapolation: the server's noise is that of a population of so many users, and protects this one less. Always
     labelled, and never a claim about this run's users."""

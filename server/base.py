@@ -288,6 +288,7 @@ class MeanStrategy(Strategy):
     def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""
         change = self.bracket.change(total, self.current, server_round)
+        self.report = replace(self.report, filter=self.bracket.filter)
         return None if change is None else self._after(server_round, change)
 
 

@@ -8,12 +8,14 @@ noise.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedrec.privacy.banded import next_noise
+from fedrec.privacy.filters import Filter
 from fedrec.privacy.plan import AdaptiveClip, Placement
 from fedrec.seeding import rng_for
 from server.setting import Setting
@@ -25,6 +27,10 @@ Noise = dict[str, NDArray[np.float64]]
 
 class Bracket(Protocol):
     """What stands around a round's sum."""
+
+    @property
+    def filter(self) -> Filter | None:
+        """What clients may still spend; None without filters."""
 
     @property
     def adder(self) -> Adder:
@@ -48,6 +54,8 @@ class Bracket(Protocol):
 
 class Average:
     """The weighted mean, as it is: without privacy, or where each client's own change is private by itself."""
+
+    filter = None
 
     def __init__(self, setting: Setting) -> None:
         self.adder = Adder(setting.max_update_norm)
@@ -91,6 +99,7 @@ class NoisyMean:
         self._earlier: list[Noise] = []
         self.clip_norm = plan.clip_norm
         """Of the round in hand."""
+        self.filter = Filter.full(plan.clients, plan.rounds, plan.clip_norm) if plan.filtered else None
 
     @property
     def deviation(self) -> float:
@@ -100,8 +109,8 @@ class NoisyMean:
 
     @property
     def adder(self) -> Adder:
-        """Clip to the round's norm."""
-        return Adder(clip_norm=self.clip_norm)
+        """Clip to the round's norm, and to what each client may still spend."""
+        return Adder(clip_norm=self.clip_norm, filter=self.filter)
 
     def change(self, total: Total, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
         """Return the noised mean, the noise drawn in the order of the arrays' names."""
@@ -113,6 +122,8 @@ class NoisyMean:
         self._earlier = [noise, *self._earlier][: self._setting.plan.bands - 1]
         if self._clipping is not None:
             self.clip_norm = self._next_clip(self._clipping, total, round)
+        if self.filter is not None:
+            self.filter = self.filter.after(total.costs)
         cohort = self._setting.expected_cohort
         return {n: ((total.sums.get(n, 0.0) + added) / cohort).astype(np.float32) for n, added in noise.items()}
 
@@ -127,13 +138,16 @@ class NoisyMean:
         return self.clip_norm * math.exp(-clipping.lr * (share - clipping.quantile))
 
     def state(self) -> State:
-        """Return the clip norm if it adapts, and the noise that later rounds take back."""
+        """Return the clip norm if it adapts, the noise that later rounds take back, and what filters have left."""
         clip = {} if self._clipping is None else {"clip_norm": np.array(self.clip_norm)}
         noise = {f"noise/{age}/{n}": a for age, earlier in enumerate(self._earlier) for n, a in earlier.items()}
-        return {**clip, **noise}
+        left = {} if self.filter is None else {"left": self.filter.left}
+        return {**clip, **noise, **left}
 
     def restore(self, state: State) -> None:
-        """Take both back."""
+        """Take all of it back."""
+        if self.filter is not None and "left" in state:  # there is none before the first round
+            self.filter = replace(self.filter, left=state["left"])
         self.clip_norm = float(state.get("clip_norm", self._setting.plan.clip_norm))
         self._earlier = []
         for name in sorted((name for name in state if name.startswith("noise/")), key=_age):

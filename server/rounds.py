@@ -151,6 +151,8 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     }
     if number % run.experiment.evaluation.every == 0 or number == run.experiment.rounds:
         line["validation"] = _validation(judge, parameters)
+    if report.filter is not None:
+        line["filter"] = report.filter.told()
     line["seconds"] = round(time.monotonic() - began, 3)
     return (
         Checkpoint(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fedrec.errors import ConfigError
+from fedrec.privacy.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
 from server.replies import Rejection
 
@@ -45,6 +46,7 @@ class RoundReport:
     accepted: int = 0
     rejections: Sequence[Rejection] = field(default_factory=list)
     update_norm: float = 0.0
+    filter: Filter | None = None
 
 
 def between(

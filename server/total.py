@@ -7,13 +7,14 @@ on how many workers there are: neither does any bit of the sum.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fedrec.errors import ConfigError, PrivacyError
+from fedrec.privacy.filters import Filter
 from fedrec.training.task import CohortUpdate
 from server.replies import Rejection, failed, not_finite, too_long
 from server.update import Array, Arrays, Update, norm_of
@@ -32,6 +33,7 @@ class Total:
         rejections: Who was left out, and why.
         bits: Sum of the accepted changes' bits: 1/2 of one no longer than the clip norm, -1/2 of a longer one, and none
             (0) of no change at all, so that a client and the same without its data are 1/2 apart.
+        costs: What each accepted change costs its client, by client; empty without filters.
     """
 
     sums: Mapping[str, NDArray[np.float64]]
@@ -39,6 +41,7 @@ class Total:
     accepted: Sequence[int] = ()
     rejections: Sequence[Rejection] = ()
     bits: float = 0.0
+    costs: Mapping[int, float] = field(default_factory=dict)
 
     def __add__(self, other: "Total") -> "Total":
         both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
@@ -48,6 +51,7 @@ class Total:
             (*self.accepted, *other.accepted),
             (*self.rejections, *other.rejections),
             self.bits + other.bits,
+            {**self.costs, **other.costs},
         )
 
     def mean(self) -> Arrays:
@@ -71,6 +75,7 @@ class Adder:
     Args:
         max_norm: Longer changes are rejected; any length may be added by default.
         clip_norm: L2 bound of each change, whose weight is then 1; None adds changes as they are, by weight.
+        filter: Shortens each clipped change to what its client may still spend; None for clipping alone.
 
     Raises:
         PrivacyError: If changes would be both clipped and rejected by their length.
@@ -78,6 +83,7 @@ class Adder:
 
     max_norm: float = math.inf
     clip_norm: float | None = None
+    filter: Filter | None = None
 
     def __post_init__(self) -> None:
         if self.clip_norm is not None and self.max_norm < math.inf:
@@ -90,14 +96,17 @@ class Adder:
     def add(self, updates: Sequence[Update]) -> Total:
         """Return the total of checked updates, added in their order."""
         sums: Sums = {}
-        norms = [norm_of(update.delta) for update in updates]
-        factors = [self._factor(update.weight, norm) for update, norm in zip(updates, norms, strict=True)]
-        for update, (factor, _) in zip(updates, factors, strict=True):
+        weight, bits, costs = 0.0, 0.0, dict[int, float]()
+        for update in updates:
+            norm = norm_of(update.delta)
+            factor, weighs = self._factor(update.weight, norm)
+            factor *= self._admit_(costs, update.client, norm * factor)
             for name, change in update.delta.items():
                 value = np.multiply(change, factor, dtype=np.float64)
                 sums[name] = sums[name] + value if name in sums else value
-        accepted = [update.client for update in updates]
-        return Total(sums, sum(weight for _, weight in factors), accepted, bits=sum(map(self._bit, norms)))
+            weight += weighs
+            bits += self._bit(norm)
+        return Total(sums, weight, [update.client for update in updates], bits=bits, costs=costs)
 
     def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> Total:
         """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
@@ -111,7 +120,7 @@ class Adder:
         stack = torch.cat([update.parameters[name].reshape(len(update.clients), -1) for name in names], dim=1)
         start = torch.cat([torch.from_numpy(np.array(before[name])).flatten() for name in names])
         change, total = torch.empty_like(start, dtype=torch.float64), torch.zeros_like(start, dtype=torch.float64)
-        weight, accepted, bits = 0.0, [], 0.0
+        weight, accepted, bits, costs = 0.0, [], 0.0, dict[int, float]()
         for place, client in enumerate(update.clients):
             torch.sub(stack[place], start, out=change)
             norm = float(change.dot(change).sqrt())
@@ -122,13 +131,21 @@ class Adder:
                 rejections.append(too_long(client, norm, self.max_norm))
             else:
                 factor, weighs = self._factor(update.weights[place], norm)
+                factor *= self._admit_(costs, client, norm * factor)
                 total.add_(change, alpha=factor)
                 weight += weighs
                 bits += self._bit(norm)
                 accepted.append(client)
         parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
         sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
-        return Total(sums if accepted else {}, weight, accepted, rejections, bits)
+        return Total(sums if accepted else {}, weight, accepted, rejections, bits, costs)
+
+    def _admit_(self, costs: dict[int, float], client: int, length: float) -> float:
+        """Return what a client's clipped change is multiplied by, and write down what it costs."""
+        if self.filter is None:
+            return 1.0
+        factor, costs[client] = self.filter.admit(client, length)
+        return factor
 
     def _short(self, norm: float) -> bool:
         return self.clip_norm is None or norm <= self.clip_norm

@@ -36,6 +36,9 @@ MOST_MEASURED = 100
 CHECKED_ROUNDS = 2
 """Rounds in which what each canary adds to a sum is measured."""
 
+MOST_FOLLOWED = 10
+"""Canaries whose contributions are measured in every round, where each has a filter: it must hold in all together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Notes:
@@ -165,6 +168,7 @@ class SumEar:
         clips: The rounds' clip norms, as claimed, and the next one's.
         reached: Measured contributions of single canaries, in clip norms.
         bits: The same to the sum of bits by which a clip norm adapts.
+        spent: Of each canary that is followed, the sum of its contributions' squares, in squared clip norms.
     """
 
     train: Train
@@ -179,6 +183,7 @@ class SumEar:
     clips: list[float] = field(default_factory=list)
     reached: list[float] = field(default_factory=list)
     bits: list[float] = field(default_factory=list)
+    spent: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clips.append(self.strategy.setting.plan.clip_norm)
@@ -198,6 +203,8 @@ class SumEar:
         everybody = joined([replace(update, private={}), answers])
         if request.round <= CHECKED_ROUNDS:
             self._measure(everybody, planted, request.round, parameters)
+        if self.strategy.setting.plan.filtered:
+            self._follow(everybody, planted, parameters)
         return everybody
 
     @property
@@ -271,6 +278,14 @@ class SumEar:
             length, bits = furthest(self.adder, parameters, answers, place)
             self.reached.append(length / clip)
             self.bits.append(bits)
+
+    def _follow(self, heard: CohortUpdate, planted: Sequence[int], parameters: Parameters) -> None:
+        """Measure what the first canaries that are in spend in this round, whatever their filters say."""
+        first, clip = len(heard.clients) - len(planted), self.clips[-1]
+        for row in np.flatnonzero(self.canaries.included)[:MOST_FOLLOWED].tolist():
+            if (client := self.canaries.first + row) in planted:
+                length, _ = furthest(self.adder, parameters, heard, first + planted.index(client))
+                self.spent[row] = self.spent.get(row, 0.0) + (length / clip) ** 2
 
     def _steps(self, planted: Sequence[int], number: int) -> Vector:
         rows = np.array(planted, dtype=np.int64) - self.canaries.first

@@ -134,4 +134,8 @@ def _at_sums(audited: Audited, ear: SumEar) -> Seen:
     faults = []
     if plan.clipping is not None and (moved := max(ear.bits, default=0.0)) > PAID_BIT:
         faults.append(f"one user moves the sum of clipping bits by {moved:g}, and {PAID_BIT:g} is paid for")
+    if plan.filtered and (spent := max(ear.spent.values(), default=0.0)) > plan.rounds * (1 + ROUNDING):
+        faults.append(
+            f"one user spends {spent:.3g} rounds at the clip norm, and {plan.rounds} are paid for: it passes its filter"
+        )
     return Seen([*draws, *further], bits, reach, faults)

@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "alone": {},
     "bands": {"privacy": {"bands": 2}},
     "adaptive clip": {"privacy": {"adaptive_clip": {"quantile": 0.5, "noise": 0.5}}},
+    "filters": {"privacy": {"filter_rounds": 2}},
     "item counts": {"privacy": {"epsilon": 4.0, "noise_multiplier": None, "item_counts": {"share": 0.25}}},
     "population": {"privacy": {"population": None}},
     "shuffled": {
@@ -30,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 """What can be asked for beside the axes; the population is twice the clients."""
+ONLY_CENTRAL = {"bands", "adaptive clip", "filters", "item counts", "population"}
 WITHOUT_A_PRICE = {"epsilon", "delta", "clip_norm", "noise_multiplier", "noise_key", "budget"}
 """Keys whose values are numbers that the oracles are told, or that no price depends on."""
 AXES = {"adjacency", "unit", "trust", "secure_aggregation"}
@@ -95,9 +97,10 @@ REFUSED: Mapping[str, Callable[[Combination], bool]] = {
     "secret sums know who is in them, always as many": lambda of: (
         of.trust == "secure-aggregation" and of.sampling != "fixed"
     ),
-    "only a trusted server correlates noise, adapts clip norms, counts or pretends": lambda of: (
-        of.trust != "central" and of.option in {"bands", "adaptive clip", "item counts", "population"}
+    "only a trusted server correlates noise, adapts clip norms, filters, counts or pretends": lambda of: (
+        of.trust != "central" and of.option in ONLY_CENTRAL
     ),
+    "filters have a price for cohorts that are no secret": lambda of: of.option == "filters" and of.sampling != "fixed",
     "correlated noise has a price for turns with coins or without": lambda of: (
         of.option == "bands" and of.sampling not in {"fixed", "poisson"}
     ),

@@ -39,6 +39,8 @@ _ROUND: Fields = {
     "rejected": PRIVATE,
     "rejections": PRIVATE,
     "upload_bytes": PRIVATE,
+    # What users have spent follows from the lengths of their updates.
+    "filter": PRIVATE,
     # The longer the cohort, the longer the round.
     "seconds": PRIVATE,
 }
@@ -81,6 +83,7 @@ _SUMMARY: Fields = {
     "communication.download_bytes_per_client_round": PUBLIC,
     "communication.upload_bytes_total": PRIVATE,
     "communication.download_bytes_total": PRIVATE,
+    "filter": PRIVATE,
     "faults": PRIVATE,
     "timing": PRIVATE,
     "environment": PUBLIC,

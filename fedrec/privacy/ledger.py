@@ -9,7 +9,7 @@ Rounds are kept as bits, a row a client that has paid: merging, counting and com
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -96,6 +96,11 @@ class Ledger:
     def releases(self, client: Client) -> tuple[Release, ...]:
         """Return everything a unit of `client` went into, the population's charges included; `()` if nothing."""
         return self._composition(self._profiles(np.array([_number(client)]))[0])
+
+    def rounds(self, clients: Sequence[int], release: Release) -> list[int]:
+        """Return in how many rounds each of `clients` paid for this kind of release, the population's included."""
+        found: list[int] = self.charges.get(release, _Paid()).rounds(np.array(clients, dtype=np.int64)).tolist()
+        return found
 
     def bound(self) -> tuple[Release, ...]:
         """Return a composition that costs no unit less than it paid: of each kind the most of anyone."""

@@ -1,6 +1,6 @@
 """From an experiment to a mechanism: who clips and noises what, how often, and how much noise that needs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,10 +9,11 @@ from fedrec.errors import PrivacyError
 from fedrec.privacy import shuffling
 from fedrec.privacy.accounting import Draw, Release, What, calibrate
 from fedrec.privacy.allocation import bins_of
-from fedrec.privacy.banded import coefficients, rate_in_group
+from fedrec.privacy.banded import coefficients
 from fedrec.privacy.delta import delta_for
 from fedrec.privacy.ledger import Client, Ledger
 from fedrec.privacy.secagg.agreement import Agreement, agreement_of, graph_failure
+from fedrec.privacy.secret_cohorts import exposure_of
 from fedrec.privacy.shuffling import Shuffled
 
 Placement = Literal["client", "sum", "server", "none"]
@@ -95,7 +96,8 @@ class PrivacyPlan:
         delta: Chance of failure that the accountant gets; 0 without privacy. What is claimed is `claimed_delta`.
         sampling_rate: Chance of a unit to be in a sum, as accounted; 1 claims no amplification.
         steps: Releases of a unit's data in a round it takes part in.
-        rounds: Most rounds that any unit takes part in, or might; with balls in bins the epochs.
+        rounds: Most rounds that any unit takes part in, or might; with balls in bins the epochs, with filters those at
+            the clip norm.
         multiplicity: Most units that hold one interaction.
         clients: Number of clients.
         own_client: Whether every user is a client of their own.
@@ -111,6 +113,7 @@ class PrivacyPlan:
             off.
         adjacency: What a neighbour has of one unit.
         draw: How a unit comes into a sum, as accounted, where that is secret.
+        filtered: Whether each client has a filter whose budget is `rounds` (see `fedrec.privacy.filters`).
     """
 
     placement: Placement
@@ -135,6 +138,7 @@ class PrivacyPlan:
     fixed_key: bool = False
     adjacency: Adjacency = "zero-out"
     draw: Draw = "poisson"
+    filtered: bool = False
 
     @property
     def claimed_delta(self) -> float:
@@ -202,7 +206,8 @@ class PrivacyPlan:
         """Return the ledger when a round has been paid for; unchanged without privacy.
 
         Round 0 is what is released before the first. An empty cohort costs nobody anything, unless nobody may know
-        that it was empty. An epoch is paid for whole, with its first round.
+        that it was empty. An epoch is paid for whole, with its first round. With filters, whoever was in as many rounds
+        as its budget is worth has paid for all that there may be: what it spends in fact is private, and never more.
 
         Args:
             ledger: What was paid so far.
@@ -214,9 +219,13 @@ class PrivacyPlan:
         if round == 0:
             return ledger if self.counts is None else ledger.charge(0, [None], self.counts.release)
         first = round - (round - 1) % self.epoch
-        return ledger.charge(first, self._payers(round, cohort), self.release)
+        return ledger.charge(first, self._payers(ledger, round, cohort), self.release)
 
-    def _payers(self, round: int, cohort: Iterable[int]) -> Iterable[Client]:  # noqa: A002
+    def _payers(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Iterable[Client]:  # noqa: A002
+        if self.filtered:
+            asked = list(cohort)
+            paid = ledger.rounds(asked, self.release)
+            return [client for client, rounds in zip(asked, paid, strict=True) if rounds < self.rounds]
         if not self.whole_population:
             return cohort
         return [None] if self.bands == 1 else self.group(round)
@@ -250,12 +259,12 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     """
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
     placement = placement_of(privacy)
-    central, whole = privacy.trust == "central", privacy.trust != "local"
-    exposure = _EXPOSURES.get(federation.sampling) if central else None
+    whole = privacy.trust != "local"
     steps = 1 if whole else training.steps
-    rounds, rate, draw = participations, 1.0 if whole else training.sampling_rate, _COIN
-    if exposure is not None:
-        rounds, rate, draw = exposure(experiment, units.clients)
+    secret = exposure_of(experiment, units.clients)
+    rounds, rate, draw = secret or (participations, 1.0 if whole else training.sampling_rate, "poisson")
+    filtered = privacy.on and privacy.filter_rounds is not None
+    rounds = min(rounds, privacy.filter_rounds or rounds)
     counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
     claimed = delta_for(privacy.delta, max(privacy.population or 0, counted)) if privacy.on else 0.0
     delta = claimed - graph_failure(experiment, units.clients, claimed) if placement == "sum" else claimed
@@ -287,7 +296,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         multiplicity=experiment.model.window + 1 if training.example == "prefix" else 1,
         clients=units.clients,
         own_client=federation.partition == "users",
-        whole_population=exposure is not None,
+        whole_population=secret is not None,
         cohorts="all" if federation.participation == 1 else federation.sampling,
         draw=draw,
         agreement=agreement_of(experiment, units.clients, noise, claimed) if placement == "sum" else None,
@@ -296,42 +305,12 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         mixed=mixed,
         fixed_key=privacy.on and privacy.noise_key is not None,
         adjacency=privacy.adjacency,
+        filtered=filtered,
     )
     if privacy.population is not None and privacy.on:
         planned = _extrapolated(planned, privacy.population, counted)
     clipping = _clipping(privacy, planned.noise_multiplier, federation.expected_cohort(units.clients))
     return replace(planned, clipping=clipping)
-
-
-_COIN: Draw = "poisson"
-_Exposure = tuple[int, float, Draw]
-"""How many releases of a unit's data there might be, its chance to be in a sum, and how it is drawn."""
-
-
-def _poisson(experiment: Experiment, clients: int) -> _Exposure:
-    del clients
-    bands = experiment.privacy.bands
-    return -(-experiment.rounds // bands), rate_in_group(experiment.federation.participation, bands), _COIN
-
-
-def _without_replacement(experiment: Experiment, clients: int) -> _Exposure:
-    # No rate is above 1, even where nobody is left to train on.
-    size = experiment.federation.fixed_cohort(clients)
-    return experiment.rounds, size / max(clients, size), "without-replacement"
-
-
-def _balls_in_bins(experiment: Experiment, clients: int) -> _Exposure:
-    del clients
-    epoch = experiment.federation.epoch
-    return -(-experiment.rounds // epoch), 1 / epoch, "balls-in-bins"
-
-
-_EXPOSURES: dict[Sampling, Callable[[Experiment, int], _Exposure]] = {
-    "poisson": _poisson,
-    "without-replacement": _without_replacement,
-    "balls-in-bins": _balls_in_bins,
-}
-"""By `federation.sampling`, where the cohort stays with a trusted server; the other kind claims no amplification."""
 
 
 def _mixed(experiment: Experiment, clients: int) -> int:

@@ -25,7 +25,7 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
 
     Raises:
         PrivacyError: With every reason and what to do about it, if there is any.
-        ConfigError: If counts of items have no parameter to become.
+        ConfigError: If counts of items have no parameter to become, or filters nobody to stop.
     """
     adapter, privacy = experiment.adapter, experiment.privacy
     kept = any(fnmatch("item_bias.weight", pattern) for pattern in adapter.private)
@@ -33,6 +33,12 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
         message = (
             "privacy.item_counts are added to the item bias, which is not trained or never travels; set "
             "adapter.item_bias=true and leave it out of adapter.private, or privacy.item_counts.share=0"
+        )
+        raise ConfigError(message)
+    if privacy.filter_rounds is not None and privacy.filter_rounds > experiment.rounds:
+        message = (
+            f"privacy.filter_rounds={privacy.filter_rounds} is a budget that nobody can spend in "
+            f"rounds={experiment.rounds}; set rounds to as many or more, or leave it out"
         )
         raise ConfigError(message)
     rules: list[Rule] = []
@@ -100,10 +106,12 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
     """Return the rules for what only a trusted server can do."""
     privacy, federation = experiment.privacy, experiment.federation
     adaptive, counts = privacy.adaptive_clip.quantile is not None, privacy.item_counts.share > 0
+    filtered = privacy.filter_rounds is not None
     asked = {
         f"privacy.bands={privacy.bands}": privacy.bands > 1,
         f"privacy.adaptive_clip.quantile={privacy.adaptive_clip.quantile}": adaptive,
         f"privacy.item_counts.share={privacy.item_counts.share:g}": counts,
+        f"privacy.filter_rounds={privacy.filter_rounds}": filtered,
         f"privacy.population={privacy.population}": privacy.population is not None,
     }
     alone = [
@@ -137,6 +145,16 @@ def _of_the_server(experiment: Experiment) -> list[Rule]:
         (
             privacy.bands > 1 and adaptive,
             "privacy.bands cancel noise of one size, and privacy.adaptive_clip changes its size; choose one",
+        ),
+        (
+            filtered and federation.sampling != "fixed",
+            "privacy.filter_rounds prices each user's own updates, for which no amplification by "
+            f"federation.sampling={federation.sampling} is proven; set it to fixed, or leave privacy.filter_rounds out",
+        ),
+        (
+            filtered and (privacy.bands > 1 or adaptive),
+            "privacy.filter_rounds has a proven price with independent noise of one size only; set privacy.bands=1 and "
+            "leave privacy.adaptive_clip.quantile out, or privacy.filter_rounds",
         ),
         (
             counts and not isfinite(privacy.epsilon),

@@ -8,7 +8,7 @@ from fedrec.privacy.curve import Curve, curve
 from fedrec.privacy.groups import group_epsilon
 from fedrec.privacy.ledger import Ledger, Spent
 from fedrec.privacy.plan import PLACES, PrivacyPlan
-from fedrec.privacy.statement_of_servers import events, extrapolated, noising
+from fedrec.privacy.statement_of_servers import events, extrapolated, filtering, noising
 from fedrec.privacy.statement_of_servers import numbers_of as numbers_of_server
 from fedrec.privacy.statement_of_shuffling import HIDING, mixing
 from fedrec.privacy.statement_of_shuffling import numbers_of as numbers_of_shuffler
@@ -117,6 +117,8 @@ def statement(plan: PrivacyPlan, ledger: Ledger) -> Statement:
         parts = {"Extrapolation": extrapolated(plan, plan.extrapolation), **parts}
     if beside := events(plan):
         parts["Beside the sums"] = beside
+    if plan.filtered:
+        parts["Filters"] = filtering(plan)
     if plan.unit == "example":
         groups = _groups(plan, spent)
         numbers |= groups
@@ -251,6 +253,8 @@ def _composition(plan: PrivacyPlan, numbers: dict[str, Any]) -> str:
     within = f"{rounds} rounds x {plan.steps} a round"
     if plan.epoch > 1:
         within = f"once in each of {rounds} epochs of {plan.epoch} rounds, one begun counting whole"
+    if plan.filtered:
+        within = f"{rounds} rounds at the clip norm, see Filters"
     return (
         f"Composed are {numbers['releases_per_unit']} releases of the most exposed unit's data ({within}{once}), "
         "charged when the work was sent, lost replies included."

@@ -19,6 +19,8 @@ def numbers_of(plan: PrivacyPlan) -> dict[str, Any]:
             "noise_multiplier_of_updates": plan.clipping.noise_multiplier,
             "noise_on_bits": plan.clipping.bit_deviation,
         }
+    if plan.filtered:
+        found["filter_rounds"] = plan.rounds
     if plan.counts is not None:
         found["item_counts"] = {
             "noise_multiplier": plan.counts.release.noise_multiplier,
@@ -77,6 +79,18 @@ def events(plan: PrivacyPlan) -> str:
             f"correlation ends after {plan.bands} rounds, so that each such round counts as one Gaussian release."
         )
     return " ".join(said)
+
+
+def filtering(plan: PrivacyPlan) -> str:
+    """Return what each one's filter sees to."""
+    one = "user" if plan.own_client else "client"
+    return (
+        f"Each {one} pays for the length of its own clipped updates: its filter shortens an update to what is left of "
+        f"a budget of {plan.rounds} updates as long as the clip norm, and to nothing when that is spent (Feldman and "
+        "Zrnic 2021; with Gaussian noise Koskela, Tobaben and Honkela 2023). So no number of rounds costs anybody more "
+        f"than {plan.rounds} such updates, which is what the noise is for and what is claimed; what each {one} has "
+        "spent, and who is done, follows from its data and is published nowhere."
+    )
 
 
 def extrapolated(plan: PrivacyPlan, extrapolation: Extrapolation) -> str:

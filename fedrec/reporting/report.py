@@ -184,5 +184,6 @@ def _unseen(summary: Mapping[str, Any]) -> Pairs:
         *pairs({"cleaning": dataset.get("cleaning") or {}}),
         ("Users per client (least, median, most)", _text(look(summary, "federation").get("users_per_client"))),
         ("Sent by all clients in the whole run", bytes_text(sent.get("upload_bytes_total"))),
+        *pairs({"filters": look(summary, "filter")} if look(summary, "filter") else {}),
         *pairs(look(summary, "faults")),
     ]

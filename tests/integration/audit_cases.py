@@ -22,6 +22,7 @@ from tests.integration.audits import (
     BIAS,
     CENTRAL,
     COUNTS,
+    FILTERED,
     HALF,
     LOCAL,
     SECRET,
@@ -35,6 +36,7 @@ from tests.integration.audits import (
 BITS = "moves the sum of clipping bits"
 LESS, AGAIN = "less than chance allows", "one was used again"
 CLIP = "times the clip norm: it passes the clip"
+FILTER = "are paid for: it passes its filter"
 TOGETHER = "some users are clipped together"
 GUESSES = "the guesses refute the trade-off curve"
 UNPAID = "are missing in the ledger"
@@ -99,12 +101,7 @@ HONEST = [
     Case("central, correlated noise", BANDED, HALF),
     Case("central, adaptive clip", ADAPTIVE),
     Case("central, item counts", COUNTS, BIAS),
-    Case("central, cohorts of a fixed size", CENTRAL, drawn("fixed")),
-    Case("central, without replacement", CENTRAL, drawn("without-replacement")),
-    Case("central, balls in bins", CENTRAL, drawn("balls-in-bins")),
-    Case("Skellam, 12 bits", skellam(12), longest=0.997),
-    Case("Skellam, 10 bits", skellam(10), longest=0.926),
-    Case("shuffled, final model alone", SHUFFLED, MIXED, epsilon=1.0, asked=FINAL, longest=None),
+    Case("central, filters", FILTERED),
 ]
 
 
@@ -145,6 +142,8 @@ BROKEN = [
     _broken("item counts without noise", COUNTS, LESS, faults.item_counts_without_noise, changes=BIAS),
     _broken("correlated: half the noise", BANDED, LESS, faults.half_the_noise_of_the_server, changes=HALF),
     _broken("correlated: wrong factor", BANDED, "the noise of", faults.noise_that_takes_back_too_much, changes=HALF),
+    _broken("filters: nobody is stopped", FILTERED, FILTER, faults.filters_that_stop_nobody),
+    _broken("filters: all pay the mean", FILTERED, FILTER, faults.filters_that_charge_the_mean_of_all),
     _broken("secret sum: no noise", SECRET, LESS, faults.no_share_of_the_noise),
     _broken("secret sum: half a share", SECRET, LESS, faults.half_a_share_of_the_noise),
     _broken(
@@ -211,6 +210,7 @@ def _caught(case: Case, verdict: Verdict) -> str:
         CLIP: "contribution",
         TOGETHER: "clients of many users",
         BITS: "bits",
+        FILTER: "filters",
         "the noise of": "size of the noise",
         AGAIN: "repeated noise",
         "says its weight": "books",

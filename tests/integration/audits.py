@@ -19,6 +19,8 @@ BANDED = {**CENTRAL, "bands": 2}
 """Wants at most half of the clients in a round."""
 ADAPTIVE = {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0.2}}
 COUNTS = {**CENTRAL, "item_counts": {"share": 0.25}}
+FILTERED = {**CENTRAL, "filter_rounds": 2}
+"""Half of the four rounds at the clip norm."""
 BIAS = {"adapter": {"private": ()}}
 """Lets the item bias travel, which item counts are added to."""
 SHARDS = {"partition": "shards", "clients": 3}

@@ -14,6 +14,7 @@ import server.opening
 import server.privacy
 import server.rounds
 from fedrec.job import Job
+from fedrec.privacy.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.secagg.lattice import Lattice
 from fedrec.privacy.secagg.quantisation import Grid
@@ -206,6 +207,20 @@ def clip_bits_without_noise(patch: Patch) -> None:
 
 def bits_of_clients_without_data(patch: Patch) -> None:
     patch.setattr(Adder, "_bit", lambda adder, norm: 0.5 if adder._short(norm) else -0.5)
+
+
+def filters_that_stop_nobody(patch: Patch) -> None:
+    patch.setattr(Filter, "admit", lambda limits, client, length: (1.0, (length / limits.clip_norm) ** 2))
+
+
+def filters_that_charge_the_mean_of_all(patch: Patch) -> None:
+    real = Filter.after
+
+    def after(limits: Filter, costs: dict[int, float]) -> Filter:
+        mean = sum(costs.values()) / max(len(costs), 1)
+        return real(limits, {client: min(mean, limits.left[client]) for client in costs})
+
+    patch.setattr(Filter, "after", after)
 
 
 def item_counts_without_noise(patch: Patch) -> None:

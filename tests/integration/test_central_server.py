@@ -35,6 +35,7 @@ ADAPTIVE = {"privacy": {**CENTRAL, "adaptive_clip": {"quantile": 0.5, "noise": 0
 POISSON = {"sampling": "poisson", "min_replies": 0}
 BINS = {"privacy": CENTRAL, "federation": {"sampling": "balls-in-bins", "min_replies": 0}}
 SUBSETS = {"privacy": CENTRAL, "federation": {"sampling": "without-replacement"}, "adapter": OPEN_BIAS}
+FILTERED = {"privacy": {**CENTRAL, "clip_norm": 1.0, "filter_rounds": 1}, "federation": {"participation": 0.3}}
 BANDED = {"privacy": {**CENTRAL, "bands": 3}, "federation": POISSON, "rounds": 6}
 
 
@@ -44,8 +45,8 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     "changes",
-    [COUNTS, ADAPTIVE, BANDED, BINS, SUBSETS],
-    ids=["counts", "adaptive", "banded", "balls in bins", "without replacement"],
+    [COUNTS, ADAPTIVE, BANDED, BINS, SUBSETS, FILTERED],
+    ids=["counts", "adaptive", "banded", "balls in bins", "without replacement", "filters"],
 )
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dict[str, Any]) -> None:
     changes = {"rounds": 4, **changes}
@@ -226,3 +227,28 @@ def test_another_populations_noise_is_smaller_and_always_labelled(many: Many) ->
     assert 8 * (1 - 1e-3) <= said.summary["extrapolated"]["epsilon"] <= 8
     # the first number that anyone reads is about these users, whom so little noise does not protect
     assert said.summary["epsilon"] > 1000
+
+
+def test_no_user_spends_more_than_its_filter_has_whoever_is_asked_how_often(many: Many) -> None:
+    seen: list[dict[int, float]] = []
+
+    def listens(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+        update = answer_cohort(request, parameters)
+        changes = {name: value.numpy() - parameters[name] for name, value in update.parameters.items()}
+        squares = sum(np.square(change.reshape(len(update.clients), -1)).sum(axis=1) for change in changes.values())
+        seen.append(dict(zip(update.clients, np.sqrt(squares).tolist(), strict=True)))
+        return update
+
+    run, last = many.run(Alone(), listens, **{**FILTERED, "rounds": 6})
+    # Redone by hand: each answer clipped to 1, and to the root of what is left of the client's budget of 1.
+    left = dict.fromkeys(range(len(run.job.prepared.federation)), 1.0)
+    for norms in seen:
+        left |= {client: max(0.0, left[client] - min(norm, 1.0) ** 2) for client, norm in norms.items()}
+    kept = last.strategy["bracket/left"].numpy()
+    np.testing.assert_allclose(kept, list(left.values()), atol=1e-5)
+    assert 0 < np.count_nonzero(kept == 0) < len(kept)
+    # The claim is that of one release at the clip norm, though some were asked in up to six rounds.
+    spent = last.ledger.epsilon(run.job.plan.delta)
+    assert spent.releases == (run.job.plan.release,)
+    assert spent.worst.pld <= run.experiment.privacy.epsilon
+    assert run.rounds()[-1]["filter"]["active"] == np.count_nonzero(kept)

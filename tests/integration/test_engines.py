@@ -20,8 +20,8 @@ from server.adoption import build_strategy
 from server.rounds import Course, run_rounds
 from server.stop import Stop
 from simulations.engine.flower import simulate
-from tests.integration.conftest import Outcome, outcome
-from tests.tiny import client_app, new_run, tiny
+from tests.integration.conftest import NewRun, Outcome, outcome
+from tests.tiny import client_app, new_run, rounds_of, tiny
 
 NO_ROWS = "no rows"
 
@@ -50,9 +50,13 @@ def faults() -> Any:
     return fault
 
 
+FILTERED = {"trust": "central", "unit": "platform", "delta": 1e-4, "clip_norm": 0.5, "filter_rounds": 1}
+
+
 @dataclass(frozen=True)
 class Simulated:
     clean: Outcome
+    filtered: Outcome
     faulty: list[dict[str, Any]]
     hanging: list[dict[str, Any]]
     seconds_to_end: float
@@ -62,9 +66,10 @@ class Simulated:
 def simulated(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     folder = tmp_path_factory.mktemp("flower")
     clean = new_run(folder / "clean", prepared, tiny())
+    filtered = new_run(folder / "filtered", prepared, tiny(privacy=FILTERED))
     faulty = new_run(folder / "faulty", prepared, tiny())
     hanging = new_run(folder / "hanging", prepared, tiny(rounds=1, federation={"timeout": HANGING_TIMEOUT}))
-    clean_outcomes: list[Outcome] = []
+    outcomes: list[Outcome] = []
     ended: list[float] = []
 
     def rounds(run: RunDirectory, grid: Grid) -> Outcome:
@@ -72,7 +77,7 @@ def simulated(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Simul
         return outcome(run, run_rounds(course, silent, (), Stop(run.path)))
 
     def work(grid: Grid) -> None:
-        clean_outcomes.append(rounds(clean, grid))
+        outcomes.extend([rounds(clean, grid), rounds(filtered, grid)])
         rounds(faulty, grid)
         rounds(hanging, grid)
         ended.append(time.monotonic())
@@ -80,7 +85,7 @@ def simulated(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Simul
 
     with pytest.raises(Interrupted):
         simulate(work, client_app(faults()), clients=4, workers=2)
-    return Simulated(clean_outcomes[0], faulty.rounds(), hanging.rounds(), time.monotonic() - ended[0])
+    return Simulated(*outcomes, faulty.rounds(), hanging.rounds(), time.monotonic() - ended[0])
 
 
 def rejected(line: dict[str, Any]) -> list[tuple[int, str]]:
@@ -89,6 +94,12 @@ def rejected(line: dict[str, Any]) -> list[tuple[int, str]]:
 
 def test_both_engines_give_the_same_bits_lines_and_ledger(simulated: Simulated, steady: Outcome) -> None:
     assert simulated.clean == steady
+
+
+def test_filters_have_the_same_bits_on_both_engines(simulated: Simulated, start: NewRun) -> None:
+    run = start(tiny(privacy=FILTERED))
+    assert outcome(run, rounds_of(run)) == simulated.filtered
+    assert run.rounds()[-1]["filter"]["spent_tenths"][-1] > 0, "somebody is done"
 
 
 def test_clients_that_raise_answer_nan_or_die_are_counted_and_the_run_goes_on(simulated: Simulated) -> None:

@@ -81,18 +81,24 @@ CENTRAL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    "privacy",
+    ("privacy", "federation"),
     [
-        {"item_counts": {"share": 0.25}},
-        {"adaptive_clip": {"quantile": 0.5, "noise": 0.5}},
-        {"bands": 2},
+        ({"item_counts": {"share": 0.25}}, {}),
+        ({"adaptive_clip": {"quantile": 0.5, "noise": 0.5}}, {}),
+        ({"bands": 2}, {}),
+        ({"filter_rounds": 1, "clip_norm": 1.0}, {"sampling": "fixed", "participation": 1.0}),
     ],
-    ids=["item counts", "adaptive clipping", "bands"],
+    ids=["item counts", "adaptive clipping", "bands", "filters"],
 )
 def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
-    privacy: dict[str, Any], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    privacy: dict[str, Any],
+    federation: dict[str, Any],
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    experiment = tiny(**CENTRAL, privacy={"trust": "central", "epsilon": 8.0, **privacy})
+    changes = {**CENTRAL, "federation": {**CENTRAL["federation"], **federation}}
+    experiment = tiny(**changes, privacy={"trust": "central", "epsilon": 8.0, **privacy})
     prepare(experiment, tmp_path / "prepared", cache, silent)
     source = Prepared(tmp_path / "prepared")
     user = int(np.argmax(source.train.lengths_of(source.federation.users.values)))
@@ -116,6 +122,8 @@ def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
     summaries = [run.summary() for run in runs]
     assert summaries[0]["dataset"]["interactions"] > summaries[1]["dataset"]["interactions"]
     assert summaries[0]["controls"]["popularity"] != summaries[1]["controls"]["popularity"]
+    if "filter_rounds" in privacy:
+        assert summaries[0]["filter"] != summaries[1]["filter"]
     public = json.loads((runs[0].public / "summary.json").read_text())
     assert public["controls"].keys() == {"random", "base", "base_popularity"}
     assert public["popularity_of"] == "public users"

@@ -61,6 +61,14 @@ def test_sums_made_in_secret_have_the_same_bits_in_one_process_and_on_actors(man
     assert outcome(*many.run(crew, **changes)) == outcome(*many.run(Alone(), **changes))
 
 
+def test_filters_have_the_same_bits_in_one_process_and_on_actors(many: Many, crew: RayCrew) -> None:
+    central = {"trust": "central", "delta": 1e-4, "clip_norm": 1.0, "filter_rounds": 1}
+    alone = outcome(*many.run(Alone(), privacy=central))
+    assert outcome(*many.run(crew, privacy=central)) == alone
+    left = [line["filter"]["active"] for line in alone.lines[1:]]
+    assert 0 < left[1] < left[0], "some are done, and some are not"
+
+
 def test_an_actor_that_dies_in_a_round_is_replaced_and_changes_no_bit(
     many: Many, many_steady: Outcome, crew: RayCrew, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ def allowed(experiment: Experiment, made: PrivacyPlan, asked: list[int], users: 
     of = Exposure(
         noise=noise,
         rounds=experiment.rounds,
-        asked=len(asked),
+        asked=min(len(asked), privacy.filter_rounds or len(asked)),
         share=share,
         adjacency=privacy.adjacency,
         delta=delta,
@@ -171,6 +171,7 @@ def test_the_grid_is_not_mostly_refused() -> None:
     assert count["alone"] == 16 + 24 + 24 + 36 + 2
     # Turns: fixed and poisson with 2 adjacencies.
     assert count["bands"] == 3 * 2 * 4
+    assert count["filters"] == 3 * 2 * 2
     assert count["adaptive clip"] == count["item counts"] == 36 + 2
     assert count["population"] == 36
     assert count["shuffled"] == 2

@@ -344,3 +344,10 @@ def test_the_environment_names_versions_threads_and_nobody(monkeypatch):
 def test_an_absent_package_is_said_to_be_absent(monkeypatch):
     monkeypatch.setattr("fedrec.reporting.environment.PACKAGES", ("no-such-distribution",))
     assert environment()["no-such-distribution"] == "not installed"
+
+
+def test_what_filters_have_spent_is_on_the_simulators_page_alone(tmp_path):
+    filters = {"active_after_rounds": [561, 17], "clients_by_tenth_spent": [0] * 9 + [561]}
+    page = render(tmp_path, {**SUMMARY, "filter": filters})
+    assert "filters: active after rounds 561, 17" in page.text
+    assert "filters:" not in Page((tmp_path / "public" / "report.html").read_text(encoding="utf-8")).text
