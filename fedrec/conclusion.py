@@ -1,9 +1,9 @@
 """The end of a run: the chosen adapter is scored on the test users, once, beside its controls, and all is written."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -12,17 +12,18 @@ from torch import Tensor
 
 from fedrec.evaluation.controls import check_canary, may_be_chance
 from fedrec.evaluation.groups import compare_groups
-from fedrec.evaluation.judge import RANKED, Judge
-from fedrec.evaluation.ranking import Evaluation
+from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.ranking import RANKED, Evaluation
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.trained_controls import CONTROLS, Control
-from fedrec.models.adapters import is_private
+from fedrec.evaluation.validation import Volunteers
+from fedrec.models.adapters import is_private, parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.privacy.statement import statement
 from fedrec.progress import Progress
 from fedrec.reporting.cautions import Caution, cautions, unheard_canary
 from fedrec.reporting.checkpoint import Checkpoint
+from fedrec.reporting.claim import claim
 from fedrec.reporting.environment import environment
 from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import RunDirectory
@@ -46,15 +47,20 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     chosen = result.parameters
     test = judge.test(judge.scorer(chosen))
     controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
+    validation = run.job.validation
+    if validation.private:  # a control is scored on test users, who are no volunteers then
+        controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
+    paid = validation.charge(last.validation_ledger, validation.result)
     warned = [*_cautions(run, judge, test), *_canary(controls)]
     rounds = run.rounds()
     seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
     summary = {
         **_identity(run, judge, result, last.round),
         "metrics": {
-            "validation": {target: found.to_json() for target, found in judge.validate(chosen).items()},
+            "validation": judge.validation.of_result(chosen),
             "test": {target: evaluation.to_json() for target, evaluation in test.items()},
         },
+        **({"exact": {"validation": Volunteers(judge).of_result(chosen)}} if validation.private else {}),
         "intervals": _intervals(test),
         "groups": {
             target: compare_groups(
@@ -66,7 +72,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
             for target, evaluation in test.items()
         },
         "controls": _beside(test, controls),
-        "privacy": statement(run.job.plan, last.ledger).summary,
+        "privacy": claim(run.job, last.ledger, paid).summary,
         "communication": _communication(run.job.plan, rounds, chosen),
         **_filters(rounds),
         "faults": _faults(rounds),
@@ -74,23 +80,14 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
-    classes = summary_fields({name: control.disclosure for name, control in controls.items()}, run.job.plan)
+    classes = summary_fields({n: control.disclosure for n, control in controls.items()}, run.job.plan, validation)
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
     told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
     public = published({**summary, "controls": _beside(test, shown), "warnings": told}, classes)
-    run.conclude(summary, public, chosen, last.ledger)
+    run.conclude(summary, public, chosen, last.ledger, paid if validation.private else None)
     render_report(run.path)
     return run.summary()
-
-
-def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
-    """Return the hash of an adapter: names, shapes and bits, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(parameters):
-        digest.update(f"{name}{list(parameters[name].shape)}".encode())
-        digest.update(parameters[name].contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) -> dict[str, Any]:

@@ -323,6 +323,26 @@ class PrivacyConfig(Section):
         return math.isfinite(self.epsilon) or self.noise_multiplier is not None
 
 
+class PrivateValidationConfig(Section):
+    """What is promised to validation users, where they are no volunteers (`privacy.trust = "central"`)."""
+
+    epsilon: Annotated[float, Field(gt=0)] = math.inf
+    """Target epsilon of all that is told of one validation user; inf: they are volunteers, and all of it is told."""
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Target delta, below 1 / n of the n validation users; min(n^-1.1, 0.01 / n) by default."""
+    form: Literal["mean", "histogram"] = "mean"
+    """What is released: mean loss and NDCG@10; or how often the last item has which rank, from which every metric at
+    every cut-off follows at one price, but no loss."""
+    change_bound: Annotated[float, Field(gt=0)] = 1.0
+    """Nats by which one user's loss may lie from the base's, in a mean; what is farther counts as that much. The less,
+    the less noise; below what training changes, rounds look alike."""
+
+    @property
+    def on(self) -> bool:
+        """Whether validation users are promised anything."""
+        return math.isfinite(self.epsilon)
+
+
 class EvaluationConfig(Section):
     """How the global recommender is scored."""
 
@@ -344,6 +364,7 @@ class EvaluationConfig(Section):
     """What the result is put beside."""
     groups: tuple[str, ...] = ("activity", "gender", "age")
     """User attributes whose groups are compared; `activity` is the length of the history."""
+    private: PrivateValidationConfig = PrivateValidationConfig()
 
 
 class Experiment(Section):
@@ -365,6 +386,10 @@ class Experiment(Section):
     strategy: StrategyConfig = StrategyConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    def ranks(self, round: int) -> bool:  # noqa: A002
+        """Return whether the validation users' lists are ranked after a round: the base's, every few, and the last."""
+        return round % self.evaluation.every == 0 or round == self.rounds
 
     @property
     def fingerprint(self) -> str:

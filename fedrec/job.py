@@ -18,6 +18,7 @@ from fedrec.places import PRIVATE
 from fedrec.prepared import Prepared
 from fedrec.privacy.noise_key import secret_seed
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
+from fedrec.privacy.validation import ValidationPlan, validation_plan
 from fedrec.training.workbench import Workbench
 
 
@@ -59,6 +60,13 @@ class Job:
     def plan(self) -> PrivacyPlan:
         """Who clips and noises how much."""
         return plan_of(self.experiment, self.prepared, self.cohort)
+
+    @cached_property
+    def validation(self) -> ValidationPlan:
+        """What may be asked of the validation users."""
+        if not self.experiment.evaluation.private.on:
+            return ValidationPlan()
+        return validation_plan(self.experiment, self.prepared.facts["split"]["validation"])
 
     @cached_property
     def secret_seed(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedrec.config import Experiment
 from fedrec.evaluation.judge import Judge
-from fedrec.evaluation.popularity import with_popularity
+from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.reporting.checkpoint import Checkpoint
 
@@ -46,8 +46,8 @@ def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, judge:
     parameters, number = result_of(last, experiment)
     if plan.counts is None:
         return Result(parameters, number)
-    counts = last.released["item_counts"].numpy()
-    parameters, weight = with_popularity(parameters, counts, plan.counts.deviation, judge)
+    known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
+    parameters, weight = with_popularity(parameters, known, judge.bench.model.bias_scale, judge.validation.best_of)
     return Result(parameters, number, weight)
 
 

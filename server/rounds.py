@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from flwr.serverapp import Grid
 from torch import Tensor
 
 from fedrec.errors import FederationError, PrivacyError, RunError
-from fedrec.evaluation.judge import RANKED, Judge
+from fedrec.evaluation.judge import Judge
+from fedrec.evaluation.ranking import RANKED
 from fedrec.privacy.audit.books import unpaid
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
@@ -86,6 +88,13 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
 
 def _require_paid(run: RunDirectory, here: Checkpoint) -> None:
     """Refuse to go on with a ledger that forgot: an epsilon that counts from anew would be false."""
+    validation = run.job.validation
+    told = reduce(validation.charge, range(here.round + 1), here.validation_ledger)
+    if told != here.validation_ledger:
+        message = (
+            f"the validation users' ledger of {run.path} lacks rounds; restore an earlier checkpoint, or start anew"
+        )
+        raise RunError(message)
     if ":" in run.experiment.strategy.name:  # a stranger draws cohorts of its own, which nobody can draw again
         return
     if lost := unpaid(here.ledger, run.job.plan, run.job.cohort, here.round):
@@ -104,7 +113,8 @@ def _first(course: Course) -> tuple[Checkpoint, Line]:
     """Judge the base and return the checkpoint before the first round, with what is released by then."""
     judge, plan = course.judge, course.run.job.plan
     start, released, ledger = judge.bench.shared_start, dict[str, Tensor](), plan.charge(Ledger(), 0, ())
-    line: Line = {"round": 0, "loss": judge.loss(start), "validation": _validation(judge, start)}
+    said = judge.validation.after(0, start, ranked=True)
+    line: Line = {"round": 0, **said.fields}
     spent, budget = _spent(plan, ledger), course.run.experiment.privacy.budget
     if spent is not None and spent > budget:
         message = (
@@ -116,7 +126,8 @@ def _first(course: Course) -> tuple[Checkpoint, Line]:
         released["item_counts"] = torch.from_numpy(counts)
         line["rejections"] = [vars(rejection) for rejection in rejections]
         line["upload_bytes"] = (plan.clients - len(rejections)) * 4 * len(counts)
-    return Checkpoint(0, start, start, 0, line["loss"], {}, ledger, released), line
+    paid = course.run.job.validation.charge(Ledger(), 0)
+    return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
 
 
 def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
@@ -135,12 +146,12 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     after = collect(strategy, course.grid, number, messages, run.experiment.federation.timeout)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
-    loss = judge.loss(parameters)
-    # Without validation users every loss is nan, and the last round is the best there is.
-    better = math.isnan(here.best_score) or loss < here.best_score
+    said = judge.validation.after(number, parameters, ranked=run.experiment.ranks(number))
+    # Without validation users every score is nan, and the last round is the best there is.
+    better = math.isnan(here.best_score) or said.score < here.best_score
     line: Line = {
         "round": number,
-        "loss": loss,
+        **said.fields,
         "epsilon": spent,
         "cohort": len(asked),
         "replies": report.accepted,
@@ -149,8 +160,6 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
         "update_norm": report.update_norm,
         "upload_bytes": report.accepted * plan.upload_bytes(sum(value.numel() for value in parameters.values())),
     }
-    if number % run.experiment.evaluation.every == 0 or number == run.experiment.rounds:
-        line["validation"] = _validation(judge, parameters)
     if report.filter is not None:
         line["filter"] = report.filter.told()
     line["seconds"] = round(time.monotonic() - began, 3)
@@ -160,11 +169,12 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
             parameters=parameters,
             best=parameters if better else here.best,
             best_round=number if better else here.best_round,
-            best_score=loss if better else here.best_score,
+            best_score=said.score if better else here.best_score,
             strategy={name: torch.from_numpy(np.array(value)) for name, value in strategy.kept().items()},
             ledger=ledger,
             released=here.released,
             summed=summed_with(here, parameters, run.experiment),
+            validation_ledger=run.job.validation.charge(here.validation_ledger, number),
         ),
         line,
     )
@@ -198,7 +208,7 @@ def collect(
 
 def note_of(line: Line) -> str:
     """Return what a progress bar says beside a round."""
-    parts = [f"loss {line['loss']:.3f}"]
+    parts = [f"loss {line['loss']:.3f}"] if "loss" in line else []
     if "last20" in line.get("validation", {}):
         parts.append(f"NDCG@{RANKED} {line['validation']['last20'][f'ndcg@{RANKED}']:.3f}")
     if line.get("epsilon") is not None:
@@ -216,7 +226,3 @@ def to_arrays(parameters: dict[str, Tensor]) -> Arrays:
 def to_tensors(arrays: ArrayRecord) -> dict[str, Tensor]:
     """Return an adapter as the library uses it."""
     return {name: torch.from_numpy(array.numpy().copy()) for name, array in arrays.items()}
-
-
-def _validation(judge: Judge, parameters: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    return {target: evaluation.to_json() for target, evaluation in judge.validate(parameters).items()}

@@ -1,7 +1,7 @@
 """The server's judge: one model, many adapters, the held-out users.
 
-Validation users are asked as often as needed; they consented, and are outside the training ledger. Test users are
-asked through `test` alone, once per finished model.
+Validation users are outside the training ledger. The run hears them through `validation`: as they are, if they
+consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,13 @@ from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases, ranked_targets
 from fedrec.evaluation.lists import Counts
-from fedrec.evaluation.ranking import Evaluation, Scorer, evaluate
-from fedrec.evaluation.scoring import mean_loss, model_scorer
+from fedrec.evaluation.private_validation import PrivateValidation, Scale
+from fedrec.evaluation.ranking import RANKED, Evaluation, Scorer, evaluate
+from fedrec.evaluation.scoring import finite, model_scorer, user_losses
+from fedrec.evaluation.validation import Validation, Volunteers
 from fedrec.job import Job
 from fedrec.models.adapters import load_parameters_
 from fedrec.training.workbench import Workbench
-
-RANKED = 10
-"""The cut-off that headlines, curves and the canary read; always among those evaluated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +52,11 @@ def _popular(job: Job) -> Popular:
     return Popular(np.bincount(np.concatenate(rows), minlength=split.train.num_items), "public users")
 
 
+def scale_of(job: Job) -> Scale:
+    """Return what decides the noise of private validation users' answers beside their plan."""
+    return Scale(job.prepared.facts["dataset"]["items"], tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED})))
+
+
 class Judge:
     """Scores adapters and other scorers of one run.
 
@@ -64,7 +68,7 @@ class Judge:
         self._job = job
         self._split = job.prepared.split
         self.popular = _popular(job)
-        self.cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
+        self.cutoffs = scale_of(job).cutoffs
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
@@ -76,22 +80,34 @@ class Judge:
         """The model with the adapter attached; loading another adapter overwrites the last."""
         return self._job.workbench
 
-    def loss(self, parameters: Mapping[str, Tensor]) -> float:
-        """Return the mean loss of the validation users under an adapter, in nats; nan without such users."""
+    @cached_property
+    def validation(self) -> Validation:
+        """The validation users as the run hears them."""
+        plan = self._job.validation
+        if not plan.private:
+            return Volunteers(self)
+        return PrivateValidation(self, plan, self._job.secret_seed, self.bench.shared_start, scale_of(self._job))
+
+    def losses(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return the exact loss of each validation user with data under an adapter, in nats, `[users]`."""
         load_parameters_(self.bench.model, {**self.bench.start, **parameters})
-        return self.loss_now()
+        return self._losses_now()
 
     def loss_now(self) -> float:
-        """Return the same for the model as it is."""
-        experiment = self._job.experiment
-        held_out = examples_of(
-            self._split.held_out, self._split.validation, experiment.training, experiment.model.window
-        )
-        return mean_loss(self.bench.model, held_out)
+        """Return their mean for the model as it is; nan without such users."""
+        return float(self._losses_now().mean())
 
     def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
-        """Return the ranking of the validation users by target."""
-        return self._evaluate(self.scorer(parameters), self._split.validation)
+        """Return the exact ranking of the validation users by target.
+
+        Where they are private, neither a user without data nor a score that is not finite is an error, which would tell
+        of it.
+        """
+        scorer, users = self.scorer(parameters), self._split.validation
+        if not self._job.validation.private:
+            return self._evaluate(scorer, users)
+        with_data = users[self._split.held_out.lengths_of(users) >= 2]
+        return self._evaluate(finite(scorer), with_data)
 
     def test(self, scorer: Scorer) -> dict[str, Evaluation]:
         """Return the ranking of the test users by target: once per finished model."""
@@ -105,6 +121,13 @@ class Judge:
     def test_cases(self, target: str) -> Cases:
         """Return the test users' cases, for groups and paired tests."""
         return self._split.cases(self._split.test, target)
+
+    def _losses_now(self) -> Tensor:
+        experiment = self._job.experiment
+        held_out = examples_of(
+            self._split.held_out, self._split.validation, experiment.training, experiment.model.window
+        )
+        return user_losses(self.bench.model, held_out)
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
         return {target: self._rank(scorer, self._split.cases(users, target)) for target in self.targets if len(users)}

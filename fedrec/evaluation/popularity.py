@@ -1,15 +1,15 @@
 """What a run makes of noisy item counts in the end: popularity, added to the item bias of the finished adapter.
 
 Added after the training, because training undoes what it starts from: popularity raises the loss of a model that is too
-sure of itself, and with it NDCG. The weight is picked by the validation users, who consented, from a few.
+sure of itself, and with it NDCG. The weight is picked by the validation users from a few.
 """
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from fedrec.evaluation.judge import RANKED, Judge
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 """Of popularity in an item's score; 0 leaves the adapter as it is."""
@@ -30,30 +30,21 @@ def popularity(counts: NDArray[np.float64], deviation: float) -> NDArray[np.floa
 
 
 def with_popularity(
-    parameters: dict[str, Tensor], counts: NDArray[np.float64], deviation: float, judge: Judge
+    parameters: dict[str, Tensor],
+    known: NDArray[np.float64],
+    bias_scale: float,
+    best_of: Callable[[Sequence[dict[str, Tensor]]], int],
 ) -> tuple[dict[str, Tensor], float]:
-    """Return the adapter with popularity in its item bias, and its weight: the one with the best mean NDCG.
-
-    The first of equals; without validation users 0, the adapter as it is.
+    """Return the adapter with popularity in its item bias, and its weight.
 
     Args:
         parameters: A finished adapter, with an item bias.
-        counts: Noisy counts, `[num_items]`.
-        deviation: Of their noise.
-        judge: Asks the validation users.
+        known: How popular items are (see `popularity`), `[num_items]`.
+        bias_scale: What the model multiplies its item bias by.
+        best_of: Picks one of the adapters that differ in the weight, that of weight 0 first.
     """
     bias = parameters[BIAS]
-    known = popularity(counts, deviation) / judge.bench.model.bias_scale
-    best, best_weight, best_score = parameters, 0.0, _score(judge, parameters)
-    for weight in WEIGHTS[1:]:
-        added = torch.from_numpy(weight * known).to(bias.dtype).reshape(bias.shape)
-        tried = {**parameters, BIAS: bias + added}
-        if (score := _score(judge, tried)) > best_score:
-            best, best_weight, best_score = tried, weight, score
-    return best, best_weight
-
-
-def _score(judge: Judge, parameters: dict[str, Tensor]) -> float:
-    """Return NDCG of the validation users, averaged over the targets; 0 without such users."""
-    found = [evaluation.means[f"ndcg@{RANKED}"] for evaluation in judge.validate(parameters).values()]
-    return float(np.mean(found)) if found else 0.0
+    added = [torch.from_numpy(weight * (known / bias_scale)).to(bias.dtype).reshape(bias.shape) for weight in WEIGHTS]
+    tried = [parameters, *({**parameters, BIAS: bias + more} for more in added[1:])]
+    best = best_of(tried)
+    return tried[best], WEIGHTS[best]

@@ -24,6 +24,9 @@ Scores = NDArray[np.float32]
 Scorer = Callable[[Sequence[IntArray]], Scores]
 """A recommender as seen from here: a batch of histories in, scores `[batch, num_items]` out."""
 
+RANKED = 10
+"""The cut-off that headlines, curves and the canary read; always among those evaluated."""
+
 _SEEN = np.iinfo(np.int64).max
 _LOW_BITS = 0xFFFFFFFF
 
@@ -36,6 +39,7 @@ class Evaluation:
         name: Name of the cases ("last", "last20").
         users: User index of each case, `[n]`.
         per_user: `metric@k` -> value of each user, `[n]`, in the order of `users`.
+        ranks: 1-based rank of each of a user's targets, in their order, a user an entry.
         recommended: Each user's list up to the largest cut-off, `[n, depth]`, best first; -1 where fewer
             items were left to recommend.
         lists: `metric@k` -> value of all lists together (see `fedrec.evaluation.lists`).
@@ -44,6 +48,7 @@ class Evaluation:
     name: str
     users: IntArray
     per_user: dict[str, NDArray[np.float64]]
+    ranks: tuple[IntArray, ...]
     recommended: IntArray
     lists: dict[str, float]
 
@@ -118,6 +123,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             for name in METRICS.names()
             for k in cutoffs
         },
+        ranks=tuple(ranks),
         recommended=lists,
         lists=list_metrics(lists, tuple(cutoffs), num_items, counts, item_vectors),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fedrec.data.examples import Examples
 from fedrec.data.interactions import IntArray
@@ -34,17 +35,31 @@ def model_scorer(model: Backbone) -> Scorer:
     return score
 
 
-def mean_loss(model: Backbone, examples: Examples) -> float:
-    """Return the mean loss of held-out sequences in nats, each user's last window; nan without examples.
+def user_losses(model: Backbone, examples: Examples) -> Tensor:
+    """Return the loss of each held-out sequence in nats, its last window, `[sequences]`; empty without examples.
 
     The softmax runs over the whole catalogue, and prefixes are judged as the sequences they were cut from: a loss
     means the same whatever was trained on.
     """
     whole = examples.sequences()
     batch = max(1, min(BATCH, SCORES // (model.window * len(model.item_vectors))))
-    losses = []
+    losses = [torch.empty(0)]
     with torch.inference_mode():
         for start in range(0, len(whole), batch):
             history, target = whole.last_windows(np.arange(start, min(start + batch, len(whole))))
             losses.append(example_losses(model, history, target, None))
-    return float(torch.cat(losses).mean()) if losses else float("nan")
+    return torch.cat(losses)
+
+
+def mean_loss(model: Backbone, examples: Examples) -> float:
+    """Return the mean of `user_losses`; nan without examples."""
+    return float(user_losses(model, examples).mean())
+
+
+def finite(scorer: Scorer) -> Scorer:
+    """Return a scorer that ranks by whatever is finite: no error then tells whose history made a score overflow."""
+
+    def score(histories: Sequence[IntArray]) -> NDArray[np.float32]:
+        return np.nan_to_num(scorer(histories))
+
+    return score

@@ -10,9 +10,10 @@ from fedrec.data.examples import examples_of
 from fedrec.errors import ConfigError
 from fedrec.evaluation.controls import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.judge import Judge
-from fedrec.evaluation.popularity import BIAS, with_popularity
+from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
 from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.scoring import model_scorer
+from fedrec.evaluation.validation import Volunteers
 from fedrec.job import Job
 from fedrec.models.adapters import load_parameters_
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
@@ -100,7 +101,8 @@ def base_popularity_control(job: Job, judge: Judge, progress: Progress) -> Contr
     counts = np.zeros(split.train.num_items)
     for user in split.public:
         counts[np.unique(split.train.items_of(int(user)))] += 1
-    parameters, weight = with_popularity(start, counts, 0.0, judge)
+    known, scale = popularity(counts, 0.0), judge.bench.model.bias_scale
+    parameters, weight = with_popularity(start, known, scale, Volunteers(judge).best_of)
     note = f"before federation, public users' counts, weight {weight:g}"
     return Control(judge.test(judge.scorer(parameters)), note, PUBLIC)
 

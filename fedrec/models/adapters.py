@@ -5,6 +5,7 @@ An adapter opens a few parameters of a frozen base. LoRA is PEFT's (Hu et al. 20
 bias and the item delta are opened beside any of them, as configured.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 
@@ -145,3 +146,12 @@ class Bottleneck(nn.Module):
         out: Tensor = self.layer(hidden)
         corrected: Tensor = out + self.up(functional.gelu(self.down(out)))
         return corrected
+
+
+def parameters_sha256(parameters: Mapping[str, Tensor]) -> str:
+    """Return the hash of an adapter: names, shapes and bits, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(parameters):
+        digest.update(f"{name}{list(parameters[name].shape)}".encode())
+        digest.update(parameters[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from torch import Tensor
 
 from fedrec.config import Experiment, ModelConfig
-from fedrec.data.examples import examples_of
+from fedrec.data.examples import Examples, examples_of
 from fedrec.data.split import Split
 from fedrec.errors import ConfigError
 from fedrec.evaluation.scoring import mean_loss
@@ -13,11 +14,15 @@ from fedrec.models.backbone import Backbone
 from fedrec.models.text_transformer import TextTransformer
 from fedrec.progress import Progress
 from fedrec.registry import Registry
-from fedrec.seeding import torch_generator_for
+from fedrec.seeding import rng_for, torch_generator_for
 from fedrec.training.central import CentralSettings, train_centrally_
 
 MODELS: Registry[Callable[[Tensor, ModelConfig], Backbone]] = Registry("model", group="fedrec.models")
 MODELS.register("text_transformer")(TextTransformer)
+
+
+PUBLIC_JUDGES = 5
+"""Where validation users are private, one public user of so many picks the epoch, and trains nothing."""
 
 
 def build_model(experiment: Experiment, item_vectors: Tensor) -> Backbone:
@@ -38,9 +43,10 @@ def new_base(model: Backbone, experiment: Experiment, split: Split, progress: Pr
 
 
 def pretrained_base(model: Backbone, experiment: Experiment, split: Split, progress: Progress) -> dict[str, Tensor]:
-    """Return the weights after central training on the public users, who consented; validation users pick the epoch.
+    """Return the weights after central training on the public users, who consented.
 
-    Without validation users the last epoch is kept.
+    Validation users pick the epoch if they are volunteers, else public users who do not train. Where nobody picks, the
+    last epoch is kept: without validation users, or with fewer than `PUBLIC_JUDGES` public users.
 
     Raises:
         ConfigError: If there is no public user.
@@ -50,11 +56,10 @@ def pretrained_base(model: Backbone, experiment: Experiment, split: Split, progr
         raise ConfigError(message)
     model.requires_grad_(requires_grad=True)
     model.item_delta.requires_grad_(requires_grad=experiment.adapter.item_delta)
-    window = experiment.model.window
-    held_out = examples_of(split.held_out, split.validation, experiment.training, window)
+    examples, held_out = _examples(experiment, split)
     train_centrally_(
         model,
-        examples_of(split.train, split.public, experiment.training, window),
+        examples,
         CentralSettings(
             experiment.model.base_epochs, experiment.model.base_lr, patience=10, label="pretraining the base"
         ),
@@ -63,3 +68,15 @@ def pretrained_base(model: Backbone, experiment: Experiment, split: Split, progr
         progress,
     )
     return model.state_dict()
+
+
+def _examples(experiment: Experiment, split: Split) -> tuple[Examples, Examples]:
+    """Return what pretraining learns from, and what picks its epoch."""
+    training, window, public = experiment.training, experiment.model.window, split.public
+    if not experiment.evaluation.private.on:
+        judges = examples_of(split.held_out, split.validation, training, window)
+        return examples_of(split.train, public, training, window), judges
+    drawn = rng_for(experiment.seed, "pretraining judges").permutation(public)
+    judging, learning = np.split(drawn, [len(public) // PUBLIC_JUDGES])
+    learned, judged = (examples_of(split.train, np.sort(users), training, window) for users in (learning, judging))
+    return learned, judged

@@ -30,14 +30,19 @@ def too_large(delta: float, units: float) -> str:
     return f"delta {delta:g} is not below 1/n for n={units:g} units, which would allow publishing one whole"
 
 
-def delta_for(given: float | None, units: int) -> float:
+def delta_for(given: float | None, units: int, key: str = "privacy.delta") -> float:
     """Return the given delta or the default.
+
+    Args:
+        given: What the experiment says; None for the default.
+        units: How many there are to protect.
+        key: Where the experiment says it.
 
     Raises:
         PrivacyError: If it is not below 1 / n, or there is nobody.
     """
     delta = given if given is not None else default_delta(max(units, 1))
     if reason := too_large(delta, units) or ("there are n=0 units to protect" if not units else ""):
-        message = f"{reason}; set a smaller privacy.delta, or train on more units"
+        message = f"{reason}; set a smaller {key}, or take more units"
         raise PrivacyError(message)
     return delta

@@ -2,8 +2,8 @@
 
 `RELEASED` values come out of a private mechanism, so the ledger has paid for them, or are made from such values and
 public ones alone. `PUBLIC` values follow from what was never private: the experiment with its schedule, the catalogue,
-the public users, and the held-out users, who consented. `PRIVATE` values follow from private data and nobody paid for
-them: only a simulation sees them. A deployment could publish the first two and must not have the third.
+the public users, and the held-out users where they consented. `PRIVATE` values follow from private data and nobody paid
+for them: only a simulation sees them. A deployment could publish the first two and must not have the third.
 
 A field is named by its path of keys, joined by dots; a class given to a path holds for all that lies below it.
 """
@@ -14,6 +14,7 @@ from typing import Any
 
 from fedrec.errors import PrivacyError
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.privacy.validation import ValidationPlan
 
 
 class Disclosure(StrEnum):
@@ -32,6 +33,10 @@ _ROUND: Fields = {
     "round": PUBLIC,
     "loss": RELEASED,
     "validation": RELEASED,
+    "rank_counts": RELEASED,
+    "noise": PUBLIC,
+    # What private validation users say, before the noise.
+    "exact": PRIVATE,
     "epsilon": PUBLIC,
     "update_norm": RELEASED,
     # Which clients failed, and how many answered, may depend on their data.
@@ -78,6 +83,7 @@ _SUMMARY: Fields = {
     "metrics": RELEASED,
     "intervals": RELEASED,
     "groups": RELEASED,
+    "exact": PRIVATE,
     "privacy": PUBLIC,
     "communication.upload_bytes_per_client_round": PUBLIC,
     "communication.download_bytes_per_client_round": PUBLIC,
@@ -90,6 +96,16 @@ _SUMMARY: Fields = {
 }
 
 
+_NO_VOLUNTEERS: Fields = {
+    "split.excluded": PRIVATE,
+    "metrics.validation": RELEASED,
+    "metrics.test": PRIVATE,
+    "intervals": PRIVATE,
+    "groups": PRIVATE,
+    "controls": PRIVATE,
+}
+"""Where validation users are private, nobody is a volunteer: what only exact scores of held-out users tell."""
+
 _COUNTS = ("dataset.users", "split", "federation.clients")
 """What tells, or narrows down, how many users there are."""
 
@@ -99,15 +115,19 @@ def round_fields(plan: PrivacyPlan) -> Fields:
     return {**_ROUND, "cohort": PUBLIC if plan.cohort_size_is_public else PRIVATE}
 
 
-def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan) -> Fields:
+def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan, validation: ValidationPlan) -> Fields:
     """Return the class of every field of a summary.
 
     Args:
         controls: The class of each control: what it was made from.
         plan: Says whether the number of users is public.
+        validation: Says whether held-out users are volunteers.
     """
-    hidden = dict.fromkeys(_COUNTS if plan.adjacency == "add-remove" else (), PRIVATE)
-    return {**_SUMMARY, **hidden, **{f"controls.{name}": found for name, found in controls.items()}}
+    fields = {**_SUMMARY, **{f"controls.{name}": found for name, found in controls.items()}}
+    if validation.private:
+        del fields["metrics"]
+        fields |= _NO_VOLUNTEERS
+    return fields | dict.fromkeys(_COUNTS if plan.adjacency == "add-remove" else (), PRIVATE)
 
 
 def published(values: Mapping[str, Any], fields: Fields, inside: str = "") -> dict[str, Any]:

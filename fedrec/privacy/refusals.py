@@ -51,8 +51,10 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
         ]
     if privacy.on and privacy.shuffled:
         rules += _of_the_shuffler(experiment, linear_strategy=linear_strategy)
+    if experiment.evaluation.private.on:
+        rules += _of_validation_users(experiment)
     if privacy.budget < inf and not privacy.on:
-        rules = [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
+        rules += [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
     if found := [reason for broken, reason in rules if broken]:
         message = "this combination has no true privacy claim:\n" + "\n".join(f"- {reason}" for reason in found)
         raise PrivacyError(message)
@@ -213,7 +215,10 @@ def _of_neighbours(experiment: Experiment) -> list[Rule]:
 def _of_what_is_fixed(experiment: Experiment) -> list[Rule]:
     """Return the rules for numbers and files that no data may decide."""
     privacy, data = experiment.privacy, experiment.data
-    norms = {"privacy.clip_norm": privacy.clip_norm}
+    norms = {
+        "privacy.clip_norm": privacy.clip_norm,
+        "evaluation.private.change_bound": experiment.evaluation.private.change_bound,
+    }
     if privacy.item_counts.share:
         norms["privacy.item_counts.clip_norm"] = privacy.item_counts.clip_norm
     units = _fewest_units(experiment)
@@ -242,6 +247,31 @@ def _fewest_units(experiment: Experiment) -> float:
     if privacy.adjacency == "add-remove" and federation.declared_cohort is not None:
         known.append(federation.declared_cohort / federation.participation)
     return max(known)
+
+
+def _of_validation_users(experiment: Experiment) -> list[Rule]:
+    """Return the rules for validation users who are no volunteers."""
+    privacy, key = experiment.privacy, "evaluation.private.epsilon promises validation users privacy"
+    return [
+        (
+            not privacy.on,
+            f"{key}, in a run that promises training users none; set privacy.epsilon, or leave it out",
+        ),
+        (
+            privacy.on and privacy.trust != "central",
+            f"{key} by noise that a trusted server adds, and privacy.trust={privacy.trust} trusts none; set "
+            "privacy.trust=central, or leave it out",
+        ),
+        (
+            privacy.adjacency == "add-remove",
+            f"{key} by sums over their public number, which privacy.adjacency=add-remove keeps private; set "
+            "privacy.adjacency=zero-out, or leave it out",
+        ),
+        (
+            experiment.split.validation == 0,
+            f"{key}, and split.validation=0 leaves none; set it above 0, or leave it out",
+        ),
+    ]
 
 
 def _of_the_shuffler(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:

@@ -22,9 +22,10 @@ class Checkpoint:
         parameters: The global adapter.
         best: The adapter of the best validation score so far.
         best_round: Its round.
-        best_score: Its score; lower is better (validation loss).
+        best_score: Its score; lower is better (see `fedrec.evaluation.validation`).
         strategy: The strategy's own state.
         ledger: What was spent.
+        validation_ledger: What private validation users spent; empty for volunteers.
         released: What was released before the first round: noisy "item_counts", `[num_items]` in float64, if any.
         summed: Sum in float64 of the adapters that will be averaged (see `fedrec.result`); empty where none are.
         lines: Hash of the rounds' lines up to this one, as it was read; "" of a checkpoint that was not saved yet.
@@ -39,6 +40,7 @@ class Checkpoint:
     ledger: Ledger
     released: dict[str, Tensor] = field(default_factory=dict)
     summed: dict[str, Tensor] = field(default_factory=dict)
+    validation_ledger: Ledger = field(default_factory=Ledger)
     lines: str = ""
 
     def to_bytes(self, lines: str = "") -> bytes:
@@ -54,7 +56,8 @@ class Checkpoint:
             f"{group}/{n}": v.clone().contiguous() for group, values in groups.items() for n, v in values.items()
         }
         facts = {"round": self.round, "best_round": self.best_round, "best_score": repr(self.best_score)}
-        texts = {"facts": json.dumps(facts), "ledger": self.ledger.to_json(), "lines": lines}
+        ledgers = {"ledger": self.ledger.to_json(), "validation_ledger": self.validation_ledger.to_json()}
+        texts = {"facts": json.dumps(facts), **ledgers, "lines": lines}
         return bytes(tensors_to_bytes(tensors, {**texts, "sha256": _digest(tensors, texts)}))
 
     @classmethod
@@ -85,6 +88,7 @@ class Checkpoint:
             ledger=Ledger.from_json(metadata["ledger"]),
             released=group("released"),
             summed=group("summed"),
+            validation_ledger=Ledger.from_json(metadata["validation_ledger"]),
             lines=metadata["lines"],
         )
 

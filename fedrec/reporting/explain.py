@@ -6,8 +6,9 @@ from typing import Any
 from fedrec.errors import RunError
 from fedrec.prepared import is_prepared, require_intact
 from fedrec.privacy.ledger import Ledger
-from fedrec.privacy.statement import in_other_words, statement, words
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.privacy.statement import in_other_words, words
+from fedrec.reporting.claim import claim
+from fedrec.reporting.rundir import LEDGER, VALIDATION_LEDGER, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,16 @@ def explain(run: RunDirectory) -> Explanation:
         raise RunError(message)
     require_intact(run.private / "prepared")
     plan, rounds = run.job.plan, run.experiment.rounds
-    finished = run.is_finished
-    saved, ledger = _saved(run, finished=finished)
-    if strange := [release for release in ledger.charges if release not in plan.releases]:
-        message = (
-            f"the ledger of {run.path} charges what this run never releases ({strange[0]}): it was edited, or belongs "
-            "to another run; restore it"
-        )
-        raise RunError(message)
-    said = statement(plan, ledger)
+    finished, validation = run.is_finished, run.job.validation
+    saved, ledger, told = _saved(run, finished=finished)
+    for books, releases in ((ledger, plan.releases), (told, validation.releases)):
+        if strange := [release for release in books.charges if release not in releases]:
+            message = (
+                f"the ledger of {run.path} charges what this run never releases ({strange[0]}): it was edited, or "
+                "belongs to another run; restore it"
+            )
+            raise RunError(message)
+    said = claim(run.job, ledger, told)
     parts, facts = dict(said.parts), dict(said.summary)
     if plan.placement != "none":
         parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.claimed_delta)
@@ -51,17 +53,32 @@ def explain(run: RunDirectory) -> Explanation:
                 f"Round {saved + 1} may have been sent already, and is not counted above: with it, epsilon is "
                 f"{words(facts['epsilon_if_sent'])} for the units of the most exposed client."
             )
+            if validation.private:
+                next_told = validation.charge(told, saved + 1).epsilon(validation.delta).worst.pld
+                facts["epsilon_of_validation_if_told"] = next_told
+                parts["Not saved yet"] += f" For validation users it is {words(next_told)} then."
     facts |= {"run": str(run.path), "finished": finished, "round": saved or 0, "rounds": rounds}
     return Explanation(parts, facts)
 
 
-def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger]:
-    """Return the last round that counts (None before the first checkpoint) and what was spent up to it."""
-    file = run.public / "ledger.json"
+def _saved(run: RunDirectory, *, finished: bool) -> tuple[int | None, Ledger, Ledger]:
+    """Return the last round that counts, None before the first checkpoint, and what training and validation users paid.
+
+    Raises:
+        RunError: If a ledger is missing or cannot be read.
+    """
     if finished:
-        return run.summary()["rounds_run"], Ledger.from_json(file.read_text(encoding="utf-8"))
+        rounds = run.summary()["rounds_run"]
+        told = _read(run, VALIDATION_LEDGER) if run.job.validation.private else Ledger()
+        return rounds, _read(run, LEDGER), told
     checkpoint = run.latest_checkpoint()
-    return (None, Ledger()) if checkpoint is None else (checkpoint.round, checkpoint.ledger)
+    if checkpoint is None:
+        return None, Ledger(), Ledger()
+    return checkpoint.round, checkpoint.ledger, checkpoint.validation_ledger
+
+
+def _read(run: RunDirectory, file: str) -> Ledger:
+    return Ledger.from_json((run.public / file).read_text(encoding="utf-8"))
 
 
 def _asked(run: RunDirectory, number: int) -> list[int]:

@@ -4,6 +4,7 @@
 experiment.toml  fingerprint  environment.json  run.json     what was asked, and with what
 public/                                                      what a deployment could publish:
   adapter.safetensors  ledger.json                             the result, and what was paid for it
+  validation_ledger.json                                       what validation users paid, who are no volunteers
   metrics.jsonl  summary.json  report.html                     what may be told of it (see `fedrec.privacy.disclosure`)
 private/                                                     what only a simulation sees:
   noise.key                                                    the key of the secret draws
@@ -49,10 +50,12 @@ from fedrec.reporting.environment import environment
 
 KEPT_CHECKPOINTS = 2
 
+LEDGER = "ledger.json"
+VALIDATION_LEDGER = "validation_ledger.json"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
-"""In both parts of a run."""
+"""The last three are in both parts of a run."""
 
 BIRTH = {"experiment.toml", "fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
 """Written before the checksums, which make a directory a run."""
@@ -212,7 +215,12 @@ class RunDirectory:
             write_whole(place / METRICS, "".join(canonical_json(line) + "\n" for line in told))
 
     def conclude(
-        self, summary: dict[str, Any], public: dict[str, Any], adapter: dict[str, Tensor], ledger: Ledger
+        self,
+        summary: dict[str, Any],
+        public: dict[str, Any],
+        adapter: dict[str, Tensor],
+        ledger: Ledger,
+        validation_ledger: Ledger | None = None,
     ) -> None:
         """Write a run's result: the released adapter and its ledger, and the summaries, which make the run finished.
 
@@ -221,6 +229,7 @@ class RunDirectory:
             public: What of it may be published.
             adapter: The finished adapter.
             ledger: What was paid.
+            validation_ledger: What private validation users paid; None for volunteers.
 
         Raises:
             RunError: If the directory is gone.
@@ -228,10 +237,12 @@ class RunDirectory:
         self.require_there()
         contiguous = {name: value.contiguous() for name, value in adapter.items()}
         write_whole(self.public / "adapter.safetensors", tensors_to_bytes(contiguous))
-        write_whole(self.public / "ledger.json", ledger.to_json())
+        ledgers = {LEDGER: ledger} | ({} if validation_ledger is None else {VALIDATION_LEDGER: validation_ledger})
+        for file, paid in ledgers.items():
+            write_whole(self.public / file, paid.to_json())
         for place, told in ((self.public, public), (self.private, summary)):
             write_whole(place / SUMMARY, json.dumps(json.loads(canonical_json(told)), indent=1) + "\n")
-        seal(self.public, ["adapter.safetensors", "ledger.json", METRICS, SUMMARY])
+        seal(self.public, ["adapter.safetensors", *ledgers, METRICS, SUMMARY])
         seal(self.private, [METRICS, SUMMARY])
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:

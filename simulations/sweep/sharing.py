@@ -67,6 +67,9 @@ NOT_READ = frozenset(
         "evaluation.central_lr",
         "evaluation.controls",
         "evaluation.groups",
+        "evaluation.private.delta",
+        "evaluation.private.form",
+        "evaluation.private.change_bound",
     }
 )
 """Keys that no byte of a prepared folder depends on. The adapter is tried on for size before anything is prepared, as

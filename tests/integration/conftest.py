@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fedrec.conclusion import parameters_sha256
 from fedrec.config import Experiment
+from fedrec.models.adapters import parameters_sha256
 from fedrec.prepared import prepare
 from fedrec.progress import silent
 from fedrec.reporting.checkpoint import Checkpoint

@@ -19,12 +19,16 @@ from clients.cohort import answer_cohort
 from fedrec.conclusion import conclude
 from fedrec.config import Experiment
 from fedrec.data.columns import write_columns
-from fedrec.data.interactions import Interactions
+from fedrec.data.interactions import Dataset, Interactions
+from fedrec.data.split import split_users
+from fedrec.evaluation.contributions import Contributions
 from fedrec.evaluation.judge import Judge
 from fedrec.files import write_whole
+from fedrec.models.base import build_model, pretrained_base
 from fedrec.prepared import ROWS, Prepared, prepare
 from fedrec.progress import silent
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.reporting.explain import explain
+from fedrec.reporting.rundir import METRICS, RunDirectory
 from fedrec.training import vectorized
 from server import opening
 from server.adoption import build_strategy
@@ -37,26 +41,29 @@ from tests.tiny import new_run, tiny
 FILES = ("adapter.safetensors", "checksums.json", "ledger.json", "metrics.jsonl", "report.html", "summary.json")
 
 
-def without(prepared: Path, place: Path, user: int) -> Path:
+def emptied(rows: Interactions, user: int) -> Interactions:
+    """Return rows without those of one user."""
+    kept = np.ones(len(rows), dtype=bool)
+    kept[rows.bounds[user] : rows.bounds[user + 1]] = False
+    lengths = np.diff(rows.bounds)
+    lengths[user] = 0
+    bounds = np.concatenate(([0], np.cumsum(lengths)))
+    return Interactions(bounds, rows.item[kept], rows.time[kept], rows.value[kept], rows.num_items)
+
+
+def without(prepared: Path, place: Path, user: int, table: str = "train") -> Path:
     """Copy a prepared folder and take all data of one user away; the user stays: zero-out."""
     shutil.copytree(prepared, place)
     source = Prepared(place)
-    train = source.train
-    kept = np.ones(len(train), dtype=bool)
-    kept[train.bounds[user] : train.bounds[user + 1]] = False
-    lengths = np.diff(train.bounds)
-    lengths[user] = 0
-    rows = Interactions(
-        np.concatenate(([0], np.cumsum(lengths))),
-        train.item[kept],
-        train.time[kept],
-        train.value[kept],
-        train.num_items,
-    )
-    write_columns(place / "train", **{name: getattr(rows, name) for name in ROWS})
-    write_columns(place / "train", item_counts=np.bincount(rows.item, minlength=rows.num_items))
+    before = source.train if table == "train" else source.split.held_out
+    rows = emptied(before, user)
+    write_columns(place / table, **{name: getattr(rows, name) for name in ROWS})
     facts = json.loads((place / "facts.json").read_text())
-    facts["dataset"]["interactions"] -= int((~kept).sum())
+    if table == "train":
+        write_columns(place / "train", item_counts=np.bincount(rows.item, minlength=rows.num_items))
+    else:
+        facts["split"]["excluded"] += 1
+    facts["dataset"]["interactions"] -= len(before) - len(rows)
     write_whole(place / "facts.json", json.dumps(facts))
     return place
 
@@ -225,3 +232,84 @@ def test_where_the_number_of_users_is_private_no_warning_tells_of_it(tmp_path: P
     (few,) = run.summary()["warnings"]
     assert "test users could be ranked" in few
     assert json.loads((run.public / "summary.json").read_text())["warnings"] == []
+
+
+PRIVATE_VALIDATION: dict[str, Any] = {
+    **CENTRAL,
+    "privacy": {"trust": "central", "epsilon": 8.0, "item_counts": {"share": 0.25}},
+}
+
+
+def with_private_validation(select: str, **private: Any) -> Experiment:
+    evaluation = {**CENTRAL["evaluation"], "select": select, "every": 2, "private": {"epsilon": 2.0, **private}}
+    return tiny(**PRIVATE_VALIDATION | {"evaluation": evaluation})
+
+
+@pytest.mark.parametrize("form", ["mean", "histogram"])
+@pytest.mark.parametrize("held_out", ["validation", "test"])
+def test_a_held_out_user_who_is_no_volunteer_changes_nothing_but_released_values(
+    form: str, held_out: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = with_private_validation("best", form=form)
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    user = int(getattr(Prepared(tmp_path / "prepared").split, held_out)[0])
+    neighbour = without(tmp_path / "prepared", tmp_path / "neighbour", user, "held_out")
+    real = Contributions.noisy_sum
+    monkeypatch.setattr(
+        Contributions,
+        "noisy_sum",
+        lambda self, *how: real(replace(self, vectors=np.zeros_like(self.vectors)), *how),
+    )
+    runs = [
+        published(experiment, folder, tmp_path / name)
+        for name, folder in (("whole", tmp_path / "prepared"), ("less", neighbour))
+    ]
+    files = {*FILES, "validation_ledger.json"}
+    for file in files:
+        assert (runs[0].public / file).read_bytes() == (runs[1].public / file).read_bytes(), file
+    assert {path.name for path in runs[0].public.iterdir()} == files
+    exact = [(run.rounds()[-1]["exact"], run.summary()["metrics"]["test"]) for run in runs]
+    assert (exact[0][0] == exact[1][0]) == (held_out == "test")
+    assert (exact[0][1] == exact[1][1]) == (held_out == "validation")
+
+
+def test_what_private_validation_users_are_told_of_is_released_priced_and_apart_from_what_is_exact(
+    tmp_path: Path, cache: Path
+) -> None:
+    experiment = with_private_validation("best")
+    prepare(experiment, tmp_path / "prepared", cache, silent)
+    run = published(experiment, tmp_path / "prepared", tmp_path / "run")
+    lines = [json.loads(line) for line in (run.public / METRICS).read_text().splitlines()]
+    private = run.rounds()
+    assert not any("exact" in line for line in lines)
+    # the released change decides, against 0 for the base
+    moved = [line["loss"] - lines[0]["loss"] for line in lines]
+    summary, public = run.summary(), json.loads((run.public / "summary.json").read_text())
+    assert summary["chosen_round"] == int(np.argmin(moved))
+    # within five of its deviations
+    for line, whole in zip(lines, private, strict=True):
+        assert abs(line["loss"] - whole["exact"]["loss"]) < 5 * line["noise"]["loss"]
+    assert set(lines[2]["validation"]["last20"]) == {"users", "ndcg@10"}
+    assert "validation" not in lines[1]
+    assert public["metrics"].keys() == {"validation"}
+    assert {"intervals", "groups", "controls", "exact"}.isdisjoint(public)
+    told = public["privacy"]["validation"]
+    # base 2, rounds 1 to 3 one each, rounds 2 and 3 one more, gains and metrics of the result
+    assert told["releases_per_unit"] == told["releases_planned"] == 2 + 3 + 2 + 2
+    assert 1.99 < told["epsilon"] <= 2.0
+    assert public["privacy"]["epsilon"] > 7.9, "training users pay for the training alone"
+    assert explain(run).facts["validation"] == summary["privacy"]["validation"]
+    page = (run.public / "report.html").read_text()
+    assert "94 validation users are no volunteers" in page
+    assert "not published" in page
+
+
+def test_pretraining_looks_at_no_private_validation_user(ml100k: Dataset) -> None:
+    experiment = with_private_validation("best").model_copy(
+        update={"model": tiny().model.model_copy(update={"base_epochs": 2})}
+    )
+    vectors = torch.from_numpy(np.eye(ml100k.interactions.num_items, 4, dtype=np.float32))
+    split = split_users(ml100k.interactions, experiment.split, 0)
+    other = replace(split, held_out=emptied(split.held_out, int(split.validation[0])))
+    bases = [pretrained_base(build_model(experiment, vectors), experiment, found, silent) for found in (split, other)]
+    assert all(torch.equal(bases[0][name], bases[1][name]) for name in bases[0])

@@ -7,6 +7,7 @@ from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import Release, calibrate, epsilon
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, RELEASED, published, round_fields, summary_fields
 from fedrec.privacy.plan import UnitCounts, plan
+from fedrec.privacy.validation import ValidationPlan
 
 FIELDS = {"a": PUBLIC, "b": PRIVATE, "c.d": RELEASED, "c.e": PRIVATE, "f": PUBLIC}
 
@@ -43,7 +44,7 @@ def test_how_many_users_there_are_is_published_only_where_the_claim_calls_it_pub
     for adjacency, shown in (("zero-out", told), ("add-remove", {"dataset": {"items": 9}})):
         tree = {"privacy": {**privacy, "adjacency": adjacency}, "federation": secret}
         made = plan(Experiment.model_validate(tree), UnitCounts(561, 561, 561), 30)
-        assert published(told, summary_fields({}, made)) == shown
+        assert published(told, summary_fields({}, made, ValidationPlan())) == shown
 
 
 @pytest.mark.parametrize(("clients", "rate", "rounds", "claimed", "review"), [
