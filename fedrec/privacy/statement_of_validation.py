@@ -1,7 +1,7 @@
 """What validation users are promised, where they are no volunteers: a claim of its own beside the training users'."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.statement import MEANINGLESS, Statement, words
@@ -49,7 +49,6 @@ def with_validation(said: Statement, plan: ValidationPlan, ledger: Ledger, devia
         "noise_multiplier": plan.noise_multiplier,
         "releases_per_unit": count,
         "releases_planned": plan.count,
-        "releases": [asdict(release) for release in sorted(spent.releases)],
         "change_bound": plan.change_bound,
         "deviation": dict(deviation),
     }

@@ -21,6 +21,9 @@ from fedrec.privacy.tuning import LAWS, epsilon_of_best
 from fedrec.reporting.frontier import Result
 from fedrec.reporting.wording import look, number
 
+VALIDATION_USER = "validation user"
+"""What a neighbour lacks in the claim for validation users who are no volunteers."""
+
 MOST_KINDS = 64
 """Different releases that are composed exactly; more of them take minutes."""
 
@@ -129,15 +132,24 @@ def cost_of(results: Sequence[Result], exposure: Exposure) -> Cost:
     fixed = [result for result in private if look(result.summary, "privacy", "noise_key") == "fixed"]
     seeds = Counter(result.seed for result in fixed)
     units = dict.fromkeys(str(look(result.summary, "privacy", "unit")) for result in private)
+    composed = {
+        unit: _composed([r for r in private if look(r.summary, "privacy", "unit") == unit], exposure) for unit in units
+    }
     return Cost(
-        units={
-            unit: _composed([r for r in private if look(r.summary, "privacy", "unit") == unit], exposure)
-            for unit in units
-        },
+        units=composed | _of_validation_users(private),
         open_trials=len(finished) - len(private),
         unfinished=len(results) - len(finished),
         shared=sum(count for count in seeds.values() if count > 1),
     )
+
+
+def _of_validation_users(results: Sequence[Result]) -> dict[str, Composed]:
+    """Return what trials tell of the same private validation users, in sum; nothing where all are volunteers."""
+    claims = [claim for result in results if (claim := look(result.summary, "privacy", "validation"))]
+    if not claims:
+        return {}
+    spent, deltas = ([number(claim[key]) for claim in claims] for key in ("epsilon", "delta"))
+    return {VALIDATION_USER: Composed(len(claims), math.fsum(spent), math.fsum(deltas), math.nan, {}, min(deltas))}
 
 
 def _composed(results: Sequence[Result], exposure: Exposure) -> Composed:

@@ -61,7 +61,8 @@ PAGE = framed(
       {% endfor %}
     </tbody>
   </table></div>
-  {% if rows | length == 1 %}<p class="quiet">No control was run, so there is nothing to compare with; see evaluation.controls.</p>{% endif %}
+  {% if unpublished %}<p class="quiet">{{ unpublished }}</p>
+  {% elif rows | length == 1 %}<p class="quiet">No control was run, so there is nothing to compare with; see evaluation.controls.</p>{% endif %}
   {% for words, metrics in all_metrics.items() if metrics %}
   <details>
     <summary>Every metric on {{ words }}</summary>
@@ -84,6 +85,7 @@ PAGE = framed(
   {% else %}
   <p>No round was evaluated.</p>
   {% endif %}
+  {% if noise %}<p class="quiet">Validation users are no volunteers: their values are released with noise. Its standard deviation is {{ noise }}.</p>{% endif %}
   {{ grid(round_columns, rounds, "The numbers of every round") }}
 </section>
 

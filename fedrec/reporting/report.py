@@ -18,8 +18,26 @@ from fedrec.files import write_whole
 from fedrec.reporting.figures import controls_chart, curves, group_charts, tradeoff_chart
 from fedrec.reporting.page import PAGE
 from fedrec.reporting.rundir import METRICS, REPORT, SUMMARY, RunDirectory
-from fedrec.reporting.tables import CASES, control_rows, headline, main_metric, measured_cases, metric_rows
-from fedrec.reporting.wording import DASH, bytes_text, epsilon_text, look, metric_label, number, p_text, score_text
+from fedrec.reporting.tables import (
+    CASES,
+    control_rows,
+    headline,
+    main_metric,
+    measured_cases,
+    metric_rows,
+    through_noise,
+)
+from fedrec.reporting.wording import (
+    DASH,
+    bytes_text,
+    epsilon_text,
+    listed,
+    look,
+    metric_label,
+    number,
+    p_text,
+    score_text,
+)
 
 BYTES_PER_PARAMETER = 4
 """Parameters travel as 32-bit floats."""
@@ -117,6 +135,8 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         ),
         "parts": look(privacy, "parts"),
         "tradeoff": tradeoff_chart(privacy),
+        "unpublished": "" if look(summary, "metrics", "test") else " ".join(through_noise(summary)),
+        "noise": _noise(privacy, metric),
         "curves": curves(lines, metric),
         "rounds": [_round(line, metric, cases) for line in lines],
         "group_charts": group_charts(fairness, metric),
@@ -148,6 +168,13 @@ def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
 def _round(line: Mapping[str, Any], metric: str, cases: Iterable[str]) -> list[str]:
     scores = [score_text(number(look(line, "validation", case, metric))) for case in cases]
     return [str(line["round"]), score_text(number(line.get("loss"))), *scores, epsilon_text(line.get("epsilon"))]
+
+
+def _noise(privacy: Mapping[str, Any], metric: str) -> str:
+    """Return the noise on what the curves show of private validation users; nothing where they volunteered."""
+    deviation = look(privacy, "validation", "deviation")
+    shown = [name for name in ("loss", "loss_change", metric, "rank_counts") if name in deviation]
+    return listed([f"{number(deviation[name]):.3g} ({metric_label(name)})" for name in shown]) if shown else ""
 
 
 def _asked(line: Mapping[str, Any]) -> list[str]:

@@ -141,9 +141,25 @@ def headline(summary: Summary) -> str:
             *_against_others(rows, measured),
         ]
         if measured
-        else ["It was not scored on them, so nothing can be said of its quality."]
+        else through_noise(summary) or ["It was not scored on them, so nothing can be said of its quality."]
     )
     return " ".join([_asked(summary), *_ended_early(summary), *scores, _promise(summary)])
+
+
+def through_noise(summary: Summary) -> list[str]:
+    """Return what private validation users say of the result, a sentence an entry; nothing where they volunteered."""
+    validation = look(summary, "privacy", "validation")
+    if not validation:
+        return []
+    metric = main_metric(summary)
+    found = {case: number(look(summary, "metrics", "validation", case, metric)) for case in CASES}
+    deviation = score_text(number(look(validation, "deviation", metric)))
+    told = listed([f"{score_text(value)} on {CASES[case]}" for case, value in found.items() if not math.isnan(value)])
+    return [
+        "How well it ranks for them is not published, because they are no volunteers.",
+        f"For {count_text(validation.get('users'), 'private validation user')} {metric_label(metric)} is {told}, with "
+        f"noise of standard deviation {deviation}.",
+    ]
 
 
 def _entries(summary: Summary) -> dict[str, Mapping[str, Any]]:
@@ -278,8 +294,14 @@ def _promise(summary: Summary) -> str:
         if there
         else ""
     )
-    return label + (
+    promise = (
         f"Promised is {privacy.get('unit', '?')}-level differential privacy with epsilon "
         f"{epsilon_text(privacy.get('epsilon'))} at delta {number(privacy.get('delta')):.2g} under "
         f"{privacy.get('trust', '?')} trust; the privacy statement says against whom."
     )
+    if validation := look(privacy, "validation"):
+        promise += (
+            f" Validation users are promised epsilon {epsilon_text(validation.get('epsilon'))} at delta "
+            f"{number(validation.get('delta')):.2g}."
+        )
+    return label + promise

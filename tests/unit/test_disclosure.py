@@ -60,3 +60,15 @@ def test_with_its_size_known_a_poisson_cohort_would_cost_far_more_than_was_claim
     noise = calibrate(claimed, delta, rate, rounds)
     assert epsilon([Release(noise, rate, rounds)], delta).pld <= claimed
     assert epsilon([Release(noise / 2, rate, rounds)], delta).pld > review
+
+
+def test_where_nobody_volunteers_only_released_scores_of_held_out_users_are_published():
+    made = planned(sampling="poisson", participation=0.1)
+    scores = {"metrics": {"validation": {"last": 1}, "test": {"last": 2}}, "groups": {"last": 3}, "intervals": {"a": 4}}
+    rest = {"exact": {"validation": 5}, "split": {"validation": 94, "excluded": 6}, "controls": {"base": {"test": 7}}}
+    fields = summary_fields({"base": PUBLIC}, made, ValidationPlan(users=94, epsilon=2.0))
+    assert published(scores | rest, fields) == {"metrics": {"validation": {"last": 1}}, "split": {"validation": 94}}
+    volunteers = summary_fields({"base": PUBLIC}, made, ValidationPlan())
+    assert published(scores | rest, volunteers).keys() == {"metrics", "groups", "intervals", "split", "controls"}
+    line = {"loss": 6.0, "noise": {"loss": 0.1}, "rank_counts": [1.0], "exact": {"loss": 6.1}}
+    assert published(line, round_fields(made)).keys() == {"loss", "noise", "rank_counts"}

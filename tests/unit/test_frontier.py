@@ -212,6 +212,20 @@ def test_a_trial_without_privacy_and_one_without_an_end_are_told() -> None:
     assert cost_of([], {}).sentences() == ["No trial has finished, so nothing was claimed yet."]
 
 
+def test_what_trials_tell_of_the_same_private_validation_users_adds_up() -> None:
+    claims = [{"epsilon": value, "delta": 1e-4} for value in (1.0, 2.0)]
+    results = [trial(0.1, 8.0, seed) for seed in (0, 1)]
+    told = [
+        replace(result, summary={**result.summary, "privacy": {**result.summary["privacy"], "validation": claim}})
+        for result, claim in zip(results, claims, strict=True)
+        if result.summary is not None
+    ]
+    cost = cost_of(told, {})
+    assert (cost.units["validation user"].epsilon, cost.units["validation user"].delta) == (3.0, 2e-4)
+    assert cost.units["user"].epsilon == 16.0, "and nothing of it is the training users'"
+    assert "worst case for one validation user would be epsilon 3.000" in cost.to_json()["statement"]
+
+
 def test_ledgers_of_several_kinds_of_release_are_composed_too() -> None:
     one = trial(0.1, 2.0)
     kinds = (Release(4.0), Release(3.0, 0.5))

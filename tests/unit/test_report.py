@@ -351,3 +351,19 @@ def test_what_filters_have_spent_is_on_the_simulators_page_alone(tmp_path):
     page = render(tmp_path, {**SUMMARY, "filter": filters})
     assert "filters: active after rounds 561, 17" in page.text
     assert "filters:" not in Page((tmp_path / "public" / "report.html").read_text(encoding="utf-8")).text
+
+
+def test_private_validation_users_are_shown_with_their_noise_and_test_users_not_at_all(tmp_path):
+    validation = {"users": 94, "epsilon": 2.0, "delta": 1e-4, "deviation": {"loss": 0.3, "ndcg@10": 0.05}}
+    told = SUMMARY | {"metrics": {"validation": case(0.14)}, "privacy": SUMMARY["privacy"] | {"validation": validation}}
+    text = render(tmp_path, {key: value for key, value in told.items() if key not in {"controls", "groups"}}).text
+    for words in (
+        "How well it ranks for them is not published, because they are no volunteers.",
+        "For 94 private validation users NDCG@10 is 0.140 on the last 20 % and 0.035 on the last item",
+        "noise of standard deviation 0.050",
+        "Validation users are promised epsilon 2.000 at delta 0.0001",
+        "Its standard deviation is 0.3 (Loss) and 0.05 (NDCG@10)",
+    ):
+        assert words in text
+    assert "No control was run" not in text
+    assert "no volunteers" not in render(tmp_path, SUMMARY).text

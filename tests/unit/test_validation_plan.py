@@ -9,14 +9,18 @@ from dp_accounting.pld import PLDAccountant
 from fedrec.errors import PrivacyError
 from fedrec.privacy.accounting import epsilon
 from fedrec.privacy.ledger import Ledger
+from fedrec.privacy.plan import plan
 from fedrec.privacy.refusals import check
+from fedrec.privacy.statement import statement, words
+from fedrec.privacy.statement_of_validation import with_validation
 from fedrec.privacy.validation import validation_plan
-from tests.claims import CENTRAL, PRIVATE_N, experiment
+from tests.claims import CENTRAL, PRIVATE_N, UNITS, experiment
 
 ON = CENTRAL | {"evaluation__private": {"epsilon": 2.0}}
 
 
 def planned(users=94, **changes):
+    """Return the plan for so many validation users."""
     return validation_plan(experiment(**ON | changes), users)
 
 
@@ -116,3 +120,25 @@ def test_what_has_no_true_claim_is_refused_with_advice(changes, advice):
 def test_a_trusted_servers_run_may_ask():
     check(experiment(**ON), linear_strategy=True)
     check(experiment(**ON | {"privacy__adjacency": "replace-one"}), linear_strategy=True)
+
+
+def test_the_statement_says_both_claims_and_that_test_users_are_not_published():
+    wanted = experiment(**ON, rounds=2, evaluation__every=2)
+    training, validation = plan(wanted, UNITS, 2), planned(rounds=2, evaluation__every=2)
+    books, paid = training.charge(Ledger(), 1, range(20)), validation.charge(Ledger(), 0)
+    alone = statement(training, books)
+    both = with_validation(alone, validation, paid, {"loss": 0.25})
+    assert both.summary["epsilon"] == alone.summary["epsilon"], "a training user pays for the training alone"
+    told = both.summary["validation"]
+    assert told["epsilon"] == paid.epsilon(validation.delta).worst.pld < 2.0
+    assert (told["releases_per_unit"], told["users"], told["deviation"]) == (2, 94, {"loss": 0.25})
+    for part in (
+        "The 94 validation users are no volunteers",
+        "(parallel composition)",
+        f"epsilon {words(told['epsilon'])} at delta 0.0001064",
+        f"in 2 of {validation.count} sums that were planned before the run",
+        "Test users did not volunteer either",
+    ):
+        assert part in both.text
+    assert "validation and test users and the public users, who consented" not in both.text
+    assert both.summary["statement"] == both.text
