@@ -132,6 +132,7 @@ def _cautions(run: RunDirectory, judge: Judge, test: Mapping[str, Evaluation]) -
         judge.cutoffs,
         {target: judge.test_cases(target) for target in test},
         users_are_public=run.job.plan.adjacency != "add-remove",
+        volunteers=not run.job.validation.private,
     )
 
 

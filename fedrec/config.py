@@ -10,11 +10,10 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+from fedrec.config_section import Positive, Rate, Section, Share
+from fedrec.config_validation import PrivateValidationConfig
 
 Adjacency = Literal["zero-out", "add-remove", "replace-one"]
 """What a neighbour has of one unit: nothing, the number of units being public; nothing, and that number is private;
@@ -22,12 +21,6 @@ or other data of the same unit."""
 
 Sampling = Literal["fixed", "poisson", "without-replacement", "balls-in-bins"]
 """How cohorts are drawn; see `fedrec.cohorts`."""
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and strict about unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class TableConfig(Section):
@@ -321,26 +314,6 @@ class PrivacyConfig(Section):
     def on(self) -> bool:
         """Whether anything is clipped and noised."""
         return math.isfinite(self.epsilon) or self.noise_multiplier is not None
-
-
-class PrivateValidationConfig(Section):
-    """What is promised to validation users, where they are no volunteers (`privacy.trust = "central"`)."""
-
-    epsilon: Annotated[float, Field(gt=0)] = math.inf
-    """Target epsilon of all that is told of one validation user; inf: they are volunteers, and all of it is told."""
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Target delta, below 1 / n of the n validation users; min(n^-1.1, 0.01 / n) by default."""
-    form: Literal["mean", "histogram"] = "mean"
-    """What is released: mean loss and NDCG@10; or how often the last item has which rank, from which every metric at
-    every cut-off follows at one price, but no loss."""
-    change_bound: Annotated[float, Field(gt=0)] = 1.0
-    """Nats by which one user's loss may lie from the base's, in a mean; what is farther counts as that much. The less,
-    the less noise; below what training changes, rounds look alike."""
-
-    @property
-    def on(self) -> bool:
-        """Whether validation users are promised anything."""
-        return math.isfinite(self.epsilon)
 
 
 class EvaluationConfig(Section):

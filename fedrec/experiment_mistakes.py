@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from fedrec.config import Experiment, Section
+from fedrec.config import Experiment
+from fedrec.config_section import Section
 from fedrec.errors import ConfigError
 from fedrec.experiment_layers import Keys, overlap
 from fedrec.experiment_rules import RULES

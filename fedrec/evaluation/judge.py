@@ -54,7 +54,9 @@ def _popular(job: Job) -> Popular:
 
 def scale_of(job: Job) -> Scale:
     """Return what decides the noise of private validation users' answers beside their plan."""
-    return Scale(job.prepared.facts["dataset"]["items"], tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED})))
+    evaluation, dataset = job.experiment.evaluation, job.prepared.facts["dataset"]
+    cutoffs = tuple(sorted({*evaluation.cutoffs, RANKED}))
+    return Scale(dataset["items"], cutoffs, ranked_targets(evaluation.targets, dataset["order"]))
 
 
 class Judge:
@@ -73,7 +75,7 @@ class Judge:
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """What of each held-out user is ranked."""
-        return ranked_targets(self._job.experiment.evaluation.targets, self._job.prepared.facts["dataset"]["order"])
+        return scale_of(self._job).targets
 
     @cached_property
     def bench(self) -> Workbench:

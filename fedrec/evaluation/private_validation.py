@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fedrec.data.split import TARGETS
+from fedrec.errors import ConfigError
 from fedrec.evaluation.contributions import (
     GAIN_BOUND,
     Values,
@@ -44,10 +44,12 @@ class Scale:
     Attributes:
         num_items: Size of the catalogue.
         cutoffs: Of the ranking metrics.
+        targets: What of each user is ranked.
     """
 
     num_items: int
     cutoffs: tuple[int, ...]
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,18 @@ class PrivateValidation:
         secret_seed: Of the noise.
         start: The adapter before the first round.
         scale: What else decides the noise.
+
+    Raises:
+        ConfigError: If ranks of the last item are to be told, and it is not ranked.
     """
 
     def __init__(self, exact: Exact, plan: ValidationPlan, secret_seed: int, start: Parameters, scale: Scale) -> None:
+        if plan.form == "histogram" and HISTOGRAM_TARGET not in scale.targets:
+            message = (
+                'evaluation.private.form = "histogram" counts ranks of the last item, and only '
+                f'{", ".join(scale.targets)} is ranked; put "last" into evaluation.targets, or choose the form "mean"'
+            )
+            raise ConfigError(message)
         self._exact, self._plan, self._start, self._scale = exact, plan, start, scale
         self._sums = NoisySums(plan, secret_seed)
         self._noise = deviations(plan, scale)
@@ -110,7 +121,9 @@ class PrivateValidation:
 
         Which it is when the gain is above `DOUBT` deviations of the noise; else the first.
         """
-        scores = np.stack([_per_user(self._exact.validate(candidate)).mean(axis=1) for candidate in candidates], axis=1)
+        scores = np.stack(
+            [self._per_user(self._exact.validate(candidate)).mean(axis=1) for candidate in candidates], axis=1
+        )
         about = " ".join(parameters_sha256(candidate) for candidate in candidates)
         gains = np.append(0.0, self._sums.mean(self._plan.result, "gains", about, gains_as(scores)))
         best = int(np.argmax(gains))
@@ -128,9 +141,9 @@ class PrivateValidation:
 
     def tell_metrics(self, seen: Seen) -> Told:
         """Return mean NDCG by target."""
-        found = self._sums.mean(seen.number, "metrics", seen.about, scores_as(_per_user(seen.rankings))) + 0.5
-        users = float(self._plan.users)
-        told = {target: {"users": users, NDCG: float(value)} for target, value in zip(TARGETS, found, strict=True)}
+        found = self._sums.mean(seen.number, "metrics", seen.about, scores_as(self._per_user(seen.rankings))) + 0.5
+        users, targets = float(self._plan.users), self._scale.targets
+        told = {target: {"users": users, NDCG: float(value)} for target, value in zip(targets, found, strict=True)}
         return Told(math.nan, {"validation": told})
 
     def tell_ranks(self, seen: Seen) -> Told:
@@ -152,6 +165,12 @@ class PrivateValidation:
     @cached_property
     def _base(self) -> Seen:
         return self._seen(0, self._start, ranked=False)
+
+    def _per_user(self, rankings: Mapping[str, Evaluation]) -> Values:
+        """Return each user's NDCG by target, `[users, targets]`; no rows without users."""
+        if not rankings:
+            return np.empty((0, len(self._scale.targets)))
+        return np.stack([rankings[target].per_user[NDCG] for target in self._scale.targets], axis=1)
 
     def _seen(self, number: int, parameters: Parameters, *, ranked: bool) -> Seen:
         losses = self._exact.losses(parameters).double().numpy()
@@ -185,15 +204,8 @@ def deviations(plan: ValidationPlan, scale: Scale) -> dict[str, float]:
         **gain,
         "loss": math.hypot(one * loss_bound(scale.num_items), change),
         "loss_change": change,
-        NDCG: one * math.sqrt(len(TARGETS)) / 2,
+        NDCG: one * math.sqrt(len(scale.targets)) / 2,
     }
-
-
-def _per_user(rankings: Mapping[str, Evaluation]) -> Values:
-    """Return each user's NDCG by target, `[users, targets]`; no rows without users."""
-    if not rankings:
-        return np.empty((0, len(TARGETS)))
-    return np.stack([rankings[target].per_user[NDCG] for target in TARGETS], axis=1)
 
 
 def _mean(values: Values) -> float:

@@ -24,8 +24,14 @@ class Caution:
     disclosure: Disclosure
 
 
-def cautions(
-    order: str, items: int, cutoffs: Sequence[int], cases: Mapping[str, Cases], *, users_are_public: bool
+def cautions(  # noqa: PLR0913 - what is warned of, and who may hear it
+    order: str,
+    items: int,
+    cutoffs: Sequence[int],
+    cases: Mapping[str, Cases],
+    *,
+    users_are_public: bool,
+    volunteers: bool,
 ) -> list[Caution]:
     """Return all there is to warn of, the gravest first.
 
@@ -35,13 +41,14 @@ def cautions(
         cutoffs: Those that were evaluated.
         cases: Target -> the test users' cases; empty without test users.
         users_are_public: Whether the number of users is; where it is not, nothing that depends on it may be told.
+        volunteers: Whether test users are; where they are not, nothing that depends on their data may be told.
     """
     users = max((len(of.users) for of in cases.values()), default=0)
     found = [
         Caution(without_times(order, tuple(cases)), PUBLIC),
-        Caution(few_users(users), PUBLIC if users_are_public else PRIVATE),
+        Caution(few_users(users), PUBLIC if users_are_public and volunteers else PRIVATE),
         Caution(small_catalogue(items, cutoffs), PUBLIC),
-        Caution(same_targets(cases), PUBLIC),
+        Caution(same_targets(cases), PUBLIC if volunteers else PRIVATE),
     ]
     return [caution for caution in found if caution.text]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from fedrec.config import Experiment, Section
+from fedrec.config import Experiment
+from fedrec.config_section import Section
 from fedrec.experiment_layers import flatten
 from fedrec.prepared import Prepared, is_prepared, prepare
 from fedrec.progress import silent

@@ -77,7 +77,7 @@ def test_without_times_it_says_what_is_left_out_unless_it_was_asked_for() -> Non
 def test_a_sound_run_is_warned_of_nothing() -> None:
     many = [[number] for number in range(30)]
     targets = {"last": cases(*many), "last20": cases(*([one, one + 1] for (one,) in many))}
-    assert cautions("time", 1682, (5, 10, 20), targets, users_are_public=True) == []
+    assert cautions("time", 1682, (5, 10, 20), targets, users_are_public=True, volunteers=True) == []
 
 
 def test_what_depends_on_a_private_number_of_users_is_private() -> None:

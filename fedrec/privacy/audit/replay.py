@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedrec.config import Section
+from fedrec.config_section import Section
 from fedrec.data.columns import Slices, Texts
 from fedrec.data.examples import pad
 from fedrec.data.federation import Federation
