@@ -82,5 +82,12 @@ def test_a_sound_run_is_warned_of_nothing() -> None:
 
 def test_what_depends_on_a_private_number_of_users_is_private() -> None:
     for public, expected in ((True, [PUBLIC, PUBLIC]), (False, [PRIVATE, PUBLIC])):
-        found = cautions("time", 20, (10,), {"last20": cases([1], [2])}, users_are_public=public)
+        found = cautions("time", 20, (10,), {"last20": cases([1], [2])}, users_are_public=public, volunteers=True)
         assert [caution.disclosure for caution in found] == expected
+
+
+def test_what_test_users_data_decide_is_private_where_they_are_no_volunteers() -> None:
+    same = {"last": cases([1], [2]), "last20": cases([1], [2])}
+    found = cautions("time", 20, (10,), same, users_are_public=True, volunteers=False)
+    # few users and equal targets follow from histories, the size of the catalogue does not
+    assert [caution.disclosure for caution in found] == [PRIVATE, PUBLIC, PRIVATE]

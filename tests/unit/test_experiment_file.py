@@ -112,7 +112,7 @@ def test_all_mistakes_come_at_once_each_with_its_place(tmp_path: Path) -> None:
         f"{mine}:12: strategy.name: unknown strategy 'fedavgg'; did you mean 'fedavg'?",
         f"{mine}:13: strategy.options.a = [1]: should be a valid number or a valid integer or a valid string or ",
         f"{mine}:14: privcy is not a key; did you mean 'privacy'? (",
-        "--set: epsilon is not a key; it exists as privacy.epsilon (",
+        "--set: epsilon is not a key; it exists as privacy.epsilon and evaluation.private.epsilon (",
         '--set: adapter.targets = "query": should be a valid array, such as ["query"]',
         "--set foo: write path=value, such as privacy.epsilon=8",
         "--set: training.lr = true: should be a valid number",
