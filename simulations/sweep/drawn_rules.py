@@ -37,6 +37,11 @@ def _broken(plan: Plan) -> Iterator[str]:
             f"{keys or 'what is varied'} decides who trains, who judges, or the base, so that a trial's judges may be "
             "those whose data trained another; vary what only training reads"
         )
+    if any(experiment.evaluation.private.on for experiment in experiments):
+        yield (
+            "evaluation.private.epsilon prices what validation users say of one run, and here they judge a drawn "
+            "number of them, which is not priced; leave it out, so that volunteers judge"
+        )
     if not first.split.validation:
         yield "nobody judges the trials, as split.validation=0; set it above 0"
 

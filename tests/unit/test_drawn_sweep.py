@@ -89,6 +89,11 @@ def test_masks_that_may_fail_are_paid_for_in_every_trial_that_is_expected() -> N
             ("privacy.trust=central", "federation.partition=users", "privacy.population=10000"),
             "another population's noise",
         ),
+        (
+            "training.lr=0.1,1",
+            ("privacy.trust=central", "federation.partition=users", "evaluation.private.epsilon=2"),
+            "judge a drawn number of them, which is not priced",
+        ),
     ],
 )
 def test_a_best_without_a_true_claim_is_refused(over: str, settings: tuple[str, ...], words: str) -> None:
