@@ -59,7 +59,9 @@ _NOTHING_MEANT = (
 _NEIGHBOUR = {
     "zero-out": "has nothing of one {one}, whose place stays: units, clients and how many there are, are public",
     "add-remove": "has one {one} more or less, and how many there are stays private, too: delta and the number that "
-    "sums are divided by were declared without looking",
+    "sums are divided by were declared without looking. Held-out users are the same in both worlds. Whoever publishes "
+    "scores of theirs must have chosen them apart: in this simulation they are a share of everybody, so that how many "
+    "were ranked tells roughly how many trained",
     "replace-one": "has other data of one {one}, so that contributions may lie two clip norms apart: units, clients "
     "and how many there are, are public",
 }
