@@ -17,6 +17,7 @@ from fedrec.evaluation.ranking import RANKED, Evaluation
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.trained_controls import CONTROLS, Control
 from fedrec.evaluation.validation import Volunteers
+from fedrec.memory import give_back
 from fedrec.models.adapters import is_private, parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
@@ -46,7 +47,7 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     result = finished(last, run.experiment, run.job.plan, judge)
     chosen = result.parameters
     test = judge.test(judge.scorer(chosen))
-    controls = {name: CONTROLS.get(name)(run.job, judge, progress) for name in run.experiment.evaluation.controls}
+    controls = {name: _control(name, run, judge, progress) for name in run.experiment.evaluation.controls}
     validation = run.job.validation
     if validation.private:  # a control is scored on test users, who are no volunteers then
         controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
@@ -122,6 +123,11 @@ def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) 
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
     }
+
+
+def _control(name: str, run: RunDirectory, judge: Judge, progress: Progress) -> Control:
+    give_back()
+    return CONTROLS.get(name)(run.job, judge, progress)
 
 
 def _cautions(run: RunDirectory, judge: Judge, test: Mapping[str, Evaluation]) -> list[Caution]:

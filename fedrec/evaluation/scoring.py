@@ -11,11 +11,9 @@ from fedrec.data.examples import Examples
 from fedrec.data.interactions import IntArray
 from fedrec.evaluation.ranking import Scorer
 from fedrec.models.backbone import Backbone
-from fedrec.training.objective import example_losses
+from fedrec.training.objective import example_losses, rows_at_once
 
 BATCH = 128
-SCORES = 50_000_000
-"""Most scores held at once: a batch of a large catalogue has fewer sequences."""
 
 
 def model_scorer(model: Backbone) -> Scorer:
@@ -42,7 +40,7 @@ def user_losses(model: Backbone, examples: Examples) -> Tensor:
     means the same whatever was trained on.
     """
     whole = examples.sequences()
-    batch = max(1, min(BATCH, SCORES // (model.window * len(model.item_vectors))))
+    batch = min(BATCH, rows_at_once(model.window, len(model.item_vectors)))
     losses = [torch.empty(0)]
     with torch.inference_mode():
         for start in range(0, len(whole), batch):

@@ -15,6 +15,19 @@ from fedrec.data.examples import IGNORED
 from fedrec.data.split import any_items
 from fedrec.models.backbone import Backbone
 
+MOST_SCORES = 2**24
+"""Most scores of one call, 64 MiB, where a batch can be taken in parts: a few copies of them live at once."""
+
+
+def rows_at_once(positions: int, items: int) -> int:
+    """Return how many rows of so many positions are scored in one call: at least one, whatever it takes.
+
+    Args:
+        positions: Of a row, at least one.
+        items: Scored after each position.
+    """
+    return max(1, MOST_SCORES // (positions * items))
+
 
 def example_losses(
     model: Backbone,

@@ -13,7 +13,7 @@ from fedrec.config import TrainingConfig
 from fedrec.models.adapters import trained_parameters
 from fedrec.models.backbone import Backbone
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.training.objective import example_losses
+from fedrec.training.objective import example_losses, rows_at_once
 
 OPTIMIZERS: dict[str, type[torch.optim.SGD | torch.optim.Adam]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
@@ -48,19 +48,27 @@ class PlainStep:
 
     def __call__(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> float | None:
         """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0."""
-        losses = example_losses(self.model, history, target, negatives) if len(history) else None
-        self.differentiate(losses)
+        losses = self.differentiate(history, target, negatives)
         self.add_pull()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return None if losses is None else float(losses.detach().mean())
+        return float(losses.mean()) if len(losses) else None
 
-    def differentiate(self, losses: Tensor | None) -> None:
-        """Fill the gradients of the losses' sum over the expected batch."""
-        if losses is not None:
+    def differentiate(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+        """Fill the gradients of the losses' sum over the expected batch, and return the losses, `[batch]`.
+
+        Part after part of a batch that has more than `MOST_SCORES` scores: a client may hold any number of users.
+        """
+        scored = len(self.model.item_vectors) if negatives is None else history.shape[1] + len(negatives)
+        most, parts = rows_at_once(history.shape[1], scored), [torch.empty(0)]
+        for first in range(0, len(history), most):
+            rows = slice(first, first + most)
+            losses = example_losses(self.model, history[rows], target[rows], negatives)
             (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
+            parts.append(losses.detach())
         for parameter in self.trained.values():
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        return torch.cat(parts)
 
     def add_pull(self) -> None:
         """Add the pull's gradient."""
@@ -105,9 +113,10 @@ class PrivateStep(PlainStep):
         )
         _forget_(model)
 
-    def differentiate(self, losses: Tensor | None) -> None:
-        """Fill the gradients of the clipped and noised sum over the expected batch."""
-        if losses is None:
+    def differentiate(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+        """Fill the gradients of the clipped and noised sum over the expected batch; return the losses, `[batch]`."""
+        losses = example_losses(self.model, history, target, negatives) if len(history) else torch.empty(0)
+        if not len(history):
             for parameter in self.private_optimizer.params:
                 parameter.grad_sample = torch.zeros(0, *parameter.shape)
         else:
@@ -118,6 +127,7 @@ class PrivateStep(PlainStep):
         self.private_optimizer.pre_step()
         for parameter in self.private_optimizer.params:
             parameter.grad_sample = parameter.summed_grad = None
+        return losses.detach()
 
 
 class _FiniteSums(DPOptimizer):  # type: ignore[misc] # Opacus has no types

@@ -34,6 +34,16 @@ def change(made, **of_task) -> torch.Tensor:
     return moved(train_client(made, task(made, **of_task)).parameters, made.start)
 
 
+def test_a_large_batch_in_parts_is_the_same_step(monkeypatch):
+    made = bench()
+    whole, scored = change(made), []
+    monkeypatch.setattr("fedrec.training.objective.MOST_SCORES", 1)  # no part has less than a row
+    made.model.register_forward_hook(lambda model, inputs, scores: scored.append(len(scores)))
+    torch.testing.assert_close(change(made), whole, **EXACT)
+    assert len(scored) > 1
+    assert set(scored) == {1}
+
+
 def first_empty_round(made, client: int = 0) -> int:
     examples = made.examples(client)
     return next(r for r in range(1, 99) if not draw_cuts(made, r, client, examples, 0))

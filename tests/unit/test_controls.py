@@ -1,5 +1,7 @@
 """The controls on matrices small enough to solve directly, and the canary."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -51,11 +53,28 @@ def test_ease_knows_nothing_of_an_empty_history():
     np.testing.assert_array_equal(ease_scorer(TRAIN)([np.array([], dtype=np.int64)]), np.zeros((1, 6)))
 
 
+def test_ease_holds_one_square_of_the_catalogue_and_no_second():
+    items, rng = 2_000, np.random.default_rng(0)
+    train = interactions(rng.integers((500, items), size=(40_000, 2)), 500, items)
+    square = 8 * items**2
+    tracemalloc.start()
+    try:
+        score = ease_scorer(train)
+        score([np.arange(items)] * 4)  # a history as long as the catalogue copies no square either
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert square < peak < 1.5 * square  # half a square for blocks of rows
+
+
 def test_ease_refuses_what_it_cannot_invert():
-    with pytest.raises(ConfigError, match="20001 items need about 10 GB"):
+    with pytest.raises(ConfigError, match="20001 items need about 3 GB"):
         ease_scorer(interactions([[0, 0]], num_items=20_001))
     with pytest.raises(ConfigError, match="penalty above 0, got 0"):
         ease_scorer(TRAIN, l2=0)
+    # two items of the same user: [[1, 1], [1, 1]] has no inverse, and 1 + 1e-20 is 1
+    with pytest.raises(ConfigError, match="lost in rounding; raise it"):
+        ease_scorer(interactions([[0, 0], [0, 1]]), l2=1e-20)
 
 
 def test_popularity_counts_training_interactions_for_everybody():

@@ -97,7 +97,7 @@ def test_scorer_reads_the_last_window_of_each_history(model):
 
 @pytest.mark.parametrize("limit", [1, 10**9])
 def test_mean_loss_means_the_same_in_small_batches_and_of_prefixes(model, monkeypatch, limit):
-    monkeypatch.setattr("fedrec.evaluation.scoring.SCORES", limit)
+    monkeypatch.setattr("fedrec.training.objective.MOST_SCORES", limit)
     losses = []
     for kind in ("sequence", "prefix"):
         training = experiment(training={"example": kind}).training
