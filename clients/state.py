@@ -113,14 +113,14 @@ class ClientStore:
         self._rounds.write(slots, np.zeros((len(slots), 2)))
         self._private.write(slots, packed)
         self._private.flush()
-        self._rounds.write(slots, np.stack([np.full(len(slots), round), _sums_of(packed, round)], axis=1))
+        self._rounds.write(slots, np.stack([np.full(len(slots), round), sums_of(packed, round)], axis=1))
         self._rounds.flush()
 
     def charge(self, clients: Sequence[int], round: int) -> None:  # noqa: A002
         """Let the clients pay for `round`; who has paid for it already does not pay twice."""
         rows = self._rows(clients)
         bits = self._paid(rows, round)
-        self._charged.write(rows, np.concatenate([bits, _sums_of(bits, 0)[:, None].view(np.uint8)], axis=1))
+        self._charged.write(rows, np.concatenate([bits, sums_of(bits, 0)[:, None].view(np.uint8)], axis=1))
         self._charged.flush()
 
     def charged(self, clients: Sequence[int], including: int | None = None) -> IntArray:
@@ -166,7 +166,7 @@ class ClientStore:
         """Return the bits of the rounds that each client has paid for, and of `round`."""
         found = self._charged.read(rows)
         bits, sums = found[:, :-SUM], np.ascontiguousarray(found[:, -SUM:]).view("u4")[:, 0]
-        damaged = rows[(sums != _sums_of(bits, 0)) & found.any(axis=1)]
+        damaged = rows[(sums != sums_of(bits, 0)) & found.any(axis=1)]
         if len(damaged):
             self._refuse(int(damaged[0]))
         if round is not None:
@@ -193,7 +193,7 @@ class ClientStore:
         }
 
 
-def _sums_of(rows: NDArray[np.uint8], start: int) -> NDArray[np.uint32]:
+def sums_of(rows: NDArray[np.uint8], start: int) -> NDArray[np.uint32]:
     """Return the checksum of each row, [rows], begun with a number: what is stored beside it and must not change."""
     return np.array([zlib.crc32(row.tobytes(), start) for row in rows], dtype="u4")
 

@@ -9,6 +9,9 @@ from simulations.cli_options import Json, Quiet
 
 Result = dict[str, Any]
 
+REPEATS = 5
+SMALL_REPEATS = 2
+
 app = typer.Typer(help="Benchmarks that anybody can run.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -25,7 +28,10 @@ def engines(  # noqa: PLR0913 - one argument each
             metavar="NAME", help="training, limit, scale, trivial or workers; may be repeated. All by default."
         ),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Repetitions of each rival; the median counts.")] = 5,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Repetitions of each rival; the median counts. 5, or 2 with --small, by default."),
+    ] = None,
     cohort: Annotated[int, typer.Option(min=1, help="Clients of a round in the case training.")] = 64,
     rival: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only these rivals take part; may be repeated.")
@@ -36,7 +42,15 @@ def engines(  # noqa: PLR0913 - one argument each
     ] = None,
     *,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower's own simulation takes part.")] = True,
-    small: Annotated[bool, typer.Option("--small", help="Tiny sizes: shows that it works, says nothing.")] = False,
+    small: Annotated[
+        bool,
+        typer.Option(
+            "--small", help="About a minute: tiny sizes, one rival of each kind. Shows that it works, no more."
+        ),
+    ] = False,
+    keep: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Every time is kept here as it is measured; a second start goes on.")
+    ] = Path("runs") / "bench",
     json: Json = False,
     quiet: Quiet = False,
 ) -> Result:
@@ -49,10 +63,12 @@ def engines(  # noqa: PLR0913 - one argument each
     trivial   clients that do nothing, up to a million of them: what simulating costs
     workers   two Ray workers against one process
 
-    Takes the better part of an hour, most of it Flower's; nothing else should run meanwhile.
+    Takes the better part of an hour, most of it Flower's; nothing else should run meanwhile. The same command goes on
+    with an interrupted one.
 
     \b
     Examples:
+      fedrec bench engines --small
       fedrec bench engines --case training --case limit
       fedrec bench engines --no-flower --json > engines.json
       fedrec bench engines --pfl ../pfl-venv/bin/python
@@ -62,9 +78,10 @@ def engines(  # noqa: PLR0913 - one argument each
     from simulations.benchmarks.engines_table import show
     from simulations.console import RichProgress
 
-    asked = Settings(repeats, cohort, small, flower, pfl and pfl.absolute(), tuple(rival or ()))
+    times = repeats or (SMALL_REPEATS if small else REPEATS)
+    asked = Settings(times, cohort, small, flower, pfl and pfl.absolute(), tuple(rival or ()))
     with RichProgress(quiet=quiet) as progress:
-        result = bench(case or (), asked, progress)
+        result = bench(case or (), asked, progress, keep)
     if not json:
         show(result)
     return result

@@ -21,7 +21,8 @@ from fedrec.job import Job
 from fedrec.models.base import build_model
 from fedrec.training.client import draw_cuts
 from simulations.benchmarks import pfl_rival
-from simulations.benchmarks.engines_rivals import THREADS, Answer, Player
+from simulations.benchmarks.engines_kept import Answer
+from simulations.benchmarks.engines_rivals import THREADS, Player
 
 Write = Callable[[Path, int], None]
 """Writes the work of a round into a folder."""

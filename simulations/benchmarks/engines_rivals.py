@@ -19,9 +19,7 @@ from typing import Any, Protocol, Self
 
 from fedrec.__main__ import QUIET_DEFAULTS, app_root
 from fedrec.errors import FedrecError
-
-Answer = dict[str, Any]
-"""Of one round: `seconds`, and whatever else a rival tells."""
+from simulations.benchmarks.engines_kept import Answer
 
 SETTLE_SECONDS = 0.5
 """What Ray's daemons get to catch up with their timers before the clock runs."""

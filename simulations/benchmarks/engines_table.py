@@ -15,7 +15,8 @@ def show(result: Mapping[str, Any]) -> None:
             _show_heat(heat)
     around = result["environment"]
     versions = ", ".join(f"{package} {around[package]}" for package in ("fedrec", "torch", "flwr", "ray", "opacus"))
-    show_facts({"Cores": result["cores"], "Python": around["python"], "On": around["platform"], "With": versions})
+    facts = {"Cores": result["cores"], "Python": around["python"], "On": around["platform"], "With": versions}
+    show_facts({**facts, "Kept in": f"{result['kept']} (remove it to measure again)"})
 
 
 def _show_heat(heat: Mapping[str, Any]) -> None:

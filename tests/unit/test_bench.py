@@ -4,13 +4,15 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from fedrec.errors import ConfigError, FedrecError
 from fedrec.progress import silent
-from simulations.benchmarks.engines import bench, heat_result, same_work
+from simulations.benchmarks.engines import bench, heat_result, run_heat, same_work
 from simulations.benchmarks.engines_cases import CASES, Heat, Settings
+from simulations.benchmarks.engines_kept import Kept
 from simulations.benchmarks.engines_rivals import Child
 from simulations.benchmarks.engines_times import limit_of, measures, ratios, turns
 from simulations.cli_bench import engines as command
@@ -57,9 +59,9 @@ def test_work_is_the_same_if_the_changes_agree_in_every_round() -> None:
     assert same_work([ours, [{"seconds": 1.0}]]) is None
 
 
-def test_an_unknown_case_is_named() -> None:
+def test_an_unknown_case_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no case speed; there are training, limit"):
-        bench(["speed"], SMALL, silent)
+        bench(["speed"], SMALL, silent, tmp_path)
 
 
 def test_a_rival_that_breaks_down_says_why() -> None:
@@ -70,10 +72,61 @@ def test_a_rival_that_breaks_down_says_why() -> None:
         pass
 
 
+class Counting:
+    """A rival in this process; it breaks down in the round it is told to."""
+
+    def __init__(self, breaks_at: int = 0) -> None:
+        self.breaks_at, self.played = breaks_at, []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is held open."""
+
+    def play(self, number: int) -> dict:
+        if number == self.breaks_at:
+            raise KeyboardInterrupt
+        self.played.append(number)
+        return {"seconds": float(number)}
+
+
+def test_an_interrupted_benchmark_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+    asked, about = Settings(repeats=3), {"benchmark": "engines", "repeats": 3}
+    first = {"a": Counting(), "b": Counting(breaks_at=3)}
+    kept = Kept.at(tmp_path, about)
+    with pytest.raises(KeyboardInterrupt):
+        run_heat("hand", Heat("heat", 1, first, ()), asked, silent, kept)
+    # round 1 warms up; a played 2 and 3, b 2
+    assert (first["a"].played, first["b"].played) == ([1, 2, 3], [1, 2])
+    with kept.path.open("a") as file:
+        file.write('{"heat": "torn')
+    second = {"a": Counting(), "b": Counting()}
+    found = run_heat("hand", Heat("heat", 1, second, ()), asked, silent, Kept.at(tmp_path, about))
+    assert (second["a"].played, second["b"].played) == ([1, 4], [1, 3, 4])
+    assert [found["rivals"][name]["seconds"] for name in "ab"] == [[2.0, 3.0, 4.0]] * 2
+    third = {"a": Counting(), "b": Counting()}
+    assert (
+        run_heat("hand", Heat("heat", 1, third, ()), asked, silent, Kept.at(tmp_path, about))["rivals"]
+        == found["rivals"]
+    )
+    assert third["a"].played == third["b"].played == []
+
+
+def test_what_was_measured_under_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
+    kept = Kept.at(tmp_path, {"benchmark": "engines", "repeats": 3})
+    assert Kept.at(tmp_path, {"benchmark": "engines", "repeats": 4}).path != kept.path
+    with pytest.raises(ConfigError, match="under other settings; name another file, or remove it"):
+        Kept(kept.path, {"benchmark": "engines", "repeats": 4})
+    kept.path.write_text(kept.path.read_text() + "no JSON\n")
+    with pytest.raises(ConfigError, match=r"cannot be read .* remove it"):
+        Kept(kept.path, {"benchmark": "engines", "repeats": 3})
+
+
 def assert_whole(result: dict, case: str, against: str | None) -> None:
     """The promised keys are there, and every number is finite and positive."""
     assert json.loads(json.dumps(result)) == result
-    assert result.keys() == {"benchmark", "settings", "cores", "environment", "cases"}
+    assert result.keys() == {"benchmark", "settings", "cores", "environment", "kept", "cases"}
     assert result["environment"]["torch"]
     assert result["cases"][case]["about"]
     for heat in result["cases"][case]["heats"]:
@@ -86,9 +139,9 @@ def assert_whole(result: dict, case: str, against: str | None) -> None:
             assert against is None or against in rival["ratios"] or name == against
 
 
-def test_training_is_put_beside_the_limit() -> None:
+def test_training_is_put_beside_the_limit(tmp_path: Path) -> None:
     rivals = ("central-32", "vectorised-user")  # a child each, of seven seconds; the others differ by settings alone
-    result = bench(["limit"], Settings(**{**vars(SMALL), "rivals": rivals}), silent)
+    result = bench(["limit"], Settings(**{**vars(SMALL), "rivals": rivals}), silent, tmp_path)
     assert_whole(result, "limit", "limit")
     (heat,) = result["cases"]["limit"]["heats"]
     assert tuple(heat["rivals"]) == rivals
@@ -98,7 +151,7 @@ def test_training_is_put_beside_the_limit() -> None:
 
 def test_clients_that_do_nothing_are_timed_beside_pfl(tmp_path: Path) -> None:
     asked = Settings(**{**vars(SMALL), "rivals": ("inprocess", "pfl-1"), "pfl": stand_in(tmp_path)})
-    result = bench(["trivial"], asked, silent)
+    result = bench(["trivial"], asked, silent, tmp_path)
     for heat in result["cases"]["trivial"]["heats"]:
         heat["rivals"].pop("pfl-1")
     assert_whole(result, "trivial", "pfl-1")
