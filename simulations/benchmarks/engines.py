@@ -19,7 +19,7 @@ from fedrec.errors import ConfigError
 from fedrec.progress import Progress
 from fedrec.reporting.environment import environment
 from fedrec.threads import one_thread
-from simulations.benchmarks.engines_cases import CASES, CORES, Heat, Settings
+from simulations.benchmarks.engines_cases import CASES, CORES, SMALL_CASES, Heat, Settings
 from simulations.benchmarks.engines_kept import Answer, Kept
 from simulations.benchmarks.engines_times import limit_of, measures, ratios, turns
 
@@ -31,7 +31,7 @@ def bench(cases: Sequence[str], asked: Settings, progress: Progress, folder: Pat
     """Run cases and return what was measured.
 
     Args:
-        cases: Names of `CASES`; all if empty.
+        cases: Names of `CASES`; if empty all, or `SMALL_CASES` if small.
         asked: How.
         progress: Told of all work.
         folder: Where answers are kept; those of the same settings, machine and versions are not asked for again.
@@ -58,7 +58,7 @@ def bench(cases: Sequence[str], asked: Settings, progress: Progress, folder: Pat
         "environment": environment(),
     }
     kept, results = Kept.at(folder, about), {}
-    for name in cases or CASES:
+    for name in cases or (SMALL_CASES if asked.small else CASES):
         with tempfile.TemporaryDirectory(prefix="fedrec-bench-") as place, one_thread():
             heats = [run_heat(name, heat, asked, progress, kept) for heat in CASES[name](asked, Path(place), progress)]
         results[name] = {"about": CASES[name].__doc__, "heats": heats}

@@ -24,7 +24,7 @@ FLOWER_AT_SCALE = 2
 """Repetitions of Flower where one takes minutes."""
 
 
-SMALL_RIVALS = ("inprocess", "ray-2", "one-at-a-time", "central-64", "vectorised-user", "pfl-1")
+SMALL_RIVALS = ("inprocess", "ray-2", "central-64", "vectorised-user", "pfl-1")
 """One of each kind: starting a rival, which imports everything, is what a small benchmark takes its minute for."""
 
 
@@ -189,3 +189,7 @@ class _Stage:
 def _run(work: Work, name: str, cohort: int, asked: Settings) -> str:
     """Return a run of the rival's own: what clients keep is written there."""
     return str(work.job(name, cohort, asked.rounds).folder)
+
+
+SMALL_CASES = ("training", "limit", "trivial", "workers")
+"""Those of a small benchmark: `scale` is `training` with more clients."""

@@ -39,7 +39,8 @@ def _show_heat(heat: Mapping[str, Any]) -> None:
         "Padding": ", ".join(f"{name} {share:.1%}" for name, share in heat["facts"].get("padding", {}).items()),
         "Same work": {True: "yes", False: "NO: the rivals' aggregated changes differ"}.get(heat["same_work"]),
     }
-    show_facts({name: value for name, value in facts.items() if value})
+    if known := {name: value for name, value in facts.items() if value}:
+        show_facts(known)
 
 
 def _heading(reference: str) -> str:

@@ -10,10 +10,12 @@ import pytest
 
 from fedrec.errors import ConfigError, FedrecError
 from fedrec.progress import silent
+from fedrec.reporting.environment import environment
 from simulations.benchmarks.engines import bench, heat_result, run_heat, same_work
 from simulations.benchmarks.engines_cases import CASES, Heat, Settings
 from simulations.benchmarks.engines_kept import Kept
 from simulations.benchmarks.engines_rivals import Child
+from simulations.benchmarks.engines_table import show
 from simulations.benchmarks.engines_times import limit_of, measures, ratios, turns
 from simulations.cli_bench import engines as command
 
@@ -111,6 +113,13 @@ def test_an_interrupted_benchmark_goes_on_with_what_is_missing(tmp_path: Path) -
         == found["rivals"]
     )
     assert third["a"].played == third["b"].played == []
+
+
+def test_a_heat_of_one_rival_and_nothing_to_say_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    heat = {**heat_result(Heat("alone", 1, {}, ()), {"ours": [{"seconds": 1.0}]}), "load_before": []}
+    around = {"cores": 2, "environment": environment(), "kept": "runs/bench/engines-0.jsonl"}
+    show({"cases": {"scale": {"about": "Many.", "heats": [heat]}}, **around})
+    assert "alone" in capsys.readouterr().out
 
 
 def test_what_was_measured_under_other_settings_is_not_gone_on_with(tmp_path: Path) -> None:
