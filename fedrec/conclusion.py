@@ -17,7 +17,7 @@ from fedrec.evaluation.ranking import RANKED, Evaluation
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.trained_controls import CONTROLS, Control
 from fedrec.evaluation.validation import Volunteers
-from fedrec.memory import give_back
+from fedrec.freed_memory import give_back
 from fedrec.models.adapters import is_private, parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
