@@ -24,7 +24,7 @@ PRIVATE: dict[str, Any] = {
     "privacy": {"noise_multiplier": 1.0, "clip_norm": 1.0, "unit": "user", "trust": "local", "noise_key": 0},
     "evaluation": {"controls": (), "groups": ()},
 }
-"""Sizes are the defaults; the noise is given, since finding it takes time, and its key fixed: all rivals do the same."""
+"""Sizes are the defaults; the noise is given, since finding it takes time, and its key fixed: rivals do the same."""
 
 SMALL: dict[str, Any] = {
     "text": {"layers": 1, "dimensions": 16},
