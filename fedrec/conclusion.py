@@ -26,6 +26,7 @@ from fedrec.reporting.cautions import Caution, cautions, unheard_canary
 from fedrec.reporting.checkpoint import Checkpoint
 from fedrec.reporting.claim import claim
 from fedrec.reporting.environment import environment
+from fedrec.reporting.kept_controls import Kept, KeptControls
 from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import RunDirectory
 from fedrec.result import Result, finished
@@ -42,19 +43,22 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     Raises:
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
     """
-    began = time.monotonic()
     judge.learn_popularity(last.released)
     result = finished(last, run.experiment, run.job.plan, judge)
     chosen = result.parameters
     test = judge.test(judge.scorer(chosen))
-    controls = {name: _control(name, run, judge, progress) for name in run.experiment.evaluation.controls}
+    kept = _kept_controls(run, judge, progress)
+    controls = {name: one.control for name, one in kept.items()}
     validation = run.job.validation
     if validation.private:  # a control is scored on test users, who are no volunteers then
         controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
     paid = validation.charge(last.validation_ledger, validation.result)
     warned = [*_cautions(run, judge, test), *_canary(controls)]
     rounds = run.rounds()
-    seconds = {"rounds": sum(line.get("seconds", 0.0) for line in rounds), "controls": time.monotonic() - began}
+    seconds = {
+        "rounds": sum(line.get("seconds", 0.0) for line in rounds),
+        "controls": sum(one.seconds for one in kept.values()),
+    }
     summary = {
         **_identity(run, judge, result, last.round),
         "metrics": {
@@ -91,6 +95,26 @@ def conclude(run: RunDirectory, judge: Judge, last: Checkpoint, progress: Progre
     return run.summary()
 
 
+def _kept_controls(run: RunDirectory, judge: Judge, progress: Progress) -> dict[str, Kept]:
+    """Return the controls that were asked for, by name; those that an interrupted run had finished are not repeated."""
+    names = run.experiment.evaluation.controls
+    files = KeptControls(run.private / "controls", run.experiment.fingerprint)
+    kept: dict[str, Kept] = {}
+    for number, name in enumerate(names):
+        progress("controls", number, len(names), name)
+        found = files.find(name, progress)
+        if found is None:
+            began = time.monotonic()
+            give_back()
+            control = CONTROLS.get(name)(run.job, judge, progress)
+            found = Kept(control, time.monotonic() - began)
+            files.keep(name, found)
+        kept[name] = found
+    if names:
+        progress("controls", len(names), len(names))
+    return kept
+
+
 def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) -> dict[str, Any]:
     chosen = result.parameters
     facts, experiment = run.job.prepared.facts, run.experiment
@@ -123,11 +147,6 @@ def _identity(run: RunDirectory, judge: Judge, result: Result, rounds_run: int) 
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
     }
-
-
-def _control(name: str, run: RunDirectory, judge: Judge, progress: Progress) -> Control:
-    give_back()
-    return CONTROLS.get(name)(run.job, judge, progress)
 
 
 def _cautions(run: RunDirectory, judge: Judge, test: Mapping[str, Evaluation]) -> list[Caution]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called after each piece of work; `total` is 0 while it is unknown."""
+    """Called before the first piece of work and after each; `total` is 0 while it is unknown."""
 
     def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
         """Tell that `done` of `total` pieces of the work called `label` are finished."""

@@ -61,6 +61,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
     """
     run, total = course.run, course.run.experiment.rounds
     here = run.latest_checkpoint(progress)
+    progress("rounds", here.round if here else 0, total)
     if here is None:
         here, line = _first(course)
         run.rewind(None)

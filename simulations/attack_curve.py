@@ -62,6 +62,7 @@ def curve(
     experiments, points = [at_epsilon(experiment, epsilon) for epsilon in epsilons], []
     with TemporaryDirectory(prefix="fedrec-attack-") as folder:
         prepared = prepare(experiments[0], Path(folder) / "prepared", cache, progress).folder
+        progress("epsilons", 0, len(experiments))
         for number, one in enumerate(experiments, 1):
             place = Path(folder) / f"epsilon-{number}"  # a name of its own: processes remember runs by their folders
             points.append(attack(one, prepared, place, progress))

@@ -49,17 +49,18 @@ def audit(  # noqa: PLR0913 - one argument each
       fedrec audit my-experiment.toml --canaries 500 --json
       fedrec audit smoke --set privacy.epsilon=inf --access black-box
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.experiment_file import load_experiment
-    from fedrec.places import default_cache
-    from simulations.audit import Audit
-    from simulations.audit import audit as run_audit
     from simulations.console import RichProgress
-    from simulations.plugins import SCENARIOS, registries_of
     from simulations.show import show_text
 
-    experiment = load_experiment(source, settings, SCENARIOS, registries_of())
-    asked = Audit(canaries, "black-box" if access is Access.BLACK_BOX else "white-box")
     with RichProgress(quiet=quiet) as progress:
+        from fedrec.experiment_file import load_experiment
+        from fedrec.places import default_cache
+        from simulations.audit import Audit
+        from simulations.audit import audit as run_audit
+        from simulations.plugins import SCENARIOS, registries_of
+
+        experiment = load_experiment(source, settings, SCENARIOS, registries_of())
+        asked = Audit(canaries, "black-box" if access is Access.BLACK_BOX else "white-box")
         verdict = run_audit(experiment, asked, default_cache(), progress)
     verdict.require_true()
     if not json:

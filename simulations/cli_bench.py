@@ -73,14 +73,15 @@ def engines(  # noqa: PLR0913 - one argument each
       fedrec bench engines --no-flower --json > engines.json
       fedrec bench engines --pfl ../pfl-venv/bin/python
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.benchmarks.engines import bench
-    from simulations.benchmarks.engines_cases import Settings
-    from simulations.benchmarks.engines_table import show
     from simulations.console import RichProgress
 
-    times = repeats or (SMALL_REPEATS if small else REPEATS)
-    asked = Settings(times, cohort, small, flower, pfl and pfl.absolute(), tuple(rival or ()))
     with RichProgress(quiet=quiet) as progress:
+        from simulations.benchmarks.engines import bench
+        from simulations.benchmarks.engines_cases import Settings
+        from simulations.benchmarks.engines_table import show
+
+        times = repeats or (SMALL_REPEATS if small else REPEATS)
+        asked = Settings(times, cohort, small, flower, pfl and pfl.absolute(), tuple(rival or ()))
         result = bench(case or (), asked, progress, keep)
     if not json:
         show(result)

@@ -54,13 +54,14 @@ def get(
     Example:
       fedrec data get movielens-100k
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.data.acquire import acquire
-    from fedrec.places import default_cache
-    from fedrec.progress import DownloadBar
     from simulations.console import RichProgress
-    from simulations.plugins import PLUGINS
 
     with RichProgress(quiet=quiet) as progress:
+        from fedrec.data.acquire import acquire
+        from fedrec.places import default_cache
+        from fedrec.progress import DownloadBar
+        from simulations.plugins import PLUGINS
+
         bar = DownloadBar("downloading data", progress)
         folder = acquire(PLUGINS["datasets"]().get(name), default_cache(), notify=progress.notify, progress=bar)
     if not json:
@@ -87,14 +88,15 @@ def describe(
       fedrec data describe my-experiment.toml
       fedrec data describe sales.csv --set data.table.user=customer --set data.table.item=sku
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.data.load import load_dataset
-    from fedrec.places import default_cache
-    from fedrec.progress import DownloadBar
     from simulations.console import RichProgress
     from simulations.show import show_facts
 
-    config = _config_of(subject, settings)
     with RichProgress(quiet=quiet) as progress:
+        from fedrec.data.load import load_dataset
+        from fedrec.places import default_cache
+        from fedrec.progress import DownloadBar
+
+        config = _config_of(subject, settings)
         bar = DownloadBar("downloading data", progress)
         facts = _facts(load_dataset(config, default_cache(), notify=progress.notify, progress=bar))
     if not json:

@@ -1,4 +1,7 @@
-"""`fedrec run` and `fedrec resume`. Imports of weight happen inside, so that `--help` is there at once."""
+"""`fedrec run` and `fedrec resume`.
+
+Imports of weight happen inside, so that `--help` is there at once, and under the progress, so that it is there first.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,23 +56,24 @@ def run(  # noqa: PLR0913 - one argument each
       fedrec run --set privacy.epsilon=inf --set 'adapter.targets=["query", "value"]'
       fedrec run my-experiment.toml --engine ray --workers 2 --out runs/mine
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.experiment_file import load_experiment
     from simulations.console import RichProgress
-    from simulations.options import RunOptions
-    from simulations.plugins import SCENARIOS, registries_of
-    from simulations.runner import run as run_experiment
 
-    experiment = load_experiment(source, settings, SCENARIOS, registries_of())
-    options = RunOptions(
-        engine=engine,
-        out=out,
-        workers=workers,
-        ray_address=ray_address,
-        device=device,
-        tensorboard=tensorboard,
-        name=Path(source).stem,
-    )
     with naming(out or Path("runs")), RichProgress(quiet=quiet) as progress:
+        from fedrec.experiment_file import load_experiment
+        from simulations.options import RunOptions
+        from simulations.plugins import SCENARIOS, registries_of
+        from simulations.runner import run as run_experiment
+
+        experiment = load_experiment(source, settings, SCENARIOS, registries_of())
+        options = RunOptions(
+            engine=engine,
+            out=out,
+            workers=workers,
+            ray_address=ray_address,
+            device=device,
+            tensorboard=tensorboard,
+            name=Path(source).stem,
+        )
         finished = run_experiment(experiment, options, progress)
     return _finished(finished, json=json)
 
@@ -96,24 +100,25 @@ def resume(  # noqa: PLR0913 - one argument each
       fedrec resume runs/mine
       fedrec resume runs/mine --engine flower
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.experiment_file import load_experiment
-    from fedrec.reporting.rundir import RunDirectory
     from simulations.console import RichProgress
-    from simulations.options import RunOptions
-    from simulations.runner import resume as resume_run
 
-    started = RunDirectory(run)
-    asked = load_experiment(started.path / "experiment.toml", settings)
-    options = RunOptions(
-        engine=engine,
-        out=started.path,
-        workers=workers,
-        ray_address=ray_address,
-        device=device,
-        tensorboard=tensorboard,
-        name=started.name,
-    )
     with naming(run), RichProgress(quiet=quiet) as progress:
+        from fedrec.experiment_file import load_experiment
+        from fedrec.reporting.rundir import RunDirectory
+        from simulations.options import RunOptions
+        from simulations.runner import resume as resume_run
+
+        started = RunDirectory(run)
+        asked = load_experiment(started.path / "experiment.toml", settings)
+        options = RunOptions(
+            engine=engine,
+            out=started.path,
+            workers=workers,
+            ray_address=ray_address,
+            device=device,
+            tensorboard=tensorboard,
+            name=started.name,
+        )
         finished = resume_run(started.path, options, progress, asked)
     return _finished(finished, json=json)
 

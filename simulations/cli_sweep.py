@@ -96,19 +96,20 @@ def sweep(  # noqa: PLR0913 - one argument each
     """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.privacy.trial_draw import Draw
     from simulations.console import RichProgress
-    from simulations.plugins import SCENARIOS, registries_of
-    from simulations.sweep.conduct import Finished, SweepOptions
-    from simulations.sweep.conduct import sweep as carry_out
-    from simulations.sweep.drawn import Published, sweep_drawn
-    from simulations.sweep.grid import read_asked
-    from simulations.sweep.plan import plan_sweep
 
-    asked = read_asked(source, settings, over, SCENARIOS, alone)
-    if draw_trials is not None:
-        asked = replace(asked, draw=Draw(draw_trials, law.value))
-    plan = plan_sweep(asked, registries_of())
-    options = SweepOptions(out=out, workers=workers, device=device)
     with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
+        from simulations.plugins import SCENARIOS, registries_of
+        from simulations.sweep.conduct import Finished, SweepOptions
+        from simulations.sweep.conduct import sweep as carry_out
+        from simulations.sweep.drawn import Published, sweep_drawn
+        from simulations.sweep.grid import read_asked
+        from simulations.sweep.plan import plan_sweep
+
+        asked = read_asked(source, settings, over, SCENARIOS, alone)
+        if draw_trials is not None:
+            asked = replace(asked, draw=Draw(draw_trials, law.value))
+        plan = plan_sweep(asked, registries_of())
+        options = SweepOptions(out=out, workers=workers, device=device)
         done: Finished | Published = (
             carry_out(plan, options, progress) if plan.draw is None else sweep_drawn(plan, plan.draw, options, progress)
         )

@@ -72,6 +72,7 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
     users = users[source.train.lengths_of(users) >= 2]
     members = draw_members(models, len(users), experiment.seed)
     scores, spent, delta = np.zeros(members.shape), 0.0, 0.0
+    progress("models", 0, models)
     with one_thread():
         for model in range(models):
             own = experiment.model_copy(update={"seed": experiment.seed + model})

@@ -205,6 +205,7 @@ def _heard(run: RunDirectory, victims: Sequence[int], rounds: int, progress: Pro
     strategy, grid = build_strategy(job), CohortGrid(len(job.prepared.federation), Alone(), tap)
     told = ConfigRecord({"run": str(run.path)})
     parameters, result, ledger = bench.shared_start, np.zeros(bench.train.num_items), Ledger()
+    progress("rounds heard", 0, rounds)
     for number in range(1, rounds + 1):
         messages = ask(strategy, number, to_record(to_arrays(parameters)), told, grid)
         ledger = plan.charge(ledger, number, strategy.asked)

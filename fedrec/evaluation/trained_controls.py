@@ -69,9 +69,8 @@ def popularity_control(job: Job, judge: Judge, progress: Progress) -> Control:
 @CONTROLS.register("ease")
 def ease_control(job: Job, judge: Judge, progress: Progress) -> Control:
     """EASE on the training users' interactions."""
-    progress("control ease", 0, 1)
+    del progress
     test = judge.test(ease_scorer(job.prepared.train))
-    progress("control ease", 1, 1)
     return Control(test, "lambda 300, central, no privacy, item ids only", PRIVATE)
 
 
@@ -113,6 +112,7 @@ def local_only_control(job: Job, judge: Judge, progress: Progress) -> Control:
     clients = len(job.prepared.federation)
     chosen = rng_for(job.experiment.seed, "local only").permutation(clients)[:LOCAL_CLIENTS]
     results = []
+    progress("control local_only", 0, len(chosen))
     for number, client in enumerate(sorted(chosen.tolist())):
         results.append(judge.test(judge.scorer(_alone(job, judge, client))))
         progress("control local_only", number + 1, len(chosen))

@@ -1,16 +1,13 @@
 """A checkpoint: all that the next round needs, in one safetensors file that holds a checksum of itself."""
 
-import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.privacy.ledger import Ledger
+from fedrec.reporting.tensor_file import checked_bytes, read_checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +49,11 @@ class Checkpoint:
             "released": self.released,
             "summed": self.summed,
         }
-        tensors = {
-            f"{group}/{n}": v.clone().contiguous() for group, values in groups.items() for n, v in values.items()
-        }
+        tensors = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
         facts = {"round": self.round, "best_round": self.best_round, "best_score": repr(self.best_score)}
         ledgers = {"ledger": self.ledger.to_json(), "validation_ledger": self.validation_ledger.to_json()}
         texts = {"facts": json.dumps(facts), **ledgers, "lines": lines}
-        return bytes(tensors_to_bytes(tensors, {**texts, "sha256": _digest(tensors, texts)}))
+        return checked_bytes(tensors, texts)
 
     @classmethod
     def read(cls, path: Path) -> "Checkpoint":
@@ -67,13 +62,8 @@ class Checkpoint:
         Raises:
             SafetensorError: If it is not whole, or its checksum is another.
         """
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            metadata = dict(file.metadata() or {})
-        if metadata.pop("sha256", "") != _digest(tensors, metadata):
-            message = f"{path} is not what was written: its checksum is another"
-            raise SafetensorError(message)
-        facts = json.loads(metadata["facts"])
+        tensors, texts = read_checked(path)
+        facts = json.loads(texts["facts"])
 
         def group(name: str) -> dict[str, Tensor]:
             return {n.removeprefix(f"{name}/"): v for n, v in tensors.items() if n.startswith(f"{name}/")}
@@ -85,18 +75,9 @@ class Checkpoint:
             best_round=facts["best_round"],
             best_score=float(facts["best_score"]),
             strategy=group("strategy"),
-            ledger=Ledger.from_json(metadata["ledger"]),
+            ledger=Ledger.from_json(texts["ledger"]),
             released=group("released"),
             summed=group("summed"),
-            validation_ledger=Ledger.from_json(metadata["validation_ledger"]),
-            lines=metadata["lines"],
+            validation_ledger=Ledger.from_json(texts["validation_ledger"]),
+            lines=texts["lines"],
         )
-
-
-def _digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:
-    """Return one hash of everything in a checkpoint: names, types, shapes and bits, and the texts beside them."""
-    digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -11,6 +11,7 @@ private/                                                     what only a simulat
   prepared/                                                    data, split, item vectors, base
   clients/                                                     what each client keeps: columns, a row a client
   checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
+  controls/ease.safetensors                                    each finished control, so that none is made twice
   metrics.jsonl  summary.json  report.html                     all of it: a line a round, the result, the page
 ```
 A line of `metrics.jsonl` is written before its round's checkpoint; lines beyond the newest checkpoint are dropped on

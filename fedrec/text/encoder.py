@@ -85,6 +85,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def _encode(texts: Sequence[str], config: TextConfig, folder: Path, progress: Progress) -> NDArray[np.float32]:
+    progress("encoding item text", 0, len(texts))
     tokenizer, model = _load(config, folder)
     max_tokens = min(config.max_tokens, tokenizer.model_max_length)
     # Batches of equal length waste nothing on padding; the order does not change a text's vector.

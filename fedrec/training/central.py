@@ -56,6 +56,7 @@ def train_centrally_(  # noqa: PLR0913, PLR0917 (two callers, and every argument
     """
     trained = trained_parameters(model)
     optimizer = torch.optim.Adam(trained.values(), lr=settings.lr)
+    progress(settings.label, 0, settings.epochs)
     best_loss, best_epoch, best = validation_loss(), 0, _copy(trained)
     for epoch in range(1, settings.epochs + 1):
         _epoch(model, optimizer, examples, seed, (settings.label, epoch))

@@ -121,22 +121,25 @@ def carry_out(
     """Run the trials that the directory lacks; return why those that failed did, by their keys."""
     missing = [trial for trial in trials if not directory.is_finished(trial)]
     done, total, failed = len(trials) - len(missing), len(trials), {}
+    doing: dict[str, str] = {}
 
     def hear(trial: Trial, heard: Any) -> None:
         if isinstance(heard, str):
-            progress("note", 0, 0, heard)
+            progress("note", 0, 0, f"{trial.label}: {heard}")
         else:
             step, so_far, end = heard
-            progress("trials", done, total, f"{trial.label}: {step} {so_far}/{end}")
+            doing[trial.key] = f"{trial.label}: {step}{f' {so_far}/{end}' if end else ''}"
+            progress("trials", done, total, "\n".join(doing.values()))
 
     progress("trials", done, total)
     for trial, outcome in crew(in_turn(missing), hear):
+        doing.pop(trial.key, None)
         if outcome.state == "failed":
             failed[trial.key] = _failure(trial, outcome)
             progress("note", 0, 0, f"{trial.label} failed: {outcome.message}")
         if outcome.state != "interrupted":
             done += 1
-        progress("trials", done, total, trial.label)
+        progress("trials", done, total, "\n".join(doing.values()))
     return {trial.key: failed[trial.key] for trial in trials if trial.key in failed}
 
 

@@ -24,6 +24,8 @@ from tests.tiny import tiny
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["simulations.cli", "simulations.runner", "fedrec.experiment_file"])
 
+CONTROLS = ("popularity", "ease", "local_only")
+
 
 def fedrec(*arguments: str) -> None:
     """Be the command line."""
@@ -63,7 +65,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """The tiny experiment as a file, with momenta, adapters to be averaged, and a conclusion that takes a moment."""
     os.environ["FEDREC_CACHE"] = str(cache)
     file = tmp_path_factory.mktemp("experiment") / "tiny.toml"
-    found = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation={"select": "average", "controls": ("ease",)})
+    found = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation={"select": "average", "controls": CONTROLS})
     file.write_text(dump_experiment(found))
     return file
 
@@ -112,6 +114,25 @@ def test_killed_four_times_and_interrupted_once_it_ends_as_if_nothing_had_happen
     assert not [path for path in run.rglob(".*") if path.name != ".lock"], "nothing half-written is left"
 
 
+def test_killed_among_its_controls_it_repeats_none_that_was_finished(
+    experiment: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    controls = run / "private" / "controls"
+    one_is_finished = (controls / "popularity.safetensors").exists
+    assert stopped(begun("run", experiment, "--out", run, "--quiet"), one_is_finished, signal.SIGKILL) == -9
+    assert not (run / "private" / "summary.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in controls.glob("*.safetensors")}
+    assert finished(begun("resume", run, "--quiet")) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {path.stem for path in controls.glob("*.safetensors")} == set(CONTROLS)
+    summaries = [json.loads((folder / "private" / "summary.json").read_text()) for folder in (run, whole)]
+    for summary in summaries:
+        del summary["timing"]
+    assert summaries[0] == summaries[1]
+    assert (run / "public" / "summary.json").read_bytes() == (whole / "public" / "summary.json").read_bytes()
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_end_by_the_system_it_saves_the_round_in_hand(
     experiment: Path, tmp_path: Path, how: signal.Signals
@@ -125,7 +146,7 @@ def test_asked_to_end_by_the_system_it_saves_the_round_in_hand(
 
 def test_resuming_another_experiment_is_refused_by_name(whole: Path) -> None:
     assert finished(begun("resume", whole, "--set", "training.lr=0.1")) == 2
-    averaged = {"select": "average", "controls": ("ease",)}
+    averaged = {"select": "average", "controls": CONTROLS}
     other = tiny(rounds=6, strategy={"name": "fedadam"}, evaluation=averaged, training={"lr": 0.1})
     with pytest.raises(RunError, match=r"made by another experiment(.|\n)*- training\.lr: 0\.5, now 0\.1"):
         resume(whole, RunOptions(), silent, other)
