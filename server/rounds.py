@@ -73,6 +73,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
     course.judge.learn_popularity(here.released)
     while here.round < total:
         stop.heed()
+        stop.finishing = f"round {here.round + 1}"
         try:
             done = _round(course, here)
         except FederationError as error:
@@ -84,6 +85,7 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         here, line = done
         _save(run, here, line, observers)
         progress("rounds", here.round, total, note_of(line))
+    stop.finishing = ""
     return here
 
 

@@ -16,10 +16,18 @@ class Stop:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.wanted = False
+        self.finishing = ""
+        """What will still be finished if it is wished now, in words; "" where the next step may be the last."""
 
     def wish(self, *_: object) -> None:
         """Wish it; usable as a signal handler."""
         self.wanted = True
+
+    @property
+    def answer(self) -> str:
+        """What whoever wishes it is told at once."""
+        what = f"finishing {self.finishing}" if self.finishing else "stopping at the next step; what is done is saved"
+        return f"{what}; press Ctrl-C again to stop now"
 
     def heed(self) -> None:
         """Stop here if that is wished.

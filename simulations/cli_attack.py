@@ -11,6 +11,7 @@ from simulations.exits import naming
 if TYPE_CHECKING:
     from fedrec.attacks.success import Success
     from fedrec.config import Experiment
+    from fedrec.progress import Progress
     from simulations.attack_curve import Attack
 
 Result = dict[str, Any]
@@ -66,14 +67,17 @@ def membership(  # noqa: PLR0913 - one argument each
     """  # noqa: D301 - \b keeps the lines of the examples
     from functools import partial
 
-    from fedrec.attacks.membership import require_models
-    from simulations.membership import ADVERSARY, membership_point
+    from simulations.console import RichProgress
 
-    require_models(models)
-    attack = partial(membership_point, models=models)
-    words = (source, epsilon, f"{ADVERSARY} There are {models} models at each epsilon.")
-    _make(out)
-    success = _attacked("membership", _experiment(source, settings), words, attack, quiet=quiet)
+    with RichProgress(quiet=quiet) as progress:
+        from fedrec.attacks.membership import require_models
+        from simulations.membership import ADVERSARY, membership_point
+
+        require_models(models)
+        attack = partial(membership_point, models=models)
+        words = (source, epsilon, f"{ADVERSARY} There are {models} models at each epsilon.")
+        _make(out)
+        success = _attacked("membership", _experiment(source, settings), words, attack, progress)
     return _told(success, out, json=json)
 
 
@@ -102,15 +106,18 @@ def recovery(  # noqa: PLR0913 - one argument each
     """  # noqa: D301 - \b keeps the lines of the examples
     from functools import partial
 
-    from simulations.recovery import ADVERSARIES, KNOWLEDGE, Recovery, recovery_point, require_single_users
+    from simulations.console import RichProgress
 
-    experiment, asked = _experiment(source, settings), Recovery(victims, rounds)
-    require_single_users(experiment, asked)
-    heard = "the first round" if rounds == 1 else f"the first {rounds} rounds"
-    adversary = f"{ADVERSARIES[experiment.privacy.trust]} {KNOWLEDGE} It hears {heard}."
-    attack = partial(recovery_point, asked=asked)
-    _make(out)
-    success = _attacked("recovery", experiment, (source, epsilon, adversary), attack, quiet=quiet)
+    with RichProgress(quiet=quiet) as progress:
+        from simulations.recovery import ADVERSARIES, KNOWLEDGE, Recovery, recovery_point, require_single_users
+
+        experiment, asked = _experiment(source, settings), Recovery(victims, rounds)
+        require_single_users(experiment, asked)
+        heard = "the first round" if rounds == 1 else f"the first {rounds} rounds"
+        adversary = f"{ADVERSARIES[experiment.privacy.trust]} {KNOWLEDGE} It hears {heard}."
+        attack = partial(recovery_point, asked=asked)
+        _make(out)
+        success = _attacked("recovery", experiment, (source, epsilon, adversary), attack, progress)
     return _told(success, out, json=json)
 
 
@@ -122,14 +129,13 @@ def _experiment(source: str, settings: list[str]) -> "Experiment":
 
 
 def _attacked(
-    name: str, experiment: "Experiment", words: tuple[str, str, str], attack: "Attack", *, quiet: bool
+    name: str, experiment: "Experiment", words: tuple[str, str, str], attack: "Attack", progress: "Progress"
 ) -> "Success":
     """Carry an attack out; `words` are the experiment's source, the epsilons asked for and who attacks."""
     from fedrec.attacks.success import Success
     from fedrec.experiment_file import dump_experiment
     from fedrec.places import default_cache
     from simulations.attack_curve import curve, read_epsilons
-    from simulations.console import RichProgress
 
     source, epsilons, adversary = words
     privacy = experiment.privacy
@@ -137,8 +143,7 @@ def _attacked(
         f" Epsilon is the whole run's, for one {privacy.unit} more or less under {privacy.trust} trust; spent is what "
         "the ledger says by the time that the adversary looks."
     )
-    with RichProgress(quiet=quiet) as progress:
-        points = curve(experiment, read_epsilons(epsilons), attack, default_cache(), progress)
+    points = curve(experiment, read_epsilons(epsilons), attack, default_cache(), progress)
     return Success(name, Path(source).stem, experiment.fingerprint, dump_experiment(experiment), adversary, points)
 
 

@@ -94,10 +94,10 @@ def sweep(  # noqa: PLR0913 - one argument each
       fedrec sweep my-sweep.toml
       fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier
     """  # noqa: D301 - \b keeps the lines of the examples
-    from fedrec.privacy.trial_draw import Draw
     from simulations.console import RichProgress
 
     with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
+        from fedrec.privacy.trial_draw import Draw
         from simulations.plugins import SCENARIOS, registries_of
         from simulations.sweep.conduct import Finished, SweepOptions
         from simulations.sweep.conduct import sweep as carry_out

@@ -1,13 +1,9 @@
 """From an experiment to a finished run directory: prepare, run on an engine, conclude; or go on where it stopped."""
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from flwr.serverapp import Grid
 
@@ -22,17 +18,10 @@ from fedrec.reporting.report import render_report
 from fedrec.reporting.rundir import RunDirectory
 from server.adoption import check_strategy
 from server.conduct import conduct
-from server.stop import Stop
 from simulations.engine import ENGINES
 from simulations.engine.base import check_engine
 from simulations.options import RunOptions
-
-AT_ONCE: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-    signal.SIGHUP: signal.SIG_DFL,
-}
-"""What asks a run to end, and what the second such signal does."""
+from simulations.signals import stoppable
 
 
 def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunDirectory:
@@ -85,7 +74,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
 
 
 def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> RunDirectory:
-    with _there(directory), directory.locked(), _stoppable(directory.path) as stop:
+    with _there(directory), directory.locked(), stoppable(directory.path, progress) as stop:
         prepared = directory.private / "prepared"
         if is_prepared(prepared):
             require_intact(prepared)
@@ -120,27 +109,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-@contextmanager
-def _stoppable(run: Path) -> Iterator[Stop]:
-    """Turn the first signal to end into a wish to stop as soon as nothing is lost; a second one ends at once.
-
-    Outside of the main thread no signal can be caught, and none is.
-    """
-    stop = Stop(run)
-
-    def wish(signum: int, frame: object) -> None:
-        stop.wish(signum, frame)
-        for number, handler in AT_ONCE.items():
-            signal.signal(number, handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, wish) for number in AT_ONCE}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """What a worker does: one trial, from whatever there is of it to its finished run directory."""
 
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class TrialWork:
         """
         torch.set_num_threads(1)
         folder, progress = self.directory.run(trial), _Telling(tell)
+        progress("preparing", 0, 0)
         name = f"{self.name}: {trial.label}"
         if not is_sealed(folder):
             RunDirectory.create(folder, trial.experiment, name)
@@ -80,15 +82,20 @@ class PreparationWork:
 
 
 class _Telling:
-    """A `fedrec.progress.Progress` that hands on lines of text at once, and steps now and then."""
+    """A `fedrec.progress.Progress` that hands on lines of text and new work at once, further steps now and then.
+
+    Any thread may tell it something: a connection would mix up what two send at a time.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._last = 0.0
+        self._label, self._last = "", 0.0
+        self._lock = threading.Lock()
 
     def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
-        if label == "note":
-            self._tell(note)
-        elif time.monotonic() - self._last >= TELL_EVERY:
-            self._last = time.monotonic()
-            self._tell((label, done, total))
+        with self._lock:
+            if label == "note":
+                self._tell(note)
+            elif label != self._label or time.monotonic() - self._last >= TELL_EVERY:
+                self._label, self._last = label, time.monotonic()
+                self._tell((label, done, total))
