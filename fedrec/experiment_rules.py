@@ -1,4 +1,4 @@
-"""Rules of an experiment that need more than one key; what one key may be is said in `fedrec.config`."""
+"""Rules of an experiment that need more than one key, or better words; else `fedrec.config` says what a key may be."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,6 +61,12 @@ def _epochs(experiment: Experiment) -> str:
     )
 
 
+def _cutoffs(experiment: Experiment) -> str:
+    if experiment.evaluation.cutoffs:
+        return ""
+    return "evaluation.cutoffs = []: should name at least one cut-off, such as [5, 10, 20]"
+
+
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
@@ -68,4 +74,5 @@ RULES = (
     Rule((("data", "table"),), _table_companions),
     Rule((("evaluation", "targets"),), _targets),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
+    Rule((("evaluation", "cutoffs"),), _cutoffs),
 )

@@ -123,9 +123,10 @@ def require_trainable(experiment: Experiment) -> None:
     """Attach the configured adapter to a model of two items: what cannot work fails before anything long is done.
 
     Raises:
-        ConfigError: If model or adapter is unknown, or nothing that is trained would travel.
+        ConfigError: If model or adapter is unknown, the rank is above a layer's width, or nothing that is trained
+            would travel.
     """
-    attach_(build_model(experiment, torch.zeros(2, 1)), experiment.adapter, experiment.seed)
+    attach_(build_model(experiment, torch.zeros(2, experiment.text.dimensions)), experiment.adapter, experiment.seed)
 
 
 def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:

@@ -44,6 +44,7 @@ app = typer.Typer(
     suggest_commands=False,  # click does, too
     rich_markup_mode=None,
 )
+app.callback(help=MANUAL)(cli_ask.asked_for_version)
 app.command()(cli_run.run)
 app.command()(cli_run.resume)
 app.command()(cli_sweep.sweep)

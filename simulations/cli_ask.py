@@ -64,6 +64,7 @@ def validate(
     """  # noqa: D301 - \b keeps the lines of the examples
     from fedrec.data.load import require_files
     from fedrec.experiment_file import load_experiment
+    from fedrec.prepared import require_trainable
     from fedrec.privacy.refusals import check
     from server.base import averages
     from simulations.plugins import SCENARIOS, registries_of
@@ -75,6 +76,7 @@ def validate(
     for file in files:
         try:
             experiment = load_experiment(file, [], SCENARIOS, registries)
+            require_trainable(experiment)
             check(experiment, linear_strategy=averages(strategies.get(experiment.strategy.name)))
             require_files(experiment.data)
             fingerprints[file] = experiment.fingerprint
@@ -105,15 +107,25 @@ def report(
     return {"report": str(path)}
 
 
-def version(*, json: Json = False) -> Result:
-    """Print the version of fedrec."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - as typer calls it
+    if wanted:
+        version()
+        raise typer.Exit
 
-    try:
-        number = installed("fedrec")
-    except PackageNotFoundError:
-        number = "not installed: run from a checkout"
+
+def asked_for_version(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Answer `fedrec --version`."""
+
+
+def version(*, json: Json = False) -> Result:
+    """Print the version of fedrec and, in a checkout, its commit."""
+    from fedrec.revision import revision, version_number, version_text
+
     if not json:
-        typer.echo(f"fedrec {number}")
-    return {"version": number}
+        typer.echo(f"fedrec {version_text()}")
+    return {"version": version_number(), **revision()}

@@ -15,6 +15,7 @@ from torch import Tensor
 from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases, ranked_targets
+from fedrec.errors import ConfigError
 from fedrec.evaluation.lists import Counts
 from fedrec.evaluation.private_validation import PrivateValidation, Scale
 from fedrec.evaluation.ranking import RANKED, Evaluation, Scorer, evaluate
@@ -64,12 +65,19 @@ class Judge:
 
     Args:
         job: The prepared run.
+
+    Raises:
+        ConfigError: If a cut-off is above the number of items, where every list is complete.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._split = job.prepared.split
         self.popular = _popular(job)
+        asked, num_items = job.experiment.evaluation.cutoffs, job.prepared.train.num_items
+        if (largest := max(asked)) > num_items:
+            message = f"evaluation.cutoffs = {list(asked)}: the catalogue has {num_items} items; leave {largest} out"
+            raise ConfigError(message)
         self.cutoffs = scale_of(job).cutoffs
 
     @cached_property

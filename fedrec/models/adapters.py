@@ -88,6 +88,9 @@ def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) ->
         named = ", ".join(unknown) or "nothing"
         message = f"adapter.targets names {named}; this model's linear modules are {', '.join(sorted(known))}"
         raise ConfigError(message)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] in config.targets:
+            _require_narrow(config.rank, min(module.in_features, module.out_features), name)
     settings = LoraConfig(r=config.rank, lora_alpha=config.rank, target_modules=list(config.targets), bias="none")
     inject_adapter_in_model(settings, model)
     for name, parameter in model.named_parameters():
@@ -96,13 +99,25 @@ def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) ->
             parameter.requires_grad = not config.freeze_a
 
 
+def _require_narrow(rank: int, width: int, layer: str) -> None:
+    """Refuse a rank above a layer's width: it takes more memory than the whole layer, and can say no more.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    if rank > width:
+        message = f"adapter.rank = {rank}: the layer {layer} is {width} wide; lower it to at most {width}"
+        raise ConfigError(message)
+
+
 @ADAPTERS.register("bottleneck")
 def bottleneck_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
     """A narrow residual layer behind every linear `output` and `contract`: the attention's and the feed-forward's."""
-    for module in list(model.modules()):
+    for place, module in list(model.named_modules()):
         for target in ("output", "contract"):
             layer = getattr(module, target, None)
             if isinstance(layer, nn.Linear):
+                _require_narrow(config.rank, layer.out_features, f"{place}.{target}")
                 setattr(module, target, Bottleneck(layer, config.rank, generator))
 
 

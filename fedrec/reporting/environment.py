@@ -4,6 +4,8 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from fedrec.revision import revision
+
 PACKAGES = ("fedrec", "torch", "flwr", "ray", "opacus", "peft", "transformers", "dp-accounting", "numpy")
 
 VARIABLES = (
@@ -20,13 +22,15 @@ VARIABLES = (
 def environment() -> dict[str, str]:
     """Return Python, the machine, the versions of what computes, and the variables that change its bits.
 
-    Nothing names the user or the machine. A package that is absent is "not installed", a variable "not set".
+    In a checkout the commit, too, and whether files were changed since (see `fedrec.revision`). Nothing names the user
+    or the machine. A package that is absent is "not installed", a variable "not set".
     """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": str(os.cpu_count() or "unknown"),
         **{name: _version(name) for name in PACKAGES},
+        **revision(),
         **{name: os.environ.get(name, "not set") for name in VARIABLES},
     }
 

@@ -156,3 +156,10 @@ def test_a_private_parameter_keeps_what_its_client_learnt():
     again = train_client(made, task(made, round=2, private=first.private))
     nothing_kept = train_client(made, task(made, round=2))
     assert not torch.equal(again.private["item_bias.weight"], nothing_kept.private["item_bias.weight"])
+
+
+@pytest.mark.parametrize("name", ["lora", "bottleneck"])
+def test_a_rank_above_a_layers_width_is_refused_before_it_takes_memory(name: str) -> None:
+    made = experiment(adapter=adapter(name, rank=100_000))
+    with pytest.raises(ConfigError, match=r"adapter\.rank = 100000: the layer \S+ is \d+ wide; lower it"):
+        attach_(build_model(made, vectors()), made.adapter, made.seed)

@@ -200,3 +200,9 @@ def test_a_finished_run_without_its_report_gets_it_again(start: NewRun, cache: P
     run.report.unlink()
     found = resume(run.path, RunOptions(cache=cache), silent)
     assert found.report.is_file()
+
+
+def test_a_cut_off_above_the_catalogue_is_refused_before_the_first_round(start: NewRun) -> None:
+    run = start(tiny(evaluation={"cutoffs": (5, 5000)}))
+    with pytest.raises(ConfigError, match=r"cutoffs = \[5, 5000\]: the catalogue has \d+ items; leave 5000 out"):
+        Judge(run.job)

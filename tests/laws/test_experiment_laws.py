@@ -41,7 +41,7 @@ experiments = st.builds(
     adapter=st.builds(AdapterConfig, targets=st.lists(texts, max_size=3).map(tuple)),
     strategy=st.builds(StrategyConfig, options=options),
     privacy=st.builds(PrivacyConfig, epsilon=epsilons, noise_multiplier=st.none() | positive),
-    evaluation=st.builds(EvaluationConfig, cutoffs=st.lists(st.integers(1, 100), max_size=4).map(tuple)),
+    evaluation=st.builds(EvaluationConfig, cutoffs=st.lists(st.integers(1, 100), min_size=1, max_size=4).map(tuple)),
 )
 
 

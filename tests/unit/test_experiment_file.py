@@ -158,6 +158,11 @@ def test_the_last_20_percent_are_always_ranked() -> None:
     assert load_experiment(None, ['evaluation.targets=["last20"]']).evaluation.targets == ("last20",)
 
 
+def test_an_evaluation_without_cut_offs_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.cutoffs = \[\]: should name at least one cut-off"):
+        load_experiment(None, ["evaluation.cutoffs=[]"])
+
+
 def test_balls_need_a_whole_number_of_bins() -> None:
     found = mistakes(None, ["federation.sampling=balls-in-bins", "federation.participation=0.3"])
     assert found[1:] == []
