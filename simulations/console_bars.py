@@ -52,13 +52,15 @@ class Bars:
         """Move a bar, and let `note` stand under the bars."""
         if label != STARTING:
             self._end_of_start()
-        facts = {"count": count(done, total) if done or total else "", "total": total or None, "completed": done}
+        whole, counted = total or None, count(done, total) if done or total else ""
         if label not in self._tasks:
-            self._tasks[label] = self._bars.add_task(label, **facts, first=done, told=0.0)
+            self._tasks[label] = self._bars.add_task(
+                label, total=whole, completed=done, count=counted, first=done, told=0.0
+            )
         task = next(task for task in self._bars.tasks if task.id == self._tasks[label])
         if done < task.completed:
-            self._bars.reset(task.id, **facts, first=done)
-        self._bars.update(task.id, **facts, told=task.elapsed or 0.0)
+            self._bars.reset(task.id, total=whole, completed=done, first=done)
+        self._bars.update(task.id, total=whole, completed=done, count=counted, told=task.elapsed or 0.0)
         self._bars.note = note
 
     def _end_of_start(self) -> None:

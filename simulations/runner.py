@@ -1,15 +1,20 @@
 """From an experiment to a finished run directory: prepare, run on an engine, conclude; or go on where it stopped."""
 
 import logging
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from flwr.serverapp import Grid
 
 from fedrec.config import Experiment
 from fedrec.errors import FedrecError, RunError, UserError
 from fedrec.experiment_file import differing_keys
+from fedrec.job import Job
+from fedrec.memory import Size, peaks, require_memory
 from fedrec.models.adapters import ADAPTERS
 from fedrec.places import free_run
 from fedrec.prepared import is_prepared, prepare, require_intact
@@ -20,6 +25,7 @@ from server.adoption import check_strategy
 from server.conduct import conduct
 from simulations.engine import ENGINES
 from simulations.engine.base import check_engine
+from simulations.engine.chunks import CHUNK_SIZES
 from simulations.options import RunOptions
 from simulations.signals import stoppable
 
@@ -80,6 +86,7 @@ def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> R
             require_intact(prepared)
         else:
             prepare(directory.experiment, prepared, options.cache, stop.heeding(progress))
+        _require_room(directory.job, options, progress)
 
         def work(grid: Grid) -> None:
             conduct(directory, grid, progress, stop, tensorboard=options.tensorboard)
@@ -87,6 +94,25 @@ def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> R
         with _quiet():
             ENGINES.get(options.engine)(work, len(directory.job.prepared.federation), options)
     return directory
+
+
+def _require_room(job: Job, options: RunOptions, progress: Progress) -> None:
+    """Refuse a run that cannot fit into memory, and warn of one that may not, before it is killed for it.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    cohort = math.ceil(job.experiment.federation.participation * len(job.prepared.federation))
+    size = Size(
+        items=job.prepared.train.num_items,
+        trained=sum(value.numel() for value in job.workbench.start.values()),
+        clients=min(CHUNK_SIZES["cpu"].clients, cohort),
+        workers=1 if options.engine == "inprocess" else options.workers or os.cpu_count() or 1,
+    )
+    memory = psutil.virtual_memory()
+    require_memory(
+        peaks(job.experiment, size), memory.available, memory.total, lambda line: progress("note", 0, 0, line)
+    )
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+"""Trains a chunk, judges or trains centrally in a process of its own, and prints by how many bytes its memory grew.
+
+Arguments: the phase, items, width, rank, clients, users a client.
+"""
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fedrec.config import Experiment
+from fedrec.data.columns import Slices
+from fedrec.data.examples import examples_of
+from fedrec.data.federation import Federation
+from fedrec.evaluation.scoring import mean_loss
+from fedrec.models.adapters import attach_, trained_parameters
+from fedrec.models.base import build_model
+from fedrec.training.central import CentralSettings, train_centrally_
+from fedrec.training.task import CohortTask
+from fedrec.training.vectorized import train_cohort
+from fedrec.training.workbench import Workbench
+from tests import handmade
+
+HISTORY = 60
+
+
+def made(items: int, width: int, rank: int, clients: int, users: int) -> Workbench:
+    draw, number = np.random.default_rng(0), clients * users
+    experiment = Experiment.model_validate(
+        {"model": {"width": width}, "adapter": {"rank": rank}, "training": {"steps": 2}}
+    )
+    model = build_model(experiment, torch.randn(items, experiment.text.dimensions))
+    attach_(model, experiment.adapter, 0)
+    start = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
+    bench = handmade.bench()
+    train = handmade.interactions([draw.integers(0, items, HISTORY) for _ in range(number)], items)
+    federation = Federation(Slices(np.arange(number), np.arange(0, number + 1, users)), bench.federation.names)
+    plan = handmade.plan("client", noise=1.0)
+    return replace(
+        bench, experiment=experiment, model=model, train=train, federation=federation, start=start, plan=plan
+    )
+
+
+def work(phase: str, bench: Workbench, clients: int) -> None:
+    experiment = bench.experiment
+    examples = examples_of(bench.train, range(bench.train.num_users), experiment.training, experiment.model.window)
+    if phase == "training":
+        train_cohort(bench, CohortTask(range(clients), 1, dict(bench.start)))
+    elif phase == "central":
+        train_centrally_(bench.model, examples, CentralSettings(1, 1e-3, 1, "central"), 0, lambda: 1.0)
+    else:
+        mean_loss(bench.model, examples)
+
+
+def status(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+if __name__ == "__main__":
+    phase, *numbers = sys.argv[1:]
+    bench = made(*map(int, numbers))
+    trained, clients = sum(value.numel() for value in bench.start.values()), int(numbers[3])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before = status("VmRSS")
+    work(phase, bench, clients)
+    print(trained, status("VmHWM") - before)
