@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -74,8 +75,8 @@ def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what differs by user as tensors, all else as facts; nan and infinity survive both."""
     tensors: dict[str, Tensor] = {}
     for target, found in kept.control.test.items():
-        arrays = {"users": found.users, "recommended": found.recommended}
-        arrays |= {f"per_user/{metric}": values for metric, values in found.per_user.items()}
+        per_user = {f"per_user/{metric}": values for metric, values in found.per_user.items()}
+        arrays: dict[str, NDArray[Any]] = {"users": found.users, "recommended": found.recommended, **per_user}
         tensors |= {f"{target}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
     test = {
         target: {"name": found.name, "metrics": list(found.per_user), "lists": found.lists}

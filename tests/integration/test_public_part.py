@@ -204,7 +204,10 @@ def test_a_run_on_data_without_times_says_that_nothing_later_was_predicted(tmp_p
     rows = "\n".join(f"u{row // 6},i{row * 7 % 11}" for row in range(180))
     (tmp_path / "rows.csv").write_text(f"user,item\n{rows}\n")
     experiment = tiny(
-        rounds=1, data={"name": "table", "path": tmp_path / "rows.csv"}, privacy={"epsilon": float("inf")}
+        rounds=1,
+        data={"name": "table", "path": tmp_path / "rows.csv"},
+        privacy={"epsilon": float("inf")},
+        evaluation={"cutoffs": (5, 10)},  # of 11 items
     )
     prepare(experiment, tmp_path / "prepared", cache, silent)
     run = published(experiment, tmp_path / "prepared", tmp_path / "run")
