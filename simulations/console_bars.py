@@ -59,7 +59,7 @@ class Bars:
             )
         task = next(task for task in self._bars.tasks if task.id == self._tasks[label])
         if done < task.completed:
-            self._bars.reset(task.id, total=whole, completed=done, first=done)
+            self._bars.reset(task.id, total=whole, completed=done, count=counted, first=done, told=0.0)
         self._bars.update(task.id, total=whole, completed=done, count=counted, told=task.elapsed or 0.0)
         self._bars.note = note
 
