@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
+from fedrec.data.interactions import IntArray
 from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.trained_controls import Control
 from fedrec.files import write_whole
@@ -76,7 +77,13 @@ def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     for target, found in kept.control.test.items():
         per_user = {f"per_user/{metric}": values for metric, values in found.per_user.items()}
-        arrays: dict[str, NDArray[Any]] = {"users": found.users, "recommended": found.recommended, **per_user}
+        arrays: dict[str, NDArray[Any]] = {
+            "users": found.users,
+            "recommended": found.recommended,
+            "ranks": np.concatenate((np.empty(0, dtype=np.int64), *found.ranks)),
+            "targets": np.array([len(own) for own in found.ranks], dtype=np.int64),
+            **per_user,
+        }
         tensors |= {f"{target}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
     test = {
         target: {"name": found.name, "metrics": list(found.per_user), "lists": found.lists}
@@ -97,9 +104,15 @@ def _read(path: Path, about: str) -> Kept:
             name=told["name"],
             users=tensors[f"{target}/users"].numpy(),
             per_user={metric: tensors[f"{target}/per_user/{metric}"].numpy() for metric in told["metrics"]},
+            ranks=_split(tensors[f"{target}/ranks"], tensors[f"{target}/targets"]),
             recommended=tensors[f"{target}/recommended"].numpy(),
             lists=told["lists"],
         )
         for target, told in facts["test"].items()
     }
     return Kept(Control(test, facts["note"], Disclosure(facts["disclosure"])), facts["seconds"])
+
+
+def _split(ranks: Tensor, targets: Tensor) -> tuple[IntArray, ...]:
+    """Return each user's ranks, given all of them in a row and each user's number of targets."""
+    return tuple(own.numpy() for own in torch.split(ranks, targets.tolist()))

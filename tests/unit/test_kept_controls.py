@@ -21,6 +21,7 @@ def kept() -> Kept:
         name="last",
         users=np.array([4, 7]),
         per_user={"recall@5": np.array([NAN, 1 / 3]), "ndcg@5": np.array([0.1, -0.0])},
+        ranks=(np.array([2, 9]), np.array([], dtype=np.int64)),
         recommended=np.array([[3, -1], [2, 0]]),
         lists={"coverage@5": 0.1 + 0.2, "novelty@5": NAN},
     )
@@ -41,6 +42,7 @@ def test_a_control_is_read_back_to_the_bit(controls: KeptControls) -> None:
     assert list(found.per_user) == ["recall@5", "ndcg@5"], "in their order"
     for one, other in ((found.users, expected.users), (found.recommended, expected.recommended)):
         assert (one.tobytes(), one.dtype) == (other.tobytes(), other.dtype)
+    assert [own.tolist() for own in found.ranks] == [[2, 9], []]
     assert all(found.per_user[name].tobytes() == values.tobytes() for name, values in expected.per_user.items())
     assert json.dumps(found.lists) == json.dumps(expected.lists)
     assert json.dumps(found.to_json()) == json.dumps(expected.to_json())
