@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError
 from fedrec.evaluation.scoring import BATCH as LOSS_BATCH
-from fedrec.evaluation.scoring import SCORES as LOSS_SCORES
 from fedrec.training.central import BATCH as CENTRAL_BATCH
+from fedrec.training.objective import rows_at_once
 from fedrec.training.vectorized import MOST_POSITIONS, MOST_SCORES
 
 FLOAT = 4
@@ -30,8 +30,8 @@ LOSS_COPIES = 3
 RANKED, RANKING = 256, 40
 """Users that are ranked at once, and bytes for each of them and each item (see `fedrec.evaluation.ranking`)."""
 
-EASE = 3 * 8
-"""Bytes for each pair of items."""
+EASE = 8
+"""Bytes for each pair of items: one square in double precision."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def central_bytes(experiment: Experiment, size: Size) -> int:
 
 def loss_bytes(window: int, items: int) -> int:
     """Return the peak of the validation users' loss, over the whole catalogue."""
-    users = max(1, min(LOSS_BATCH, LOSS_SCORES // (window * items)))
+    users = min(LOSS_BATCH, rows_at_once(window, items))
     return FLOAT * LOSS_COPIES * users * window * items
 
 
