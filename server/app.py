@@ -16,12 +16,14 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedrec.experiment_file import load_experiment
+from fedrec.own_code import folder_of
 from fedrec.places import default_cache, free_run
 from fedrec.prepared import prepare
 from fedrec.reporting.rundir import RunDirectory
 from server.adoption import check_grid, check_strategy
 from server.conduct import conduct
 from server.grids import ClientGrid
+from server.strategies import STRATEGIES
 
 SCENARIOS = Path(__file__).parents[1] / "simulations" / "scenarios"
 
@@ -33,12 +35,12 @@ def main(grid: Grid, context: Context) -> None:
     """Run what the run config names; the run directory must be new."""
     config = {key: str(context.run_config.get(key, "")) for key in ("scenario", "set", "out", "cache")}
     scenario = config["scenario"] or "movielens"
-    experiment = load_experiment(scenario, shlex.split(config["set"]), scenarios=SCENARIOS)
+    experiment = load_experiment(scenario, shlex.split(config["set"]), SCENARIOS, {"strategy.name": STRATEGIES})
     check_strategy(experiment)
     check_grid(experiment, grid)
     name = Path(scenario).stem
     out = Path(config["out"]) if config["out"] else free_run(name, experiment)
-    run = RunDirectory.create(out, experiment, name)
+    run = RunDirectory.create(out, experiment, name, folder_of(experiment.strategy.name))
     log_line("note", 0, 0, f"the run directory is {run.path}")
     with run.locked():
         cache = Path(config["cache"]) if config["cache"] else default_cache()
