@@ -69,7 +69,7 @@ def _noise(verdict: Verdict) -> list[list[str]]:
 def _contribution(verdict: Verdict) -> str:
     users, clips = (look(verdict, "contribution").get(key) for key in ("users", "clip_norms"))
     if not users:
-        return "Not measured."
+        return "Contributions of single users were not measured."
     return f"The longest of {users} contributions of one user is {number(clips):.4f} clip norms; at most 1 is claimed."
 
 

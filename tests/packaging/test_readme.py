@@ -32,6 +32,8 @@ SMALL = (
     "--set=text.dimensions=16",
     "--set=model.width=16",
     "--set=model.layers=1",
+    "--set=model.window=10",
+    "--set=split.public=0.7",
     "--set=model.base=random",
     "--set=evaluation.controls=[]",
     "--set=evaluation.groups=[]",
@@ -43,7 +45,7 @@ EXTRA: dict[str, tuple[str, ...]] = {
     "fedrec run": (*SMALL, "--engine=inprocess"),
     # The last word on an axis counts: one epsilon and one seed instead of 18 trials.
     "fedrec sweep": (*SMALL, "--over=privacy.epsilon=8", "--over=seed=0", "--workers=1"),
-    "fedrec attack membership": (*SMALL, "--epsilon=8", "--models=2"),
+    "fedrec attack membership": (*SMALL, "--epsilon=8", "--models=4"),
     "fedrec attack recovery": (*SMALL, "--epsilon=inf", "--victims=2", "--set=federation.partition=users"),
     "fedrec audit": (*SMALL, "--canaries=20"),
     **dict.fromkeys(("fedrec resume", "fedrec report", "fedrec list", "fedrec data", "fedrec privacy"), ()),
@@ -91,7 +93,7 @@ def put_files(folder: Path) -> None:
     (folder / "my.toml").write_text('extends = "smoke"\n', encoding="utf-8")
     (folder / "goodbooks").mkdir()
     items = [f"{item},A book about {item},Author {item % 7}" for item in range(40)]
-    rows = [f"{user},{(user + step * step) % 40},4" for user in range(60) for step in range(6)]
+    rows = [f"{user},{(user + step * step) % 40},4" for user in range(120) for step in range(6)]
     (folder / "goodbooks" / "books.csv").write_text("\n".join(["book_id,title,authors", *items]), encoding="utf-8")
     (folder / "goodbooks" / "ratings.csv").write_text("\n".join(["user_id,book_id,rating", *rows]), encoding="utf-8")
 

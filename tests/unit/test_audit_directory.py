@@ -55,7 +55,7 @@ def test_a_claim_that_is_false_or_infinite_is_shown_as_such(tmp_path: Path) -> N
     assert "The longest of 4 contributions of one user is 2.0000 clip norms" in page(tmp_path / "false")
     write_audit(tmp_path / "open", record(Verdict(float("inf"), BOUND, "black-box")))
     assert read_audit(tmp_path / "open")["verdict"]["epsilon_claimed"] == "inf"
-    assert "Not measured." in page(tmp_path / "open")
+    assert "were not measured." in page(tmp_path / "open")
 
 
 def test_what_a_killed_audit_left_is_no_obstacle_and_anything_else_is(tmp_path: Path) -> None:
