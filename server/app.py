@@ -4,8 +4,9 @@ Its run config (`[tool.flwr.app.config]`, or `flwr run . --run-config "scenario=
 "scenario", a scenario's name or a TOML file; "set", settings `path=value` as on fedrec's command line, quoted as in a
 shell; "out", the run directory; "cache", the cache of downloads. Empty ones mean what they mean there. Relative
 paths start at the folder where Flower's SuperLink was started, which is the checkout for a `flwr run .` that had to
-start one itself. Clients read the run's folder, so they must see the same disk,
-and there must be as many SuperNodes as the experiment has clients: `--federation-config num-supernodes=20`.
+start one itself. Clients read the run's folder, so they must see the same disk, and there must be as many SuperNodes as
+the experiment has clients: `--federation-config num-supernodes=20`. Start it all with OPENBLAS_NUM_THREADS=1: Ray forks
+while the data are prepared, and threads of OpenBLAS's own may then wait for each other for ever.
 """
 
 import logging

@@ -52,8 +52,8 @@ EXTRA: dict[str, tuple[str, ...]] = {
 }
 """What is added to a command, by how it begins; nothing where it is quick as it stands."""
 
-ELSEWHERE = ("make ", "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1 flwr run ")
-"""`make` is what CI does; Flower's command has a test of its own below."""
+ELSEWHERE = ("make ", "export ", "flwr run ")
+"""`make` is what CI does; Flower's command and what it exports have a test of their own below."""
 
 PROCESS = """
 import json, os, sys
@@ -154,7 +154,8 @@ def started_with(home: Path) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the SuperLink could not be found and ended")
 def test_flowers_own_command_runs_the_app(tmp_path: Path, cache: Path) -> None:
-    (line,) = (line for line in lines() if " flwr run " in line)
+    (exported,) = (line for line in lines() if line.startswith("export "))
+    (line,) = (line for line in lines() if line.startswith("flwr run "))
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     for name in ("fedrec", "clients", "server", "simulations"):
@@ -173,7 +174,7 @@ def test_flowers_own_command_runs_the_app(tmp_path: Path, cache: Path) -> None:
     }
     try:
         ran = subprocess.run(
-            ["bash", "-c", line],
+            ["bash", "-c", f"{exported}; {line}"],
             cwd=checkout,
             env={**os.environ, **own},
             capture_output=True,
