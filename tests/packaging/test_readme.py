@@ -43,6 +43,7 @@ SMALL = (
 EXTRA: dict[str, tuple[str, ...]] = {
     # Ray and Flower take half a minute to start; tests/integration plays both against this engine.
     "fedrec run": (*SMALL, "--engine=inprocess"),
+    "fedrec sweep movielens --over training.lr=0.1,0.3,1 --draw-trials 10": (*SMALL, "--draw-trials=1", "--workers=1"),
     # The last word on an axis counts: one epsilon and one seed instead of 18 trials.
     "fedrec sweep": (*SMALL, "--over=privacy.epsilon=8", "--over=seed=0", "--workers=1"),
     "fedrec attack membership": (*SMALL, "--epsilon=8", "--models=4"),
@@ -160,7 +161,7 @@ def test_flowers_own_command_runs_the_app(tmp_path: Path, cache: Path) -> None:
     checkout.mkdir()
     for name in ("fedrec", "clients", "server", "simulations"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "import-path.txt"):
         shutil.copy(ROOT / name, checkout)
     settings = " ".join(option.removeprefix("--set=") for option in SMALL) + " federation.clients=2"
     small = f"scenario='smoke' set='{settings}' out='{tmp_path / 'run'}' cache='{cache}'"
