@@ -105,8 +105,16 @@ def plan() -> Plan:
 
 
 def swept(path: Path, cache: Path) -> Result:
-    """Give the sweep's command again and return what its trials and its table say."""
+    """Give the sweep's command again and return what its trials and its table say.
+
+    Raises:
+        FedrecError: If it or a trial fails with an error of ours.
+        RuntimeError: If a trial fails otherwise.
+    """
     finished = sweep(plan(), SweepOptions(out=path, cache=cache, workers=1), silent)
+    if faults := [one for one in finished.failures.values() if "trace" in one or one["kind"] == "WorkerDied"]:
+        message = f"a trial failed in a way that nobody named: {faults[0]}"
+        raise RuntimeError(message)
     finished.require_whole()
     runs = [RunDirectory(path / result.folder) for result in finished.results]
     return (*map(result_of, runs), (path / "trials.parquet").read_bytes())
