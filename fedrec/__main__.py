@@ -2,7 +2,8 @@
 
 The root holds `simulations`, `server` and `clients`: the bundled app of an installed fedrec, or the checkout.
 Like Flower with an app bundle, it goes first on the import path, so that each module has one name everywhere. The
-working folder goes last: a strategy of one's own that lies there is found by name, and nothing there hides anything.
+working folder goes last, as the folder of an experiment's file does later (`fedrec.own_code`): a strategy of one's own
+that lies there is found by name, and nothing there hides anything.
 """
 
 import os

@@ -219,7 +219,7 @@ class StrategyConfig(Section):
     """How updates become one model."""
 
     name: str = "fedavg"
-    """Registered strategy, or package.module:Class of any Flower Strategy."""
+    """Registered strategy, or package.module:Class or file.py:Class of any Flower Strategy."""
     options: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Arguments of the strategy, by name."""
 

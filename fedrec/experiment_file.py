@@ -15,6 +15,7 @@ from fedrec.config import Experiment
 from fedrec.errors import ConfigError
 from fedrec.experiment_layers import Keys, Written, flatten, read_written
 from fedrec.experiment_mistakes import Mistake, judge, unknown_names
+from fedrec.own_code import search_also
 from fedrec.registry import Registry
 
 _NO_REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType({})
@@ -33,12 +34,15 @@ def load_experiment(
         settings: Entries such as `privacy.epsilon=8`; a later one wins.
         scenarios: Folder with one TOML file per scenario; None knows no scenario.
         registries: Registry of the name or names at each dotted path ("strategy.name"), to report unknown
-            names among the other mistakes.
+            names among the other mistakes. With any, the folders of the files that are read go last on the import
+            path: code may be named there, and may lie beside the file that names it.
 
     Raises:
         ConfigError: If anything is wrong; the message lists every mistake, each with its place.
     """
     written = read_written(source, settings, scenarios)
+    for folder in written.folders if registries else ():
+        search_also(folder)
     experiment, found = judge(written.tree, registries)
     # what an unreadable file would have set is unknown, so only what was read can be blamed
     shown = [one for one in found if written.whole or all(written.place_of(keys) for keys in one.about)]

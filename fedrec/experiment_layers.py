@@ -2,7 +2,8 @@
 
 Layers lie on each other key by key: a file over the file it extends, settings over files. Each value keeps
 the place where it was written, so that a mistake can be shown there. Relative paths count from the folder
-of their file, or from the current folder for settings, and become absolute: a run can be resumed anywhere.
+of their file, or from the current folder for settings, and become absolute: a run can be resumed anywhere. So do
+paths of files with code (`strategy.name = "./mine.py:Mine"`).
 """
 
 import os
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedrec.own_code import file_in
 from fedrec.registry import suggest
 
 Keys = tuple[str, ...]
@@ -20,6 +22,9 @@ Keys = tuple[str, ...]
 PATH_KEYS: frozenset[Keys] = frozenset(
     {("data", "path"), ("data", "table", "items_path"), ("data", "table", "users_path")}
 )
+CODE_KEYS: frozenset[Keys] = frozenset({("strategy", "name")})
+"""What may name a file with code, `folder/file.py:Class`."""
+
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*=""")
 
@@ -33,12 +38,14 @@ class Written:
         places: Where each of them was written: `file:line`, or `--set`.
         mistakes: What could not be read.
         whole: Whether every file could be read.
+        folders: Where the files lie, but for the scenarios: code of the user's own may lie beside them.
     """
 
     values: dict[Keys, Any] = field(default_factory=dict)
     places: dict[Keys, str] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     whole: bool = True
+    folders: list[Path] = field(default_factory=list)
 
     def put_(self, keys: Keys, value: Any, place: str) -> None:
         """Set one key, in place of whatever was written at, above or below it."""
@@ -117,6 +124,8 @@ def _read_file_(
         elif base is not None:
             written.mistakes.append(f"{path}: extends = {base!r}: should be the name of a scenario or file")
         _put_file_(written, tree, path, _lines(text))
+        if path not in scenario_files(scenarios).values() and path.parent not in written.folders:
+            written.folders.append(path.parent)
         return
     written.whole = False
 
@@ -164,9 +173,18 @@ def _value(text: str) -> Any:
 
 
 def _absolute(keys: Keys, value: Any, folder: Path) -> Any:
-    if keys in PATH_KEYS and isinstance(value, str) and not Path(value).is_absolute():
-        return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100 - links stay as the user wrote them
+    if not isinstance(value, str):
+        return value
+    if keys in PATH_KEYS:
+        return _below(folder, Path(value).expanduser())
+    if keys in CODE_KEYS and (file := file_in(value)) is not None:
+        return f"{_below(folder, file)}:{value.rpartition(':')[2]}"
     return value
+
+
+def _below(folder: Path, path: Path) -> str:
+    """Return the absolute path; links stay as the user wrote them."""
+    return str(path) if path.is_absolute() else os.path.abspath(folder / path)  # noqa: PTH100
 
 
 def _lines(text: str) -> dict[Keys, int]:

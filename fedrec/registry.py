@@ -1,12 +1,12 @@
-"""Named plug-ins: registered by decorator, found by entry point, or named as `package.module:Class`."""
+"""Named plug-ins: registered by decorator, found by entry point, or named as `fedrec.own_code` reads it."""
 
 import difflib
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from fedrec.errors import ConfigError
+from fedrec.errors import ConfigError, FedrecError
+from fedrec.own_code import load, searched
 
 T = TypeVar("T")
 
@@ -47,10 +47,10 @@ class Registry(Generic[T]):
         return sorted({*self._entries, *self._found()})
 
     def get(self, name: str) -> T:
-        """Return the entry called `name`, or the object at a `package.module:Class` path.
+        """Return the entry called `name`, or what `package.module:Class` or `file.py:Class` names.
 
         Raises:
-            ConfigError: If there is no such entry; the message lists what there is.
+            ConfigError: If there is no such entry; the message lists what there is, or where it was looked for.
         """
         if name in self._entries:
             return self._entries[name]
@@ -64,12 +64,15 @@ class Registry(Generic[T]):
     def _found(self) -> dict[str, Any]:
         return {point.name: point for point in entry_points(group=self._group)} if self._group else {}
 
-    def _import(self, path: str) -> T:
-        module, _, attribute = path.partition(":")
+    def _import(self, reference: str) -> T:
         try:
-            return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
-        except (ImportError, AttributeError) as error:
+            return load(reference)  # type: ignore[no-any-return]
+        except FedrecError:
+            raise
+        except Exception as error:
             message = (
-                f"{self.kind} {path!r} cannot be imported ({error}); write package.module:Class, importable from here"
+                f"{self.kind} {reference!r} cannot be imported ({type(error).__name__}: {error}); write "
+                f"package.module:Class or folder/file.py:Class; looked in {', '.join(searched())} and among what is "
+                "installed"
             )
             raise ConfigError(message) from error

@@ -4,8 +4,9 @@ Its run config (`[tool.flwr.app.config]`, or `flwr run . --run-config "scenario=
 "scenario", a scenario's name or a TOML file; "set", settings `path=value` as on fedrec's command line, quoted as in a
 shell; "out", the run directory; "cache", the cache of downloads. Empty ones mean what they mean there. Relative
 paths start at the folder where Flower's SuperLink was started, which is the checkout for a `flwr run .` that had to
-start one itself. Clients read the run's folder, so they must see the same disk,
-and there must be as many SuperNodes as the experiment has clients: `--federation-config num-supernodes=20`.
+start one itself. Clients read the run's folder, so they must see the same disk, and there must be as many SuperNodes as
+the experiment has clients: `--federation-config num-supernodes=20`. Start it all with OPENBLAS_NUM_THREADS=1: Ray forks
+while the data are prepared, and threads of OpenBLAS's own may then wait for each other for ever.
 """
 
 import logging
@@ -16,12 +17,14 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from fedrec.experiment_file import load_experiment
+from fedrec.own_code import folder_of
 from fedrec.places import default_cache, free_run
 from fedrec.prepared import prepare
 from fedrec.reporting.rundir import RunDirectory
 from server.adoption import check_grid, check_strategy
 from server.conduct import conduct
 from server.grids import ClientGrid
+from server.strategies import STRATEGIES
 
 SCENARIOS = Path(__file__).parents[1] / "simulations" / "scenarios"
 
@@ -33,12 +36,12 @@ def main(grid: Grid, context: Context) -> None:
     """Run what the run config names; the run directory must be new."""
     config = {key: str(context.run_config.get(key, "")) for key in ("scenario", "set", "out", "cache")}
     scenario = config["scenario"] or "movielens"
-    experiment = load_experiment(scenario, shlex.split(config["set"]), scenarios=SCENARIOS)
+    experiment = load_experiment(scenario, shlex.split(config["set"]), SCENARIOS, {"strategy.name": STRATEGIES})
     check_strategy(experiment)
     check_grid(experiment, grid)
     name = Path(scenario).stem
     out = Path(config["out"]) if config["out"] else free_run(name, experiment)
-    run = RunDirectory.create(out, experiment, name)
+    run = RunDirectory.create(out, experiment, name, folder_of(experiment.strategy.name))
     log_line("note", 0, 0, f"the run directory is {run.path}")
     with run.locked():
         cache = Path(config["cache"]) if config["cache"] else default_cache()

@@ -97,11 +97,12 @@ def report(
 ) -> Result:
     """Write a finished run's two pages anew, public/report.html and private/report.html, and print the latter's path.
 
-    RUN is the directory of the run.
+    RUN is the directory of the run, or of an audit, which has the private page alone.
     """
+    from fedrec.reporting.audit_directory import is_audit, render_again
     from fedrec.reporting.report import render_report
 
-    path = render_report(run)
+    path = render_again(run) if is_audit(run) else render_report(run)
     if not json:
         typer.echo(path)
     return {"report": str(path)}

@@ -1,11 +1,19 @@
 """`fedrec audit`: does a run keep what it claims? Imports of weight happen inside, see `simulations.cli`."""
 
+from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from simulations.cli_options import Json, Quiet, Settings
+from simulations.exits import naming
+
+if TYPE_CHECKING:
+    from fedrec.config import Experiment
+    from fedrec.progress import Progress
+    from simulations.audit import Audit
 
 Result = dict[str, Any]
 
@@ -26,6 +34,9 @@ def audit(  # noqa: PLR0913 - one argument each
     access: Annotated[
         Access, typer.Option(help="What the adversary sees: all that the trust model shows it, or the final model.")
     ] = Access.WHITE_BOX,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default=False, help="Keep the numbers and a page there.")
+    ] = None,
     *,
     json: Json = False,
     quiet: Quiet = False,
@@ -41,28 +52,52 @@ def audit(  # noqa: PLR0913 - one argument each
     that nobody paid for end in an error.
 
     The adversary's view is each client's update under local trust, and each round's noised sum under secure aggregation
-    and central trust. The model has learnt canaries and is thrown away.
+    and central trust. The model has learnt canaries and is thrown away. --out keeps what was found, be it good or bad,
+    in DIR/private, for only a simulation sees it; the same audit into the same DIR is shown again, not made again.
 
     \b
     Examples:
       fedrec audit smoke
       fedrec audit my-experiment.toml --canaries 500 --json
+      fedrec audit smoke --out audits/smoke
       fedrec audit smoke --set privacy.epsilon=inf --access black-box
     """  # noqa: D301 - \b keeps the lines of the examples
     from simulations.console import RichProgress
-    from simulations.show import show_text
+    from simulations.show import show_facts, show_text
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.experiment_file import load_experiment
-        from fedrec.places import default_cache
+        from fedrec.places import PRIVATE
+        from fedrec.privacy.audit.verdict import require_true
+        from fedrec.reporting.audit_directory import PAGE
         from simulations.audit import Audit
-        from simulations.audit import audit as run_audit
         from simulations.plugins import SCENARIOS, registries_of
 
         experiment = load_experiment(source, settings, SCENARIOS, registries_of())
         asked = Audit(canaries, "black-box" if access is Access.BLACK_BOX else "white-box")
-        verdict = run_audit(experiment, asked, default_cache(), progress)
-    verdict.require_true()
+        verdict = _found(experiment, Path(source).stem, asked, out, progress)
+    require_true(verdict)
+    kept = {} if out is None else {"audit": str(out), "report": str(out / PRIVATE / PAGE)}
     if not json:
-        show_text(verdict.text)
-    return verdict.to_json()
+        show_text(verdict["statement"])
+        if kept:
+            show_facts({name.capitalize(): place for name, place in kept.items()})
+    return {**verdict, **kept}
+
+
+def _found(experiment: "Experiment", name: str, asked: "Audit", out: Path | None, progress: "Progress") -> Result:
+    """Return the verdict of an audit as JSON: made now, and kept if there is a place, or kept there before."""
+    from fedrec.experiment_file import dump_experiment
+    from fedrec.places import default_cache
+    from fedrec.reporting.audit_directory import claim_folder, write_audit
+    from simulations.audit import audit as run_audit
+
+    told = {"name": name, "fingerprint": experiment.fingerprint, "toml": dump_experiment(experiment)}
+    identity = {"experiment": told, "asked": asdict(asked)}
+    with naming(out or Path("audit")):
+        if out is not None and (record := claim_folder(out, identity)) is not None:
+            return dict(record["verdict"])
+        verdict = run_audit(experiment, asked, default_cache(), progress).to_json()
+        if out is not None:
+            write_audit(out, {**identity, "verdict": verdict})
+    return verdict

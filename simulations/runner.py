@@ -16,6 +16,7 @@ from fedrec.experiment_file import differing_keys
 from fedrec.job import Job
 from fedrec.memory import Size, peaks, require_memory
 from fedrec.models.adapters import ADAPTERS
+from fedrec.own_code import folder_of, search_also
 from fedrec.places import free_run
 from fedrec.prepared import is_prepared, prepare, require_intact
 from fedrec.progress import Progress
@@ -43,7 +44,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     ADAPTERS.get(experiment.adapter.name)
     check_engine(experiment, options.engine)
     out = options.out or free_run(options.name, experiment)
-    directory = RunDirectory.create(out, experiment, options.name)
+    directory = RunDirectory.create(out, experiment, options.name, folder_of(experiment.strategy.name))
     try:
         return _work(directory, options, progress)
     except UserError:
@@ -66,6 +67,8 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
         PrivacyError: If the engine would show the server what the run hides from it.
     """
     found = RunDirectory(path)
+    if found.code_folder is not None:
+        search_also(found.code_folder)
     if experiment is not None and experiment.fingerprint != found.experiment.fingerprint:
         keys = "\n".join(f"- {key}" for key in differing_keys(found.experiment, experiment))
         message = f"{path} was made by another experiment; start a new run, or leave these keys as they are:\n{keys}"

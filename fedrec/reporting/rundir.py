@@ -79,8 +79,14 @@ class RunDirectory:
             raise RunError(message)
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, name: str) -> "RunDirectory":
+    def create(cls, path: Path, experiment: Experiment, name: str, code_folder: Path | None = None) -> "RunDirectory":
         """Make a new run directory; what a creation left that was killed is no obstacle.
+
+        Args:
+            path: Of the directory.
+            experiment: What is computed.
+            name: Of the scenario or file that the run is made from.
+            code_folder: Where the strategy's code was found, if it is the user's own.
 
         Raises:
             RunError: If the path holds something already, or cannot be written.
@@ -88,7 +94,7 @@ class RunDirectory:
         files = {
             "fingerprint": experiment.fingerprint + "\n",
             "environment.json": json.dumps(environment(), indent=1),
-            "run.json": json.dumps({"name": name}),
+            "run.json": json.dumps({"name": name} | ({"code_folder": str(code_folder)} if code_folder else {})),
             "experiment.toml": dump_experiment(experiment),
         }
         try:
@@ -142,7 +148,18 @@ class RunDirectory:
     @property
     def name(self) -> str:
         """Name of the scenario or file that the run was made from."""
-        return str(json.loads((self.path / "run.json").read_text(encoding="utf-8"))["name"])
+        return str(self._told["name"])
+
+    @property
+    def code_folder(self) -> Path | None:
+        """Where the strategy's code was found when the run was made; None for a registered one, or one in a file."""
+        found = self._told.get("code_folder")
+        return None if found is None else Path(found)
+
+    @cached_property
+    def _told(self) -> dict[str, str]:
+        told: dict[str, str] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        return told
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -130,11 +130,18 @@ class SweepDirectory:
         """A trial that ran was a release: a sweep may grow, but what it has is never left out of its accounts."""
         if not self.asked.is_file():
             return
-        tree: Mapping[str, Any] = tomllib.loads(self.asked.read_text(encoding="utf-8"))
-        self._refuse_another_draw(plan, tree["sweep"])
-        held: Mapping[str, Mapping[str, Any]] = tree["sweep"]["trials"]
         asked = {trial.fingerprint for trial in plan.trials}
-        lost = [label(dict(point)) for fingerprint, point in held.items() if fingerprint not in asked]
+        try:
+            tree: Mapping[str, Any] = tomllib.loads(self.asked.read_text(encoding="utf-8"))
+            self._refuse_another_draw(plan, tree["sweep"])
+            held: Mapping[str, Mapping[str, Any]] = tree["sweep"]["trials"]
+            lost = [label(dict(point)) for fingerprint, point in held.items() if fingerprint not in asked]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            message = (
+                f"{self.asked} was edited or damaged ({type(error).__name__}: {error}), so nobody can say which trials "
+                "the sweep has; restore it, or choose another --out"
+            )
+            raise RunError(message) from error
         if lost:
             shown = "\n".join(f"- {one}" for one in lost[:SHOWN_TRIALS])
             message = (

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from fedrec.errors import ConfigError
-from fedrec.experiment_layers import PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.experiment_layers import CODE_KEYS, PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.own_code import file_in
 from fedrec.privacy.trial_draw import DEFAULT_LAW, Draw
 from fedrec.reporting.frontier import value_text
 
@@ -185,7 +186,9 @@ def _wrong_values(axis: Axis) -> Iterator[str]:
         yield f"{axis.place}: {_written(axis)}: should be a list of values, such as [0, 1, 2]"
     if any(isinstance(entry, dict) for entry in axis.values):
         yield f"{axis.place}: {_written(axis)}: a table is no single value; vary one key at a time"
-    if axis.keys in PATH_KEYS and not all(Path(str(entry)).is_absolute() for entry in axis.values):
+    files = [Path(str(entry)) for entry in axis.values] if axis.keys in PATH_KEYS else []
+    files += [file for entry in axis.values if axis.keys in CODE_KEYS and (file := file_in(str(entry)))]
+    if not all(file.is_absolute() for file in files):
         yield f"{axis.place}: {_written(axis)}: write absolute paths here"
 
 

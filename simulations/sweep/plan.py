@@ -11,6 +11,7 @@ import tomli_w
 from fedrec.config import Experiment
 from fedrec.errors import ConfigError, UserError
 from fedrec.experiment_mistakes import judge
+from fedrec.own_code import search_also
 from fedrec.prepared import require_trainable
 from fedrec.privacy.trial_draw import Draw
 from fedrec.registry import Registry
@@ -95,6 +96,8 @@ def plan_sweep(asked: Asked, registries: Registries) -> Plan:
     Raises:
         ConfigError: If anything is wrong anywhere in the grid; the message lists every mistake once.
     """
+    for folder in asked.written.folders:
+        search_also(folder)  # code of the user's own may lie beside the file
     trials: dict[str, Trial] = {}
     found: dict[str, list[str]] = {mistake: [] for mistake in asked.mistakes}
     places = {axis.key: axis.place for axis in asked.axes}

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from fedrec.checksums import is_sealed
+from fedrec.own_code import folder_of
 from fedrec.prepared import is_prepared
 from fedrec.reporting.rundir import RunDirectory
 from simulations.options import RunOptions
@@ -51,7 +52,7 @@ class TrialWork:
         progress("preparing", 0, 0)
         name = f"{self.name}: {trial.label}"
         if not is_sealed(folder):
-            RunDirectory.create(folder, trial.experiment, name)
+            RunDirectory.create(folder, trial.experiment, name, folder_of(trial.experiment.strategy.name))
         prepared = RunDirectory(folder).private / "prepared"
         if not is_prepared(prepared):
             link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), prepared)

@@ -24,7 +24,7 @@ from tests.integration.audits import (
     skellam,
     small,
 )
-from tests.integration.faults import no_noise_of_the_server
+from tests.integration.faults import no_noise_of_clients, no_noise_of_the_server
 
 LEARNING = {
     "rounds": 4,
@@ -152,15 +152,41 @@ def test_more_canaries_than_parameters_are_refused(audits: Audits) -> None:
         audits.of({**CENTRAL, "epsilon": 8.0}, Audit(canaries=2000))
 
 
-def test_the_command_tells_what_was_found(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def command(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A small audit on the command line, kept in the folder `kept`."""
     monkeypatch.setenv("FEDREC_CACHE", str(cache))
     file = tmp_path / "small.toml"
     file.write_text(dump_experiment(small({**LOCAL, "epsilon": 8.0}, rounds=1)))
-    result = CliRunner().invoke(app, ["audit", str(file), "--canaries", "40", "--quiet", "--json"])
+    return ["audit", str(file), "--canaries", "40", "--quiet", "--json", "--out", str(tmp_path / "kept")]
+
+
+def test_the_command_tells_and_keeps_what_was_found_and_does_nothing_twice(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert (found["guesses"]["canaries"], found["faults"]) == (40, [])
     assert found["epsilon_at_least"] < found["epsilon_claimed"]
+    kept = tmp_path / "kept" / "private"
+    assert json.loads((kept / "audit.json").read_text())["verdict"].items() <= found.items()
+    page = (kept / "report.html").read_text()
+    (kept / "report.html").unlink()
+    assert CliRunner().invoke(app, ["report", str(tmp_path / "kept")]).exit_code == 0
+    assert (kept / "report.html").read_text() == page
+    monkeypatch.setattr("simulations.audit.audit", None)  # nobody calls it
+    assert json.loads(CliRunner().invoke(app, command).stdout) == found
+    another = CliRunner().invoke(app, [*command, "--set", "seed=3"])
+    assert (another.exit_code, "holds another audit, of small" in another.output) == (2, True)
+
+
+def test_a_refuted_claim_is_kept_too(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_noise_of_clients(monkeypatch)
+    for _ in range(2):
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, json.loads(result.stdout)["error"]["kind"]) == (1, "AuditError")
+    assert "The claim is false" in (tmp_path / "kept" / "private" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("bits", [16, 20])

@@ -1,25 +1,12 @@
-"""What a user gets from the wheel: one top-level name, the app bundled inside, and a command that works anywhere.
-
-The wheel is installed alone into a clean virtual environment; the dependencies are this interpreter's, reached
-through a .pth file. Python does not follow .pth files behind a .pth file, so the checkout's own editable install
-stays out.
-"""
+"""What a user gets from the wheel: one top-level name, the app bundled inside, and a command that works anywhere."""
 
 import json
-import os
-import subprocess
 import sys
-import sysconfig
-import venv
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
+from tests.packaging.installed import BUNDLED, ROOT, Fedrec, build, run
 
-ROOT = Path(__file__).parents[2]
-BUNDLED = ("clients", "server", "simulations")
 TINY = (
     "--set=rounds=1",
     "--set=text.layers=1",
@@ -39,63 +26,6 @@ print(json.dumps(origins))
 """
 """Prints where each module came from, after the app was found as the command finds it."""
 
-Fedrec = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def run(*command: str | Path, cwd: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=150, check=False, **settings
-    )
-    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def build(kind: str, source: Path, out: Path) -> Path:
-    run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source, cwd=out)
-    (built,) = out.glob({"wheel": "*.whl", "sdist": "*.tar.gz"}[kind])
-    return built
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has the wheel, and this environment's dependencies."""
-    home = tmp_path_factory.mktemp("environment")
-    venv.create(home, symlinks=True)
-    python = home / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
-    own = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).stdout.strip())
-    (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return python
-
-
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another directory, with a stranger's packages of the same names as ours."""
-    folder = tmp_path_factory.mktemp("elsewhere")
-    for name in BUNDLED:
-        (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text("raise ImportError('a stranger was imported')", encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def environment(cache: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
-    return {**kept, "FEDREC_CACHE": str(cache), "COLUMNS": "120", "TERM": "dumb"}
-
-
-@pytest.fixture(scope="module")
-def fedrec(python: Path, elsewhere: Path, environment: dict[str, str]) -> Fedrec:
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return run(python.with_name("fedrec"), *arguments, cwd=elsewhere, env=environment)
-
-    return call
-
 
 def members(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
@@ -104,14 +34,17 @@ def members(wheel: Path) -> list[str]:
 
 def test_the_only_top_level_name_is_fedrec(wheel: Path) -> None:
     tops = {member.split("/")[0] for member in members(wheel)}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"fedrec"}
+    # A .pth file is no name: it says where the bundled app lies.
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"fedrec", "fedrec_app.pth"}
 
 
 def test_every_file_of_the_four_packages_is_in_the_wheel_once(wheel: Path) -> None:
     sources = [path for top in ("fedrec", *BUNDLED) for path in (ROOT / top).rglob("*") if path.is_file()]
     paths = [path.relative_to(ROOT) for path in sources if "__pycache__" not in path.parts]
     wanted = [str(path) if path.parts[0] == "fedrec" else f"fedrec/_app/{path}" for path in paths]
-    assert sorted(member for member in members(wheel) if ".dist-info/" not in member) == sorted(wanted)
+    assert sorted(member for member in members(wheel) if ".dist-info/" not in member) == sorted(
+        [*wanted, "fedrec_app.pth"]
+    )
 
 
 def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

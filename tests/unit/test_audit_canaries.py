@@ -15,7 +15,7 @@ from fedrec.privacy.audit.books import uncharged, unpaid
 from fedrec.privacy.audit.canaries import Canaries, directions, draw_canaries
 from fedrec.privacy.audit.noise import noise_check
 from fedrec.privacy.audit.one_run import LowerBound
-from fedrec.privacy.audit.verdict import AuditError, Reach, Verdict
+from fedrec.privacy.audit.verdict import AuditError, Reach, Verdict, require_true
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.task import CohortUpdate
@@ -111,12 +111,12 @@ BOUND = LowerBound(2.0, 1e-5, 0.95, 100, 50, 48, most=3.0)
 
 def test_a_verdict_names_every_fault_and_an_honest_claim_survives() -> None:
     assert Verdict(2.0, BOUND, "white-box").faults == []
-    Verdict(2.0, BOUND, "white-box").require_true()
+    require_true(Verdict(2.0, BOUND, "white-box").to_json())
     seen = noise_check([{"w": np.zeros(9)}])
     bad = Verdict(1.5, BOUND, "black-box", None, True, seen, Reach(2.0, 4), [1, 2, 3, 4], ["client 3 tells its loss"])
     words = r"at least 2\.000, and 1\.500 is claimed.*curve.*by 2 times the clip.*less than chance.*1, 2, 3 and 1 more"
     with pytest.raises(AuditError, match=words):
-        bad.require_true()
+        require_true(bad.to_json())
     assert bad.to_json()["faults"] == bad.faults
     assert "client 3 tells its loss" in bad.text
     assert "guessed 50 of 100 canaries and was right 48 times" in bad.text

@@ -186,6 +186,10 @@ def test_a_mistaken_axis_is_told(over: tuple[str, ...], message: str) -> None:
         ("[sweep.over]\nseed = 3\n", "mine.toml:2: sweep.over.seed: should be a list of values"),
         ("[sweep]\novr = [3]\n", "sweep.ovr is nothing a sweep has; its keys are name, draw, over, alone, trials"),
         ('[sweep.over]\ndata.path = ["here"]\n', "sweep.over.data.path: write absolute paths here"),
+        (
+            '[sweep.over]\nstrategy.name = ["fedavg", "./a.py:A"]\n',
+            "sweep.over.strategy.name: write absolute paths here",
+        ),
         ("[sweep.over]\nadapter = [{rank = 1}]\n", "a table is no single value"),
     ],
 )

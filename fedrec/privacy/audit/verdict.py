@@ -1,7 +1,7 @@
 """What an audit found, and whether the claim survived it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -136,15 +136,6 @@ class Verdict:
             )
         return said + ([f"Not looked at: {', '.join(self.unseen)}."] if self.unseen else [])
 
-    def require_true(self) -> None:
-        """Do nothing if the claim survived.
-
-        Raises:
-            AuditError: If it did not.
-        """
-        if self.faults:
-            raise AuditError(self.text)
-
     def to_json(self) -> dict[str, Any]:
         """Return all numbers, and the text."""
         noise, curve = self.noise, self.gaussian
@@ -164,6 +155,16 @@ class Verdict:
             "faults": self.faults,
             "statement": self.text,
         }
+
+
+def require_true(found: Mapping[str, Any]) -> None:
+    """Do nothing if the claim survived, by what `Verdict.to_json` tells.
+
+    Raises:
+        AuditError: If it did not.
+    """
+    if found["faults"]:
+        raise AuditError(str(found["statement"]))
 
 
 def _sized(test: NoiseTest) -> str:

@@ -1,0 +1,68 @@
+"""A run whose strategy is a module of the user's own goes on from any folder, or says where the module was."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from fedrec.errors import ConfigError, FederationError
+from fedrec.progress import silent
+from fedrec.reporting.rundir import RunDirectory
+from simulations.options import RunOptions
+from simulations.runner import resume, run
+from tests.tiny import tiny
+
+MODULE = "strategy_of_this_test"
+STRATEGY = """
+from pathlib import Path
+
+from fedrec.errors import FederationError
+from server.base import MeanStrategy
+
+
+class Stops(MeanStrategy):
+    def step(self, update):
+        if Path(__file__).with_name("stop").exists():
+            raise FederationError("stopped")
+        return update
+"""
+
+
+def left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a new process that knows nothing of the strategy."""
+    sys.modules.pop(MODULE, None)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if not entry.endswith("/mine")])
+
+
+@pytest.fixture
+def stopped(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that failed in its first round; its strategy lies in the folder `mine`."""
+    (mine := tmp_path / "mine").mkdir()
+    (mine / f"{MODULE}.py").write_text(STRATEGY, encoding="utf-8")
+    (mine / "stop").touch()
+    left(monkeypatch)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(mine)])
+    experiment = tiny(strategy={"name": f"{MODULE}:Stops", "options": {}})
+    with pytest.raises(FederationError, match="stopped"):
+        run(experiment, RunOptions(out=tmp_path / "run", cache=cache), silent)
+    (mine / "stop").unlink()
+    left(monkeypatch)
+    return tmp_path / "run"
+
+
+def test_it_goes_on_from_any_folder(stopped: Path, cache: Path) -> None:
+    assert RunDirectory(stopped).code_folder == stopped.parent / "mine"
+    assert resume(stopped, RunOptions(out=stopped, cache=cache), silent).is_finished
+
+
+def test_where_the_module_was_is_said_when_it_is_gone(stopped: Path, cache: Path) -> None:
+    shutil.rmtree(stopped.parent / "mine")
+    with pytest.raises(ConfigError, match=rf"No module named '{MODULE}'.*looked in .*{stopped.parent / 'mine'} and"):
+        resume(stopped, RunOptions(out=stopped, cache=cache), silent)
+
+
+def test_a_registered_strategy_lies_nowhere(cache: Path, tmp_path: Path) -> None:
+    done = run(tiny(rounds=1, privacy={"epsilon": float("inf")}), RunOptions(out=tmp_path / "run", cache=cache), silent)
+    assert done.code_folder is None
+    assert (done.path / "run.json").read_text(encoding="utf-8") == '{"name": "movielens"}'
