@@ -40,7 +40,7 @@ WORK: dict[str, Any] = {
 
 LEGEND = (
     "Most memory resident at once since the row before, MB. A row ends where the work that it names tells of itself; "
-    "'before' a work is what came between. All controls that tell nothing are in the row before 'control ease'."
+    "'before' a work is what came between."
 )
 
 
@@ -53,11 +53,14 @@ class Peaks:
 
     def __init__(self, told: Progress) -> None:
         self.of: dict[str, float] = {}
-        self._told = told
+        self._told, self._control = told, ""
 
     def __call__(self, label: str, done: int, total: int, note: str = "") -> None:
         """Count what was held since the last call to the work that is done, or to what came before it."""
-        if label != "note":
+        if label == "controls":  # told when a control begins, by its name, and after the last
+            self.end(f"control {self._control}" if self._control else "before controls")
+            self._control = note
+        elif label != "note":
             self.end(label if done else f"before {label}")
         self._told(label, done, total, note)
 

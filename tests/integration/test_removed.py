@@ -36,5 +36,5 @@ def test_a_directory_that_is_removed_between_rounds(engine: str, tmp_path: Path,
 def test_a_directory_that_is_removed_while_controls_are_fitted(start: NewRun, cache: Path) -> None:
     begun = start(tiny(evaluation={"controls": ("ease",)}))
     with pytest.raises(RunError, match=GONE):
-        resume(begun.path, RunOptions(out=begun.path, cache=cache), remove_at("control ease", begun.path))
+        resume(begun.path, RunOptions(out=begun.path, cache=cache), remove_at("controls", begun.path))
     assert not begun.path.exists()
