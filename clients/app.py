@@ -9,9 +9,9 @@ import torch
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.desk import desk_of
+from clients.context import client_context
 from clients.state import admit
-from fedrec.errors import PrivacyError
+from fedrec.core.errors import PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
 from fedrec.training.task import ClientTask, ClientUpdate
@@ -25,10 +25,10 @@ def train(message: Message, context: Context) -> Message:
     config = message.content.config_records["config"]
     run, round_number = str(config["run"]), int(str(config["server-round"]))
     client = int(str(context.node_config["partition-id"]))
-    desk = desk_of(run, "cpu")
-    if refusal := admit(desk.store, desk.bench.plan, [client], round_number).get(client):
+    own = client_context(run, "cpu")
+    if refusal := admit(own.store, own.training.plan, [client], round_number).get(client):
         raise PrivacyError(refusal)
-    private = desk.store.recall([client], before=round_number)
+    private = own.store.recall([client], before=round_number)
     task = ClientTask(
         client=client,
         round=round_number,
@@ -36,8 +36,8 @@ def train(message: Message, context: Context) -> Message:
         private={name: value[0] for name, value in private.items()},
         proximal_mu=float(str(config.get("proximal-mu", 0.0))),
     )
-    update = train_client(desk.bench, task)
-    desk.store.keep([client], {name: value[None] for name, value in update.private.items()}, round_number)
+    update = train_client(own.training, task)
+    own.store.keep([client], {name: value[None] for name, value in update.private.items()}, round_number)
     return Message(pack(update), reply_to=message)
 
 
@@ -52,7 +52,7 @@ def query(message: Message, context: Context) -> Message:
 def count(message: Message, context: Context) -> Message:
     """Tell how many of this client's users have each item."""
     run = str(message.content.config_records["config"]["run"])
-    counts = item_counts(desk_of(run, "cpu").bench, int(str(context.node_config["partition-id"])))
+    counts = item_counts(client_context(run, "cpu").training, int(str(context.node_config["partition-id"])))
     return Message(RecordDict({"arrays": ArrayRecord({"item_counts": Array(counts)})}), reply_to=message)
 
 

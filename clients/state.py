@@ -36,11 +36,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedrec.core.errors import RunError
 from fedrec.data.interactions import IntArray
-from fedrec.errors import RunError
-from fedrec.job import Job
 from fedrec.models.adapters import is_private
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.run.job import Job
 
 SUM = 4
 """Bytes of a checksum."""
@@ -74,7 +74,7 @@ class ClientStore:
     def of(cls, job: Job) -> Self:
         """Return the store of a prepared run."""
         adapter = job.experiment.adapter
-        start = {name: value for name, value in job.workbench.start.items() if is_private(name, adapter)}
+        start = {name: value for name, value in job.training_context.start.items() if is_private(name, adapter)}
         return cls(job.private / "clients", len(job.prepared.federation), job.experiment.rounds, start)
 
     def recall(self, clients: Sequence[int], before: int) -> dict[str, Tensor]:
@@ -275,7 +275,7 @@ def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: 
     Returns:
         Why a client refuses, by client: it is not charged and must not answer.
     """
-    if plan.placement not in {"client", "sum"}:
+    if plan.trust not in {"local", "secure-aggregation"}:
         return {}
     releases = store.charged(clients, including=round) * plan.steps
     refusals = {

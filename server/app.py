@@ -16,15 +16,16 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedrec.experiment_file import load_experiment
-from fedrec.own_code import folder_of
-from fedrec.places import default_cache, free_run
-from fedrec.prepared import prepare
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import check_grid, check_strategy
-from server.conduct import conduct
+from fedrec.core.own_code import folder_of
+from fedrec.core.places import default_cache
+from fedrec.experiment.file import load_experiment
+from fedrec.run.directory import RunDirectory
+from fedrec.run.free_folder import free_run
+from fedrec.run.preparation import prepare
 from server.grids import ClientGrid
+from server.run import run_server
 from server.strategies import STRATEGIES
+from server.strategies.build import check_grid, check_strategy
 
 SCENARIOS = Path(__file__).parents[1] / "simulations" / "scenarios"
 
@@ -46,7 +47,7 @@ def main(grid: Grid, context: Context) -> None:
     with run.locked():
         cache = Path(config["cache"]) if config["cache"] else default_cache()
         prepared = prepare(experiment, run.private / "prepared", cache, log_line)
-        conduct(run, ClientGrid(grid, len(prepared.federation)), log_line)
+        run_server(run, ClientGrid(grid, len(prepared.federation)), log_line)
 
 
 def log_line(label: str, done: int, total: int, note: str = "") -> None:

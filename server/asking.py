@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 
-from fedrec.errors import PrivacyError
+from fedrec.core.errors import PrivacyError
 from server.base import MeanStrategy, Strategy
-from server.setting import Setting
+from server.context import StrategyContext
 
 
 def ask(strategy: Strategy, number: int, arrays: ArrayRecord, told: ConfigRecord, grid: Grid) -> list[Message]:
@@ -22,8 +22,8 @@ def ask(strategy: Strategy, number: int, arrays: ArrayRecord, told: ConfigRecord
     Raises:
         PrivacyError: If a privacy claim would not hold for who would be asked, or for what they would be told.
     """
-    setting = strategy.setting
-    if setting.sums_are_noised and not isinstance(strategy, MeanStrategy):
+    context = strategy.context
+    if context.sums_are_noised and not isinstance(strategy, MeanStrategy):
         message = (
             f"strategy {type(strategy).__name__} looks at each client's change, where a noised sum is all that may be "
             "seen; derive it from MeanStrategy, or set privacy.trust=local"
@@ -32,12 +32,14 @@ def ask(strategy: Strategy, number: int, arrays: ArrayRecord, told: ConfigRecord
     strategy.current = {name: array.numpy() for name, array in arrays.items()}
     messages = list(strategy.configure_train(number, arrays, told, grid))
     strategy.asked = sorted(message.metadata.dst_node_id for message in messages)
-    if setting.plan.placement != "none":
-        _require_what_was_priced(setting, number, messages, strategy.asked)
+    if context.plan.trust != "none":
+        _require_what_was_priced(context, number, messages, strategy.asked)
     return messages
 
 
-def _require_what_was_priced(setting: Setting, number: int, messages: Iterable[Message], asked: Sequence[int]) -> None:
+def _require_what_was_priced(
+    context: StrategyContext, number: int, messages: Iterable[Message], asked: Sequence[int]
+) -> None:
     """Refuse messages that the privacy plan has not priced.
 
     Raises:
@@ -46,7 +48,7 @@ def _require_what_was_priced(setting: Setting, number: int, messages: Iterable[M
     """
     if twice := [client for client, count in Counter(asked).items() if count > 1]:
         _refuse(number, f"asks client {twice[0]} twice, which pays for one answer", "ask each client once")
-    if setting.sums_are_noised and asked != (drawn := list(setting.cohort(number))):
+    if context.sums_are_noised and asked != (drawn := list(context.cohort(number))):
         others, left_out = sorted({*asked} - {*drawn}), sorted({*drawn} - {*asked})
         found = f"asks {others[:3] or 'nobody'} beside the drawn cohort and leaves out {left_out[:3] or 'nobody'}"
         _refuse(number, found, "leave configure_train as it is, or set privacy.trust=local, where each client pays")

@@ -1,7 +1,7 @@
 """The base of every strategy, two kinds of it, and what a new one writes.
 
-`MeanStrategy` averages: workers add the clients' changes up where they are made, and central noise brackets the sum. A
-subclass writes `step`. `CohortStrategy` needs every change of a cohort at once, as a median does. A subclass writes
+`MeanStrategy` averages: workers add the clients' changes up where they are made, and central noise is added to the sum.
+A subclass writes `step`. `CohortStrategy` needs every change of a cohort at once, as a median does. A subclass writes
 `aggregate(updates) -> update`. The seeded cohort, the checks of replies and the checkpoint are the same for both.
 """
 
@@ -18,18 +18,18 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
-from fedrec.errors import FederationError, PrivacyError
+from fedrec.core.errors import FederationError, PrivacyError
+from fedrec.core.registry import Registry
 from fedrec.privacy.secagg.agreement import Agreement
-from fedrec.registry import Registry
-from server.privacy import BRACKETS, Bracket
-from server.replies import Rejection, check_replies, in_words
-from server.secret_sum import SecretSum, decoded, forbid_updates
-from server.setting import RoundReport, Setting
-from server.total import Adder, Total
-from server.update import Arrays, State, Update, no_change, norm_of
+from server.aggregation.privacy import MECHANISMS, Mechanism
+from server.aggregation.replies import Rejection, check_replies, in_words
+from server.aggregation.secret_sum import SecretSum, decoded, forbid_updates
+from server.aggregation.update import Arrays, State, Update, no_change, norm_of
+from server.aggregation.update_sum import SumAggregator, UpdateSum
+from server.context import RoundReport, StrategyContext
 
-BRACKET = "bracket/"
-"""Before the names of what the bracket keeps."""
+MECHANISM = "mechanism/"
+"""Before the names of what the mechanism keeps."""
 
 OPEN = frozenset({"step", "client_config", "state", "restore"})
 """What a subclass of `MeanStrategy` may override, besides its constructor."""
@@ -41,11 +41,11 @@ class Strategy(FlowerStrategy):
     """What both kinds share; derive from `MeanStrategy` or `CohortStrategy`.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
     """
 
-    def __init__(self, setting: Setting) -> None:
-        self.setting = setting
+    def __init__(self, context: StrategyContext) -> None:
+        self.context = context
         self.report = RoundReport()
         self.current: Arrays = {}
         """The adapter that was sent in the round in hand."""
@@ -90,7 +90,7 @@ class Strategy(FlowerStrategy):
         content = RecordDict({"arrays": arrays, "config": told})
         return [
             Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
-            for client in self.setting.cohort(server_round)
+            for client in self.context.cohort(server_round)
         ]
 
     def configure_evaluate(
@@ -117,8 +117,8 @@ class Strategy(FlowerStrategy):
             FederationError: If so.
             PrivacyError: Under secure aggregation, where no update may come here.
         """
-        forbid_updates(self.setting.plan)
-        longest = math.inf if self.setting.sums_are_noised else self.setting.max_update_norm
+        forbid_updates(self.context.plan)
+        longest = math.inf if self.context.sums_are_noised else self.context.max_update_norm
         updates, rejections = check_replies(replies, self.current, longest)
         self._note(server_round, [update.client for update in updates], rejections)
         return updates
@@ -135,13 +135,13 @@ class Strategy(FlowerStrategy):
         ]
         ordered = [*sorted(rejections, key=lambda rejection: rejection.client), *silent]
         self.report = RoundReport(self.asked, len(accepted), ordered)
-        found, least = len(accepted), self.setting.min_replies
-        if self.setting.sums_are_noised:
+        found, least = len(accepted), self.context.min_replies
+        if self.context.sums_are_noised:
             found, least = len(answered), min(least, 1)
         if self.asked and found < least:
             message = (
                 f"round {server_round}: {len(accepted)} usable replies of {len(self.asked)}, "
-                f"federation.min_replies={self.setting.min_replies}; {in_words(ordered)}"
+                f"federation.min_replies={self.context.min_replies}; {in_words(ordered)}"
             )
             raise FederationError(message)
 
@@ -233,29 +233,29 @@ class MeanStrategy(Strategy):
             raise PrivacyError(message)
 
     @cached_property
-    def bracket(self) -> Bracket:
+    def mechanism(self) -> Mechanism:
         """What clips and noises around the sum, as the privacy plan says."""
-        return BRACKETS[self.setting.plan.placement](self.setting)
+        return MECHANISMS[self.context.plan.trust](self.context)
 
     @property
-    def adder(self) -> Adder:
+    def aggregator(self) -> SumAggregator:
         """How changes are added up, by whoever does it.
 
         Raises:
             PrivacyError: Under secure aggregation: there a sum is opened only once it has noise.
         """
-        forbid_updates(self.setting.plan)
-        return self.bracket.adder
+        forbid_updates(self.context.plan)
+        return self.mechanism.aggregator
 
     def kept(self) -> State:
-        """Return what a checkpoint keeps: the strategy's own state and that of its privacy bracket."""
-        return {**self.state(), **{f"{BRACKET}{name}": value for name, value in self.bracket.state().items()}}
+        """Return what a checkpoint keeps: the strategy's own state and that of its privacy mechanism."""
+        return {**self.state(), **{f"{MECHANISM}{name}": value for name, value in self.mechanism.state().items()}}
 
     def take_back(self, kept: State) -> None:
         """Take back what `kept` returned."""
-        self.restore({name: value for name, value in kept.items() if not name.startswith(BRACKET)})
-        inner = {name.removeprefix(BRACKET): value for name, value in kept.items() if name.startswith(BRACKET)}
-        self.bracket.restore(inner)
+        self.restore({name: value for name, value in kept.items() if not name.startswith(MECHANISM)})
+        inner = {name.removeprefix(MECHANISM): value for name, value in kept.items() if name.startswith(MECHANISM)}
+        self.mechanism.restore(inner)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -266,9 +266,9 @@ class MeanStrategy(Strategy):
             FederationError: If too few are usable, naming what was wrong with the others, or if the result is not
                 finite.
         """
-        return self._conclude(server_round, self.adder.add(self.accept(server_round, replies))), None
+        return self._conclude(server_round, self.aggregator.add(self.accept(server_round, replies))), None
 
-    def aggregate_total(self, server_round: int, total: Total) -> ArrayRecord | None:
+    def aggregate_total(self, server_round: int, total: UpdateSum) -> ArrayRecord | None:
         """Return the new global adapter from what workers added up; None if nobody's answer weighs anything.
 
         Raises:
@@ -285,10 +285,10 @@ class MeanStrategy(Strategy):
         """
         return self.aggregate_total(server_round, decoded(opened, self.current, agreement, server_round))
 
-    def _conclude(self, server_round: int, total: Total) -> ArrayRecord | None:
+    def _conclude(self, server_round: int, total: UpdateSum) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""
-        change = self.bracket.change(total, self.current, server_round)
-        self.report = replace(self.report, filter=self.bracket.filter)
+        change = self.mechanism.change(total, self.current, server_round)
+        self.report = replace(self.report, filter=self.mechanism.filter)
         return None if change is None else self._after(server_round, change)
 
 

@@ -18,9 +18,9 @@ from flwr.app import Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from fedrec.errors import FederationError
-from server.total import Adder, Total
-from server.update import Array
+from fedrec.core.errors import FederationError
+from server.aggregation.update import Array
+from server.aggregation.update_sum import SumAggregator, UpdateSum
 
 WAIT_SECONDS = 120.0
 Pull = Callable[[Iterable[str]], Iterable[Message]]
@@ -35,8 +35,13 @@ class SummingGrid(Grid):
 
     @abstractmethod
     def send_and_sum(
-        self, messages: Sequence[Message], before: Mapping[str, Array], adder: Adder, *, timeout: float | None = None
-    ) -> Total:
+        self,
+        messages: Sequence[Message],
+        before: Mapping[str, Array],
+        aggregator: SumAggregator,
+        *,
+        timeout: float | None = None,
+    ) -> UpdateSum:
         """Send messages to clients and return what their changes of the adapter `before` add up to.
 
         Clients that do not answer within `timeout` seconds are neither accepted nor rejected.

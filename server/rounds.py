@@ -1,6 +1,6 @@
 """The rounds: one direction, one loop for every strategy and every grid.
 
-configure -> charge the ledger -> send and receive -> aggregate -> judge -> write the line -> checkpoint -> observers.
+configure -> charge the ledger -> send and receive -> aggregate -> evaluate -> line -> checkpoint -> observers.
 """
 
 import math
@@ -17,23 +17,23 @@ from flwr.app import ArrayRecord, ConfigRecord, Message
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from fedrec.errors import FederationError, PrivacyError, RunError
-from fedrec.evaluation.judge import Judge
+from fedrec.core.errors import FederationError, PrivacyError, RunError
+from fedrec.core.progress import Progress
+from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.ranking import RANKED
-from fedrec.privacy.audit.books import unpaid
+from fedrec.evaluation.selection import summed_with
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.progress import Progress
-from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.reporting.rundir import RunDirectory
-from fedrec.result import summed_with
+from fedrec.privacy.unpaid import unpaid
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from server.aggregation.secret_sum import secret
+from server.aggregation.update import Arrays
 from server.asking import ask
 from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
-from server.opening import item_counts
-from server.secret_sum import secret
-from server.stop import Stop
-from server.update import Arrays
+from server.item_counts import item_counts
+from server.stop import StopRequest
 
 Line = dict[str, Any]
 """What a round tells: a line of `metrics.jsonl`."""
@@ -42,16 +42,18 @@ Observer = Callable[[Line], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class RoundContext:
     """What all rounds of a run share: where they are written, who aggregates, who is asked, who judges."""
 
     run: RunDirectory
     strategy: Strategy
     grid: Grid
-    judge: Judge
+    evaluator: Evaluator
 
 
-def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer], stop: Stop) -> Checkpoint:
+def run_rounds(
+    course: RoundContext, progress: Progress, observers: Sequence[Observer], stop: StopRequest
+) -> Checkpoint:
     """Run the rounds that the run still lacks and return its last checkpoint; a privacy budget may end them earlier.
 
     Raises:
@@ -70,9 +72,9 @@ def run_rounds(course: Course, progress: Progress, observers: Sequence[Observer]
         _require_paid(run, here)
         run.rewind(here)
         course.strategy.take_back({name: value.numpy() for name, value in here.strategy.items()})
-    course.judge.learn_popularity(here.released)
+    course.evaluator.learn_popularity(here.released)
     while here.round < total:
-        stop.heed()
+        stop.raise_if_set()
         stop.finishing = f"round {here.round + 1}"
         try:
             done = _round(course, here)
@@ -98,7 +100,7 @@ def _require_paid(run: RunDirectory, here: Checkpoint) -> None:
             f"the validation users' ledger of {run.path} lacks rounds; restore an earlier checkpoint, or start anew"
         )
         raise RunError(message)
-    if ":" in run.experiment.strategy.name:  # a stranger draws cohorts of its own, which nobody can draw again
+    if ":" in run.experiment.strategy.name:  # it draws cohorts of its own, which nobody can draw again
         return
     if lost := unpaid(here.ledger, run.job.plan, run.job.cohort, here.round):
         message = f"the ledger of {run.path} lacks rounds {lost}; restore an earlier checkpoint, or start a new run"
@@ -112,11 +114,11 @@ def _save(run: RunDirectory, checkpoint: Checkpoint, line: Line, observers: Sequ
         observe(line)
 
 
-def _first(course: Course) -> tuple[Checkpoint, Line]:
-    """Judge the base and return the checkpoint before the first round, with what is released by then."""
-    judge, plan = course.judge, course.run.job.plan
-    start, released, ledger = judge.bench.shared_start, dict[str, Tensor](), plan.charge(Ledger(), 0, ())
-    said = judge.validation.after(0, start, ranked=True)
+def _first(course: RoundContext) -> tuple[Checkpoint, Line]:
+    """Evaluator the base and return the checkpoint before the first round, with what is released by then."""
+    evaluator, plan = course.evaluator, course.run.job.plan
+    start, released, ledger = evaluator.context.shared_start, dict[str, Tensor](), plan.charge(Ledger(), 0, ())
+    said = evaluator.validation.after(0, start, ranked=True)
     line: Line = {"round": 0, **said.fields}
     spent, budget = _spent(plan, ledger), course.run.experiment.privacy.budget
     if spent is not None and spent > budget:
@@ -133,10 +135,10 @@ def _first(course: Course) -> tuple[Checkpoint, Line]:
     return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
 
 
-def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
+def _round(course: RoundContext, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     """Return what a round leaves; None if the privacy budget has no room for it, in which case nobody is asked."""
     began = time.monotonic()
-    run, strategy, judge = course.run, course.strategy, course.judge
+    run, strategy, evaluator = course.run, course.strategy, course.evaluator
     plan, number = run.job.plan, here.round + 1
     told = ConfigRecord({"run": str(run.path)})
     messages = ask(strategy, number, to_record(to_arrays(here.parameters)), told, course.grid)
@@ -149,7 +151,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
     after = collect(strategy, course.grid, number, messages, run.experiment.federation.timeout)
     parameters = here.parameters if after is None else to_tensors(after)
     report = strategy.report
-    said = judge.validation.after(number, parameters, ranked=run.experiment.ranks(number))
+    said = evaluator.validation.after(number, parameters, ranked=run.experiment.ranks(number))
     # Without validation users every score is nan, and the last round is the best there is.
     better = math.isnan(here.best_score) or said.score < here.best_score
     line: Line = {
@@ -185,7 +187,7 @@ def _round(course: Course, here: Checkpoint) -> tuple[Checkpoint, Line] | None:
 
 def _spent(plan: PrivacyPlan, ledger: Ledger) -> float | None:
     """Return the most exposed client's epsilon; None without privacy."""
-    return None if plan.placement == "none" else ledger.epsilon(plan.delta, plan.clients).worst.pld
+    return None if plan.trust == "none" else ledger.epsilon(plan.delta, plan.clients).worst.pld
 
 
 def collect(
@@ -199,11 +201,11 @@ def collect(
         FederationError: As the strategy's aggregation does.
     """
     if isinstance(strategy, MeanStrategy):
-        if (agreement := strategy.setting.plan.agreement) is not None:
+        if (agreement := strategy.context.plan.agreement) is not None:
             opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
             return strategy.aggregate_secret(number, opened, agreement)
         if isinstance(grid, SummingGrid):
-            total = grid.send_and_sum(messages, strategy.current, strategy.adder, timeout=timeout)
+            total = grid.send_and_sum(messages, strategy.current, strategy.aggregator, timeout=timeout)
             return strategy.aggregate_total(number, total)
     after, _ = strategy.aggregate_train(number, list(grid.send_and_receive(messages, timeout=timeout)))
     return after

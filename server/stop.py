@@ -1,13 +1,13 @@
-"""A wish to stop: heard between rounds, and whenever other long work tells of its progress."""
+"""A request to stop: looked at between rounds, and whenever other long work reports its progress."""
 
 from pathlib import Path
 
-from fedrec.errors import Interrupted
-from fedrec.progress import Progress
+from fedrec.core.errors import Interrupted
+from fedrec.core.progress import Progress
 
 
-class Stop:
-    """A wish to stop a run; nobody has it at first.
+class StopRequest:
+    """A request to stop a run, not set at first.
 
     Args:
         run: Directory of the run, for the message that says how to go on.
@@ -15,13 +15,13 @@ class Stop:
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.wanted = False
+        self.is_set = False
         self.finishing = ""
         """What will still be finished if it is wished now, in words; "" where the next step may be the last."""
 
-    def wish(self, *_: object) -> None:
-        """Wish it; usable as a signal handler."""
-        self.wanted = True
+    def set(self, *_: object) -> None:
+        """Request a stop; usable as a signal handler."""
+        self.is_set = True
 
     @property
     def answer(self) -> str:
@@ -29,20 +29,20 @@ class Stop:
         what = f"finishing {self.finishing}" if self.finishing else "stopping at the next step; what is done is saved"
         return f"{what}; press Ctrl-C again to stop now"
 
-    def heed(self) -> None:
-        """Stop here if that is wished.
+    def raise_if_set(self) -> None:
+        """Stop here if a stop was requested.
 
         Raises:
-            Interrupted: If it is.
+            Interrupted: If a stop was requested.
         """
-        if self.wanted:
+        if self.is_set:
             raise Interrupted(self.run)
 
-    def heeding(self, progress: Progress) -> Progress:
+    def wrap(self, progress: Progress) -> Progress:
         """Return a progress for work that is simply done again on resume: telling it anything may stop the work."""
 
         def tell(label: str, done: int, total: int, note: str = "") -> None:
             progress(label, done, total, note)
-            self.heed()
+            self.raise_if_set()
 
         return tell

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedrec.places import default_cache
+from fedrec.core.places import default_cache
 
 
 @dataclass(frozen=True)

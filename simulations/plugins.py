@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedrec.experiment_layers import scenario_files
-from fedrec.registry import Registry
+from fedrec.core.registry import Registry
+from fedrec.experiment.layers import scenario_files
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -18,7 +18,7 @@ def _strategies() -> Registry[Any]:
 
 
 def _models() -> Registry[Any]:
-    from fedrec.models.base import MODELS
+    from fedrec.training.pretraining import MODELS
 
     return MODELS
 
@@ -43,7 +43,7 @@ def _partitions() -> Registry[Any]:
 
 
 def _controls() -> Registry[Any]:
-    from fedrec.evaluation.trained_controls import CONTROLS
+    from fedrec.evaluation.controls.trained import CONTROLS
 
     return CONTROLS
 

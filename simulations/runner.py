@@ -10,20 +10,20 @@ from pathlib import Path
 import psutil
 from flwr.serverapp import Grid
 
-from fedrec.config import Experiment
-from fedrec.errors import FedrecError, RunError, UserError
-from fedrec.experiment_file import differing_keys
-from fedrec.job import Job
-from fedrec.memory import Size, peaks, require_memory
+from fedrec.core.errors import FedrecError, RunError, UserError
+from fedrec.core.own_code import folder_of, search_also
+from fedrec.core.progress import Progress
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.file import differing_keys
 from fedrec.models.adapters import ADAPTERS
-from fedrec.own_code import folder_of, search_also
-from fedrec.places import free_run
-from fedrec.prepared import is_prepared, prepare, require_intact
-from fedrec.progress import Progress
-from fedrec.reporting.report import render_report
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import check_strategy
-from server.conduct import conduct
+from fedrec.reporting.run.report import render_report
+from fedrec.run.directory import RunDirectory
+from fedrec.run.free_folder import free_run
+from fedrec.run.job import Job
+from fedrec.run.preparation import is_prepared, prepare, require_intact
+from fedrec.training.memory_estimate import Size, peaks, require_memory
+from server.run import run_server
+from server.strategies.build import check_strategy
 from simulations.engine import ENGINES
 from simulations.engine.base import check_engine
 from simulations.engine.chunks import CHUNK_SIZES
@@ -88,11 +88,11 @@ def _work(directory: RunDirectory, options: RunOptions, progress: Progress) -> R
         if is_prepared(prepared):
             require_intact(prepared)
         else:
-            prepare(directory.experiment, prepared, options.cache, stop.heeding(progress))
+            prepare(directory.experiment, prepared, options.cache, stop.wrap(progress))
         _require_room(directory.job, options, progress)
 
         def work(grid: Grid) -> None:
-            conduct(directory, grid, progress, stop, tensorboard=options.tensorboard)
+            run_server(directory, grid, progress, stop, tensorboard=options.tensorboard)
 
         with _quiet():
             ENGINES.get(options.engine)(work, len(directory.job.prepared.federation), options)
@@ -108,7 +108,7 @@ def _require_room(job: Job, options: RunOptions, progress: Progress) -> None:
     cohort = math.ceil(job.experiment.federation.participation * len(job.prepared.federation))
     size = Size(
         items=job.prepared.train.num_items,
-        trained=sum(value.numel() for value in job.workbench.start.values()),
+        trained=sum(value.numel() for value in job.training_context.start.values()),
         clients=min(CHUNK_SIZES["cpu"].clients, cohort),
         workers=1 if options.engine == "inprocess" else options.workers or os.cpu_count() or 1,
     )

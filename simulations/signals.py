@@ -9,8 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fedrec.progress import Progress
-from server.stop import Stop
+from fedrec.core.progress import Progress
+from server.stop import StopRequest
 
 AT_ONCE: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
@@ -21,7 +21,7 @@ AT_ONCE: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Ha
 
 
 @contextmanager
-def stoppable(run: Path, progress: Progress) -> Iterator[Stop]:
+def stoppable(run: Path, progress: Progress) -> Iterator[StopRequest]:
     """Turn the first signal to end into a wish to stop as soon as nothing is lost; a second one ends at once.
 
     Outside of the main thread no signal can be caught, and none is.
@@ -30,10 +30,10 @@ def stoppable(run: Path, progress: Progress) -> Iterator[Stop]:
         run: Directory of the run.
         progress: Told at once, from another thread, what the run will still finish.
     """
-    stop = Stop(run)
+    stop = StopRequest(run)
 
     def wish(signum: int, frame: object) -> None:
-        stop.wish(signum, frame)
+        stop.set(signum, frame)
         for number, handler in AT_ONCE.items():
             signal.signal(number, handler)
 

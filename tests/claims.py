@@ -1,6 +1,6 @@
 """Experiments with a privacy claim, written by the keys that matter."""
 
-from fedrec.config import Experiment
+from fedrec.experiment.config import Experiment
 from fedrec.privacy.plan import UnitCounts
 
 UNITS = UnitCounts(users=660, examples=60_000, clients=20)

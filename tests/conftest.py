@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.__main__ import QUIET_DEFAULTS
-from fedrec.config import DataConfig
+from fedrec.core.app import QUIET_DEFAULTS
 from fedrec.data.interactions import Dataset
 from fedrec.data.load import load_dataset
+from fedrec.experiment.config import DataConfig
 
 # Before anything imports Flower or Ray, and for the processes that tests start: as `fedrec` itself runs, and with a
 # Flower home of this session's own.

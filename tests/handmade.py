@@ -6,15 +6,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from fedrec.config import Experiment
-from fedrec.data.columns import Slices, Texts
+from fedrec.data.columns import RaggedArray, StringColumn
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
+from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
-from fedrec.models.base import build_model
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.training.context import TrainingContext
+from fedrec.training.pretraining import build_model
 from fedrec.training.task import ClientTask
-from fedrec.training.workbench import Workbench
 
 torch.set_num_threads(1)  # tensors this small only wait for a second thread
 
@@ -64,10 +64,10 @@ def vectors(num_items: int = NUM_ITEMS, dimensions: int = 5) -> torch.Tensor:
     return torch.randn(num_items, dimensions, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
-def plan(placement: Literal["client", "server", "none"] = "none", noise: float = 0.0, clip: float = 1.0) -> PrivacyPlan:
+def plan(trust: Literal["local", "central", "none"] = "none", noise: float = 0.0, clip: float = 1.0) -> PrivacyPlan:
     """Return a plan that clips and noises as told; nothing else of it matters to a client."""
     return PrivacyPlan(
-        placement=placement,
+        trust=trust,
         unit="user",
         noise_multiplier=noise,
         clip_norm=clip,
@@ -83,13 +83,13 @@ def plan(placement: Literal["client", "server", "none"] = "none", noise: float =
     )
 
 
-def bench(
+def context(
     sequences: Sequence[Sequence[int]] = SEQUENCES,
     clients: Sequence[Sequence[int]] = CLIENTS,
     privacy: PrivacyPlan | None = None,
     **sections: Any,
-) -> Workbench:
-    """Return a bench in float64 whose weights are all far from 0, so that no gradient vanishes by chance."""
+) -> TrainingContext:
+    """Return a context in float64 whose weights are all far from 0, so that no gradient vanishes by chance."""
     wanted = experiment(**sections)
     rows = interactions(sequences)
     model = build_model(wanted, vectors())
@@ -100,13 +100,13 @@ def bench(
         for parameter in model.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
-    owned = Slices.of([np.array(users, dtype=np.int64) for users in clients])
-    federation = Federation(owned, Texts.of(str(users) for users in clients))
-    return Workbench(wanted, model, rows, federation, privacy or plan(), start, wanted.seed)
+    owned = RaggedArray.of([np.array(users, dtype=np.int64) for users in clients])
+    federation = Federation(owned, StringColumn.of(str(users) for users in clients))
+    return TrainingContext(wanted, model, rows, federation, privacy or plan(), start, wanted.seed)
 
 
-def task(of: Workbench, client: int = 0, round: int = 1, **more: Any) -> ClientTask:  # noqa: A002
-    """Return the task that starts from the bench's own adapter."""
+def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> ClientTask:  # noqa: A002
+    """Return the task that starts from the context's own adapter."""
     return ClientTask(client, round, dict(of.shared_start), **more)
 
 

@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 from scipy.special import ive, logsumexp
 from scipy.stats import binom, norm
 
-from fedrec.config import Sampling
+from fedrec.experiment.config import Sampling
 from tests.losses import Pair, epsilon_of, gaussian, normals
 
 RELATIONS = {

@@ -11,18 +11,18 @@ from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid
 
 from clients.app import query, train
-from fedrec.config import Experiment, PrivacyConfig
-from fedrec.evaluation.judge import Judge
+from fedrec.core.progress import silent
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.experiment.config import Experiment, PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
-from fedrec.progress import silent
-from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import build_strategy
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from server.aggregation.update import Arrays, Update
 from server.base import CohortStrategy, MeanStrategy
-from server.rounds import Course, run_rounds
-from server.setting import Setting
-from server.stop import Stop
-from server.update import Arrays, Update
+from server.context import StrategyContext
+from server.rounds import RoundContext, run_rounds
+from server.stop import StopRequest
+from server.strategies.build import build_strategy
 from simulations.engine.inprocess import InProcessGrid
 
 TINY: dict[str, Any] = {
@@ -60,7 +60,9 @@ def rounds_of(
 ) -> Checkpoint:
     """Run the rounds that a run lacks, in this process: these clients one at a time, or whoever the grid asks."""
     grid = grid or InProcessGrid(app or client_app(), clients)
-    return run_rounds(Course(run, build_strategy(run.job), grid, Judge(run.job)), silent, (), Stop(run.path))
+    return run_rounds(
+        RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job)), silent, (), StopRequest(run.path)
+    )
 
 
 def client_app(fault: Callable[[Message, Context, Message], Message] | None = None) -> ClientApp:
@@ -76,8 +78,8 @@ def client_app(fault: Callable[[Message, Context, Message], Message] | None = No
     return app
 
 
-def setting(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False, **changes: Any) -> Setting:
-    """Return a setting of four clients, without privacy or under central trust."""
+def context(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False, **changes: Any) -> StrategyContext:
+    """Return a context of four clients, without privacy or under central trust."""
     privacy = (
         PrivacyConfig(trust="central", noise_multiplier=noise, clip_norm=clip_norm) if central else PrivacyConfig()
     )
@@ -90,7 +92,7 @@ def setting(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False
         "min_replies": 1,
         "max_update_norm": 100.0,
     }
-    return Setting(plan=made, **{**facts, **changes})
+    return StrategyContext(plan=made, **{**facts, **changes})
 
 
 def update(client: int, *values: float, weight: float = 1.0) -> Update:
@@ -102,7 +104,7 @@ def aggregate_of(strategy: MeanStrategy | CohortStrategy, updates: Sequence[Upda
     """Return what a strategy makes of updates before it takes its step."""
     if isinstance(strategy, CohortStrategy):
         return strategy.aggregate(updates)
-    change = strategy.bracket.change(strategy.adder.add(updates), updates[0].delta, 1)
+    change = strategy.mechanism.change(strategy.aggregator.add(updates), updates[0].delta, 1)
     return change or {}
 
 

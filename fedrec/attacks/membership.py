@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from fedrec.attacks.roc import auc, tpr_at_1_percent
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
+from fedrec.core.seeding import rng_for
 from fedrec.evaluation.significance import Interval
-from fedrec.seeding import rng_for
 
 Scores = NDArray[np.float64]
 Members = NDArray[np.bool_]

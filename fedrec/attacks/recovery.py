@@ -20,10 +20,10 @@ from scipy.special import expit
 from torch import Tensor
 
 from fedrec.attacks.roc import auc
+from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.models.adapters import load_parameters_
 from fedrec.models.backbone import Backbone
-from fedrec.seeding import rng_for
 
 Scores = NDArray[np.float64]
 

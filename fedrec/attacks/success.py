@@ -25,7 +25,7 @@ _LABELS = {
 
 
 @dataclass(frozen=True)
-class Point:
+class OperatingPoint:
     """Success at one epsilon.
 
     Attributes:
@@ -59,7 +59,7 @@ class Success:
     fingerprint: str
     toml: str
     adversary: str
-    points: Sequence[Point]
+    points: Sequence[OperatingPoint]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything; a value without an interval has nan bounds."""
@@ -69,7 +69,7 @@ class Success:
     def from_json(cls, read: Mapping[str, Any]) -> "Success":
         """Return what `to_json` wrote; infinity and nan may be texts."""
         points = [
-            Point(
+            OperatingPoint(
                 epsilon=float(point["epsilon"]),
                 spent=float(point["spent"]),
                 delta=float(point["delta"]),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.files import replacing
+from fedrec.core.files import replacing
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -55,7 +55,7 @@ class _Lazy(Sequence[T_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class Slices(_Lazy[NDArray[np.int64]]):
+class RaggedArray(_Lazy[NDArray[np.int64]]):
     """Arrays of different lengths, end to end in one column.
 
     Attributes:
@@ -67,7 +67,7 @@ class Slices(_Lazy[NDArray[np.int64]]):
     bounds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, arrays: Sequence[NDArray[np.int64]]) -> "Slices":
+    def of(cls, arrays: Sequence[NDArray[np.int64]]) -> "RaggedArray":
         """Put arrays end to end; there may be none."""
         return cls(np.concatenate((*arrays, np.empty(0, dtype=np.int64))), bounds_of(len(array) for array in arrays))
 
@@ -84,7 +84,7 @@ class Slices(_Lazy[NDArray[np.int64]]):
 
 
 @dataclass(frozen=True, eq=False)
-class Texts(_Lazy[str]):
+class StringColumn(_Lazy[str]):
     """Strings, end to end in UTF-8 in one column.
 
     Attributes:
@@ -96,7 +96,7 @@ class Texts(_Lazy[str]):
     bounds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, strings: Iterable[str]) -> "Texts":
+    def of(cls, strings: Iterable[str]) -> "StringColumn":
         """Put strings end to end; there may be none."""
         encoded = [text.encode() for text in strings]
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), bounds_of(len(text) for text in encoded))

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedrec.config import TrainingConfig
 from fedrec.data.interactions import IntArray, Interactions
+from fedrec.experiment.config import TrainingConfig
 
 IGNORED = -1
 """Target of a position that predicts nothing."""

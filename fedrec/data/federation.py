@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedrec.config import FederationConfig
-from fedrec.data.columns import Slices, Texts
+from fedrec.core.errors import ConfigError
+from fedrec.core.registry import Registry
+from fedrec.core.seeding import rng_for
+from fedrec.data.columns import RaggedArray, StringColumn
 from fedrec.data.interactions import Dataset, IntArray
 from fedrec.data.split import Split
-from fedrec.errors import ConfigError
-from fedrec.registry import Registry
-from fedrec.seeding import rng_for
+from fedrec.experiment.config import FederationConfig
 
 Partition = Callable[[Dataset, Split, FederationConfig, int], "Federation"]
 
@@ -27,8 +27,8 @@ class Federation:
         names: What people call each client.
     """
 
-    users: Slices
-    names: Texts
+    users: RaggedArray
+    names: StringColumn
 
     def __len__(self) -> int:
         return len(self.users)
@@ -44,7 +44,9 @@ def one_user_a_client(dataset: Dataset, split: Split, config: FederationConfig, 
     """Cross-device: each user is a client."""
     del config, seed
     bounds = np.arange(len(split.private) + 1)
-    return Federation(Slices(split.private, bounds), Texts.of(dataset.users.ids[user] for user in split.private))
+    return Federation(
+        RaggedArray(split.private, bounds), StringColumn.of(dataset.users.ids[user] for user in split.private)
+    )
 
 
 @PARTITIONS.register("shards")
@@ -88,8 +90,8 @@ def one_client_per_value(dataset: Dataset, split: Split, config: FederationConfi
         raise ConfigError(message)
     values = np.array(dataset.users.attributes[config.attribute], dtype=object)[split.private]
     names = sorted(set(values))
-    users = Slices.of([split.private[values == name] for name in names])
-    return Federation(users, Texts.of(name or "unknown" for name in names))
+    users = RaggedArray.of([split.private[values == name] for name in names])
+    return Federation(users, StringColumn.of(name or "unknown" for name in names))
 
 
 def _tastes(dataset: Dataset, split: Split) -> np.ndarray:
@@ -109,4 +111,4 @@ def _require_enough(clients: int, split: Split) -> None:
 
 
 def _numbered(shards: Sequence[IntArray]) -> Federation:
-    return Federation(Slices.of(shards), Texts.of(f"shard-{index}" for index in range(len(shards))))
+    return Federation(RaggedArray.of(shards), StringColumn.of(f"shard-{index}" for index in range(len(shards))))

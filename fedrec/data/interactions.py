@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.core.errors import DataError
 from fedrec.data.columns import bounds_of
-from fedrec.errors import DataError
 
 IntArray = NDArray[np.int64]
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from fedrec.config import DataConfig
+from fedrec.core.errors import DataError
 from fedrec.data import sources
-from fedrec.data.acquire import Notify, acquire, origin_of
 from fedrec.data.clean import clean
+from fedrec.data.download.acquire import Notify, acquire, origin_of
+from fedrec.data.download.transports import Progress
 from fedrec.data.interactions import Dataset
 from fedrec.data.sources.base import DATASETS, Source
-from fedrec.data.ways import Progress
-from fedrec.errors import DataError
+from fedrec.experiment.config import DataConfig
 
 for _module in pkgutil.iter_modules(sources.__path__):
     import_module(f"{sources.__name__}.{_module.name}")
@@ -60,7 +60,7 @@ def load_dataset(
     Args:
         config: Which data; `config.path`, if given, is read instead of anything downloaded.
         cache: Root of the cache of downloads.
-        notify: Told the terms and of failed ways at a first download.
+        notify: Told the terms and of failed transports at a first download.
         progress: Bar for the download.
 
     Raises:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedrec.config import SplitConfig
+from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray, Interactions, Order
-from fedrec.errors import ConfigError
+from fedrec.experiment.config import SplitConfig
 
 
 @dataclass(frozen=True, eq=False)

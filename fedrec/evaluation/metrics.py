@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.core.errors import ConfigError
+from fedrec.core.registry import Registry
 from fedrec.data.interactions import IntArray
-from fedrec.errors import ConfigError
-from fedrec.registry import Registry
 
 
 class Metric(Protocol):

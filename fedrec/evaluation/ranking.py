@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.core.errors import ConfigError, DataError, FedrecError
+from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases
-from fedrec.errors import ConfigError, DataError, FedrecError
-from fedrec.evaluation.lists import Counts, Vectors, list_metrics
+from fedrec.evaluation.beyond_accuracy import Counts, Vectors, list_metrics
 from fedrec.evaluation.metrics import METRICS, check_cutoff, mean_over_users
-from fedrec.seeding import rng_for
 
 Scores = NDArray[np.float32]
 Scorer = Callable[[Sequence[IntArray]], Scores]
@@ -42,7 +42,7 @@ class Evaluation:
         ranks: 1-based rank of each of a user's targets, in their order, a user an entry.
         recommended: Each user's list up to the largest cut-off, `[n, depth]`, best first; -1 where fewer
             items were left to recommend.
-        lists: `metric@k` -> value of all lists together (see `fedrec.evaluation.lists`).
+        lists: `metric@k` -> value of all lists together (see `fedrec.evaluation.beyond_accuracy`).
     """
 
     name: str

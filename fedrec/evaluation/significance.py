@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from fedrec.core.seeding import rng_for
 from fedrec.evaluation.metrics import mean_over_users
-from fedrec.seeding import rng_for
 
 FloatArray = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedrec.config import AdapterConfig
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
+from fedrec.core.registry import Registry
+from fedrec.core.seeding import torch_generator_for
+from fedrec.experiment.config import AdapterConfig
 from fedrec.models.backbone import Backbone
-from fedrec.registry import Registry
-from fedrec.seeding import torch_generator_for
 
 Attach = Callable[[Backbone, AdapterConfig, torch.Generator], None]
 """Opens parameters of a frozen model, adding modules if need be; the scores stay what they were."""

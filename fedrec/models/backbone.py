@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Backbone(nn.Module, ABC):
-    """A sequential recommender over a catalogue; register one in `fedrec.models.base.MODELS`.
+    """A sequential recommender over a catalogue; register one in `fedrec.training.pretraining.MODELS`.
 
     Attributes:
         window: Longest history it reads.

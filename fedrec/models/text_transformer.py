@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fedrec.config import ModelConfig
+from fedrec.experiment.config import ModelConfig
 from fedrec.models.backbone import Backbone
 
 BIAS_SCALE = 10.0

@@ -5,7 +5,7 @@ public ones alone. `PUBLIC` values follow from what was never private: the exper
 the public users, and the held-out users where they consented. `PRIVATE` values follow from private data and nobody paid
 for them: only a simulation sees them. A deployment could publish the first two and must not have the third.
 
-An audit's folder (`fedrec.reporting.audit_directory`) is private as a whole.
+An audit's folder (`fedrec.reporting.attacks.audit_directory`) is private as a whole.
 
 A field is named by its path of keys, joined by dots; a class given to a path holds for all that lies below it.
 """
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from fedrec.errors import PrivacyError
+from fedrec.core.errors import PrivacyError
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.validation import ValidationPlan
 

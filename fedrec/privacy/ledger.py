@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedrec.core.errors import PrivacyError, RunError
 from fedrec.data.interactions import IntArray
-from fedrec.errors import PrivacyError, RunError
-from fedrec.privacy.accounting import Price, Release, epsilon
+from fedrec.privacy.accounting.prices import Price, Release, epsilon
 
 Client = int | None
 """A client's number, or None for the whole population (central trust, where the cohort stays secret)."""

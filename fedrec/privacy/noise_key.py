@@ -11,10 +11,10 @@ The generators behind the draws (numpy's PCG64, torch's Mersenne twister) simula
 import secrets
 from pathlib import Path
 
-from fedrec.config import Experiment
-from fedrec.errors import RunError
-from fedrec.files import write_whole
-from fedrec.seeding import seed_for
+from fedrec.core.errors import RunError
+from fedrec.core.files import write_whole
+from fedrec.core.seeding import seed_for
+from fedrec.experiment.config import Experiment
 
 FILE = "noise.key"
 BITS = 256

@@ -4,22 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fedrec.config import Adjacency, Experiment, PrivacyConfig, Sampling
-from fedrec.errors import PrivacyError
-from fedrec.privacy import shuffling
-from fedrec.privacy.accounting import Draw, Release, What, calibrate
-from fedrec.privacy.allocation import bins_of
-from fedrec.privacy.banded import coefficients
-from fedrec.privacy.delta import delta_for
+from fedrec.core.errors import PrivacyError
+from fedrec.experiment.config import Adjacency, Experiment, PrivacyConfig, Sampling
+from fedrec.privacy.accounting import shuffling
+from fedrec.privacy.accounting.allocation import bins_of
+from fedrec.privacy.accounting.banded import coefficients
+from fedrec.privacy.accounting.delta import delta_for
+from fedrec.privacy.accounting.prices import Draw, Release, What, calibrate
+from fedrec.privacy.accounting.secret_cohorts import exposure_of
+from fedrec.privacy.accounting.shuffling import Shuffled
 from fedrec.privacy.ledger import Client, Ledger
 from fedrec.privacy.secagg.agreement import Agreement, agreement_of, graph_failure
-from fedrec.privacy.secret_cohorts import exposure_of
-from fedrec.privacy.shuffling import Shuffled
 
-Placement = Literal["client", "sum", "server", "none"]
-
-PLACES: dict[str, Placement] = {"local": "client", "secure-aggregation": "sum", "central": "server"}
-"""By `privacy.trust`."""
+Trust = Literal["local", "secure-aggregation", "central", "none"]
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ class PrivacyPlan:
     """What is clipped and noised, where, and how often a unit's data is released.
 
     Args:
-        placement: Who clips and adds noise: each client, enough for itself; clients, enough together ("sum"); the
-            server. "none" without privacy.
+        trust: Who clips and adds noise: each client, enough for itself; clients, enough together
+            ("secure-aggregation"); the server. "none" without privacy.
         unit: What neighbours differ in, as `adjacency` says.
         noise_multiplier: Noise standard deviation over `clip_norm`, on the sum; 0 without privacy.
         clip_norm: L2 bound of one unit's contribution to one sum; where clipping is adaptive the first round's.
@@ -104,7 +101,8 @@ class PrivacyPlan:
         whole_population: Whether each round charges everyone who may be in it, because the cohort is secret.
         cohorts: How cohorts are drawn; "all" when every client is in every round.
         agreement: Of clients whose noise is together enough; None elsewhere.
-        factor: How the server's noise is correlated from round to round (see `fedrec.privacy.banded`); (1,) for not.
+        factor: How the server's noise is correlated from round to round (see `fedrec.privacy.accounting.banded`); (1,)
+            for not.
         clipping: How the clip norm follows the updates; None if it is fixed.
         counts: The release before the first round; None for none.
         extrapolation: Whose noise is added; None for this run's own.
@@ -113,10 +111,10 @@ class PrivacyPlan:
             off.
         adjacency: What a neighbour has of one unit.
         draw: How a unit comes into a sum, as accounted, where that is secret.
-        filtered: Whether each client has a filter whose budget is `rounds` (see `fedrec.privacy.filters`).
+        filtered: Whether each client has a filter whose budget is `rounds` (see `fedrec.privacy.accounting.filters`).
     """
 
-    placement: Placement
+    trust: Trust
     unit: Literal["user", "example", "platform"]
     noise_multiplier: float
     clip_norm: float
@@ -214,7 +212,7 @@ class PrivacyPlan:
             round: Number of the round, from 0.
             cohort: Who was asked; where the cohort is secret all pay who might have been in it.
         """
-        if self.placement == "none":
+        if self.trust == "none":
             return ledger
         if round == 0:
             return ledger if self.counts is None else ledger.charge(0, [None], self.counts.release)
@@ -231,13 +229,13 @@ class PrivacyPlan:
         return [None] if self.bands == 1 else self.group(round)
 
 
-def placement_of(privacy: PrivacyConfig) -> Placement:
+def trust_of(privacy: PrivacyConfig) -> Trust:
     """Return who clips and adds noise."""
-    return PLACES[privacy.trust] if privacy.on else "none"
+    return privacy.trust if privacy.on else "none"
 
 
 def plan(experiment: Experiment, units: UnitCounts, participations: int) -> PrivacyPlan:
-    """Return the plan of a checked experiment (see `fedrec.privacy.refusals.check`), its noise calibrated unless given.
+    """Return the plan of a checked experiment (see `fedrec.privacy.checks.check`), its noise calibrated unless given.
 
     A secure sum is a release of its own with the noise of its fewest summands. Who is in it is no secret of the server,
     so it is never amplified.
@@ -258,7 +256,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         ConfigError: If no secure sum can be made of a cohort.
     """
     privacy, training, federation = experiment.privacy, experiment.training, experiment.federation
-    placement = placement_of(privacy)
+    trust = trust_of(privacy)
     whole = privacy.trust != "local"
     steps = 1 if whole else training.steps
     secret = exposure_of(experiment, units.clients)
@@ -267,7 +265,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
     rounds = min(rounds, privacy.filter_rounds or rounds)
     counted = {"user": units.users, "example": units.examples, "platform": units.clients}[privacy.unit]
     claimed = delta_for(privacy.delta, max(privacy.population or 0, counted)) if privacy.on else 0.0
-    delta = claimed - graph_failure(experiment, units.clients, claimed) if placement == "sum" else claimed
+    delta = claimed - graph_failure(experiment, units.clients, claimed) if trust == "secure-aggregation" else claimed
     counts = _counts(privacy, delta)
     noise = privacy.noise_multiplier
     if noise is None:
@@ -275,7 +273,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         noise = 0.0
         if privacy.on:
             count, adjacency = steps * rounds, privacy.adjacency
-            law = privacy.secure_aggregation.noise if placement == "sum" else "gaussian"
+            law = privacy.secure_aggregation.noise if trust == "secure-aggregation" else "gaussian"
             noise = calibrate(
                 privacy.epsilon, delta, rate, count, beside, adjacency=adjacency, draw=draw, mechanism=law
             )
@@ -285,7 +283,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         hidden = Shuffled(mixed, rounds, delta, replace=privacy.adjacency == "replace-one")
         noise = min(noise, shuffling.calibrate(privacy.epsilon, hidden))
     planned = PrivacyPlan(
-        placement=placement,
+        trust=trust,
         unit=privacy.unit,
         noise_multiplier=noise,
         clip_norm=privacy.clip_norm,
@@ -299,7 +297,7 @@ def plan(experiment: Experiment, units: UnitCounts, participations: int) -> Priv
         whole_population=secret is not None,
         cohorts="all" if federation.participation == 1 else federation.sampling,
         draw=draw,
-        agreement=agreement_of(experiment, units.clients, noise, claimed) if placement == "sum" else None,
+        agreement=agreement_of(experiment, units.clients, noise, claimed) if trust == "secure-aggregation" else None,
         factor=tuple(coefficients(privacy.bands, experiment.rounds).tolist()),
         counts=counts,
         mixed=mixed,

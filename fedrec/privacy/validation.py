@@ -6,8 +6,8 @@ users'. A ledger of its own says what the latter paid.
 
 What is asked is known before the run (`ValidationPlan.asked`), one bounded vector a validation user and question. All
 questions together are calibrated to `evaluation.private.epsilon`: Gaussian sums over everybody, the mechanism of
-`fedrec.privacy.accounting` at rate 1. A neighbour lacks one validation user's data, or has other data of one, and how
-many there are is public.
+`fedrec.privacy.accounting.prices` at rate 1. A neighbour lacks one validation user's data, or has other data of one,
+and how many there are is public.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from fedrec.config import Adjacency, Experiment
-from fedrec.privacy.accounting import Release, calibrate
-from fedrec.privacy.delta import delta_for
+from fedrec.experiment.config import Adjacency, Experiment
+from fedrec.privacy.accounting.delta import delta_for
+from fedrec.privacy.accounting.prices import Release, calibrate
 from fedrec.privacy.ledger import Ledger
 
 Question = Literal["base loss", "loss change", "metrics", "ranks", "gains"]
@@ -105,7 +105,7 @@ def validation_plan(experiment: Experiment, users: int) -> ValidationPlan:
     """Return what may be asked of private validation users, its noise calibrated.
 
     Args:
-        experiment: A checked one (see `fedrec.privacy.refusals.check`), with a finite `evaluation.private.epsilon`.
+        experiment: A checked one (see `fedrec.privacy.checks.check`), with a finite `evaluation.private.epsilon`.
         users: Validation users, at least 1.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from fedrec.data.split import Cases
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, least_p_value, margin
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
-from fedrec.reporting.tables import CASES
+from fedrec.reporting.run.tables import TARGETS
 from fedrec.reporting.wording import count_text, listed
 
 
@@ -57,11 +57,11 @@ def without_times(order: str, targets: Sequence[str]) -> str:
     """Warn that nothing later was predicted."""
     if order == "time":
         return ""
-    named = listed([f'"{words}"' for target, words in CASES.items() if target in targets]) or "what is ranked"
+    named = listed([f'"{words}"' for target, words in TARGETS.items() if target in targets]) or "what is ranked"
     left_out = (
         ""
         if "last" in targets
-        else f" For {CASES['last']} that would say least, so it is left out; evaluation.targets can ask for it."
+        else f" For {TARGETS['last']} that would say least, so it is left out; evaluation.targets can ask for it."
     )
     verb = "mean" if len(targets) > 1 else "means"
     return (
@@ -100,8 +100,8 @@ def same_targets(cases: Mapping[str, Cases]) -> str:
     """Warn of targets that are the same items for every test user."""
     same = [(one, other) for one, other in combinations(cases, 2) if _same(cases[one], cases[other])]
     return " ".join(
-        f'For every test user "{CASES[one]}" and "{CASES[other]}" are the same items, for no history is long enough to '
-        "tell them apart: their scores are one measurement."
+        f'For every test user "{TARGETS[one]}" and "{TARGETS[other]}" are the same items, for no history is long '
+        "enough to tell them apart: their scores are one measurement."
         for one, other in same
     )
 

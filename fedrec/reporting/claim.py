@@ -1,11 +1,11 @@
 """What a run may claim to everybody: to those whose data trained it, and to private validation users."""
 
-from fedrec.evaluation.judge import scale_of
-from fedrec.evaluation.private_validation import deviations
-from fedrec.job import Job
+from fedrec.evaluation.evaluator import scale_of
+from fedrec.evaluation.validation.private import deviations
 from fedrec.privacy.ledger import Ledger
-from fedrec.privacy.statement import Statement, statement
-from fedrec.privacy.statement_of_validation import with_validation
+from fedrec.privacy.statement.statement import Statement, statement
+from fedrec.privacy.statement.validation import with_validation
+from fedrec.run.job import Job
 
 
 def claim(job: Job, ledger: Ledger, validation_ledger: Ledger) -> Statement:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fedrec.errors import RunError
-from fedrec.prepared import is_prepared, require_intact
+from fedrec.core.errors import RunError
 from fedrec.privacy.ledger import Ledger
-from fedrec.privacy.statement import in_other_words, words
+from fedrec.privacy.statement.statement import in_other_words, words
 from fedrec.reporting.claim import claim
-from fedrec.reporting.rundir import LEDGER, VALIDATION_LEDGER, RunDirectory
+from fedrec.run.directory import LEDGER, VALIDATION_LEDGER, RunDirectory
+from fedrec.run.preparation import is_prepared, require_intact
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def explain(run: RunDirectory) -> Explanation:
             raise RunError(message)
     said = claim(run.job, ledger, told)
     parts, facts = dict(said.parts), dict(said.summary)
-    if plan.placement != "none":
+    if plan.trust != "none":
         parts["In other words"] = in_other_words(plan.unit, facts["epsilon"], plan.claimed_delta)
         if not finished and saved is not None and saved < rounds:
             sent = plan.charge(ledger, saved + 1, _asked(run, saved + 1))
@@ -82,7 +82,7 @@ def _read(run: RunDirectory, file: str) -> Ledger:
 
 
 def _asked(run: RunDirectory, number: int) -> list[int]:
-    """Return who may have been asked in a round: a stranger's strategy draws its own cohort, so everyone."""
+    """Return who may have been asked in a round: another package's strategy draws its own cohort, so everyone."""
     if ":" in run.experiment.strategy.name:
         return list(range(run.job.plan.clients))
     return run.job.cohort(number)

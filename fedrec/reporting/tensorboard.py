@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 
 TAGS = {
     "loss": "validation/loss",

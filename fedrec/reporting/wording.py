@@ -1,14 +1,14 @@
 """Reading a run's JSON, and writing its numbers for people.
 
 JSON knows neither infinity nor nan, so "inf" and null are read for what they mean, and whatever a summary lacks is nan,
-shown as a dash. Texts are plain: whoever prints them escapes them.
+shown as a dash. StringColumn are plain: whoever prints them escapes them.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fedrec.privacy.statement import words
+from fedrec.privacy.statement.statement import words
 
 Summary = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def number(value: object) -> float:
     return math.nan
 
 
-def look(value: Any, *path: str) -> Any:
+def get_path(value: Any, *path: str) -> Any:
     """Return what stands at a path of keys; an empty dict if any is missing or null."""
     for key in path:
         value = value.get(key) if isinstance(value, Mapping) else None

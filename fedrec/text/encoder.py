@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedrec.config import TextConfig
-from fedrec.errors import ConfigError
-from fedrec.files import replacing, sha256_of, write_whole
-from fedrec.places import writing_to_cache
-from fedrec.progress import Progress, silent
+from fedrec.core.errors import ConfigError
+from fedrec.core.files import replacing, sha256_of, write_whole
+from fedrec.core.places import writing_to_cache
+from fedrec.core.progress import Progress, silent
+from fedrec.experiment.config import TextConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrec.data.acquire import Notify, cached, fetch, offline
+from fedrec.core.errors import AcquireError, ConfigError
+from fedrec.core.files import sha256_of
+from fedrec.core.registry import suggest
+from fedrec.data.download.acquire import Notify, cached, fetch, offline
 from fedrec.data.sources.base import Download
-from fedrec.errors import AcquireError, ConfigError
-from fedrec.files import sha256_of
-from fedrec.registry import suggest
 
 FILES = ("config.json", "tokenizer*.json", "vocab.txt", "special_tokens_map.json", "*.model", "model*.safetensors")
 HUB_SECONDS = 5

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fedrec.core.progress import Progress, silent
+from fedrec.core.seeding import rng_for
 from fedrec.data.examples import Examples
 from fedrec.models.adapters import load_parameters_, trained_parameters
 from fedrec.models.backbone import Backbone
-from fedrec.progress import Progress, silent
-from fedrec.seeding import rng_for
 from fedrec.training.objective import example_losses, softmax_sample
 
 BATCH = 64

@@ -11,19 +11,19 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
+from fedrec.core.errors import FedrecError
+from fedrec.core.seeding import rng_for, torch_generator_for
 from fedrec.data.examples import Examples, pad
 from fedrec.data.interactions import IntArray
-from fedrec.errors import FedrecError
 from fedrec.models.adapters import is_private, load_parameters_, trained_parameters
 from fedrec.models.backbone import Backbone
-from fedrec.seeding import rng_for, torch_generator_for
+from fedrec.training.context import TrainingContext
 from fedrec.training.steps import PlainStep, PrivateStep, Pull
 from fedrec.training.task import ClientTask, ClientUpdate
-from fedrec.training.workbench import Workbench
 
 
-def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
-    """Return what the client answers: a pure function of the task and the bench's settings.
+def train_client(context: TrainingContext, task: ClientTask) -> ClientUpdate:
+    """Return what the client answers: a pure function of the task and the context's settings.
 
     A client without examples answers with what it was sent, weight 0 without privacy; under client-side privacy
     it adds its noise like everybody else. Under secure aggregation a client whose training ends in what is not finite
@@ -34,25 +34,25 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
             loss is not, as with too high a learning rate. Where the server is not trusted, a loss is a secret and no
             error.
     """
-    require_adapter(bench, task.client, task.parameters)
-    noised = bench.plan.placement != "none"
-    model = bench.per_example_model if bench.plan.placement == "client" else bench.model
-    load_parameters_(model, {**bench.start, **task.parameters, **task.private})
-    examples = bench.examples(task.client)
-    step = _step(bench, task, model)
+    require_adapter(context, task.client, task.parameters)
+    noised = context.plan.trust != "none"
+    model = context.per_example_model if context.plan.trust == "local" else context.model
+    load_parameters_(model, {**context.start, **task.parameters, **task.private})
+    examples = context.examples(task.client)
+    step = _step(context, task, model)
     losses = []
-    for index in range(bench.experiment.training.steps):
-        cuts = draw_cuts(bench, task.round, task.client, examples, index)
+    for index in range(context.experiment.training.steps):
+        cuts = draw_cuts(context, task.round, task.client, examples, index)
         history, target = pad(cuts, whole=examples.whole)
-        loss = step(history, target, bench.draw_negatives(task.round, index))
+        loss = step(history, target, context.draw_negatives(task.round, index))
         if loss is not None:
-            if not bench.discreet and not np.isfinite(loss):
+            if not context.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, task.client, task.round, index))
             losses.append(loss)
     after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
-    if bench.plan.placement == "sum" and not all(value.isfinite().all() for value in after.values()):
-        after = {**bench.start, **task.parameters, **task.private}
-    adapter = bench.experiment.adapter
+    if context.plan.trust == "secure-aggregation" and not all(value.isfinite().all() for value in after.values()):
+        after = {**context.start, **task.parameters, **task.private}
+    adapter = context.experiment.adapter
     return ClientUpdate(
         parameters={name: value for name, value in after.items() if not is_private(name, adapter)},
         private={name: value for name, value in after.items() if is_private(name, adapter)},
@@ -62,38 +62,38 @@ def train_client(bench: Workbench, task: ClientTask) -> ClientUpdate:
 
 
 def draw_cuts(
-    bench: Workbench,
+    context: TrainingContext,
     round: int,  # noqa: A002
     client: int,
     examples: Examples,
     index: int,
 ) -> list[IntArray]:
     """Return the Poisson batch of a client's local step `index`, as the items of each example's window."""
-    seed, rate = bench.secret_seed, bench.experiment.training.sampling_rate
+    seed, rate = context.secret_seed, context.experiment.training.sampling_rate
     coins = rng_for(seed, "batch", round, client, index).random(len(examples))
     chosen = (coins < rate).nonzero()[0]
     return examples.cuts(chosen, rng_for(seed, "window", round, client, index))
 
 
-def expected_batch(bench: Workbench, client: int) -> float:
+def expected_batch(context: TrainingContext, client: int) -> float:
     """Return the denominator of a step's sum over a client's examples: no draw decides it.
 
     Nor do anybody's data, where a user is an example (`training.example = "sequence"`): users without one count. The
     number of (prefix, next item) examples does come from the data, and is public where each of them is a unit.
     """
-    training = bench.experiment.training
+    training = context.experiment.training
     whole = training.example == "sequence"
-    held = len(bench.federation.users[client]) if whole else len(bench.examples(client))
+    held = len(context.federation.users[client]) if whole else len(context.examples(client))
     return max(1.0, training.sampling_rate * held)
 
 
-def require_adapter(bench: Workbench, client: int, parameters: Mapping[str, Tensor]) -> None:
+def require_adapter(context: TrainingContext, client: int, parameters: Mapping[str, Tensor]) -> None:
     """Let a sender change the adapter, and nothing else of the model.
 
     Raises:
         FedrecError: If the parameters are others than the adapter's, or not finite; says which.
     """
-    expected = {name: value.shape for name, value in bench.shared_start.items()}
+    expected = {name: value.shape for name, value in context.shared_start.items()}
     found = {name: value.shape for name, value in parameters.items()}
     if found != expected:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -109,10 +109,10 @@ def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa
     return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
 
 
-def _step(bench: Workbench, task: ClientTask, model: Backbone) -> PlainStep:
-    training = bench.experiment.training
-    expected, pull = expected_batch(bench, task.client), Pull(task.proximal_mu, task.parameters)
-    if bench.plan.placement != "client":
+def _step(context: TrainingContext, task: ClientTask, model: Backbone) -> PlainStep:
+    training = context.experiment.training
+    expected, pull = expected_batch(context, task.client), Pull(task.proximal_mu, task.parameters)
+    if context.plan.trust != "local":
         return PlainStep(model, training, expected, pull)
-    noise = torch_generator_for(bench.secret_seed, "noise", task.round, task.client)
-    return PrivateStep(model, training, expected, pull, bench.plan, noise)
+    noise = torch_generator_for(context.secret_seed, "noise", task.round, task.client)
+    return PrivateStep(model, training, expected, pull, context.plan, noise)

@@ -6,16 +6,16 @@ A histogram of a few thousand numbers drowns in noise far later than an adapter'
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.training.workbench import Workbench
+from fedrec.training.context import TrainingContext
 
 Counts = NDArray[np.float64]
 
 
-def item_counts(bench: Workbench, client: int) -> NDArray[np.float32]:
+def item_counts(context: TrainingContext, client: int) -> NDArray[np.float32]:
     """Return how many of the client's users have each item, `[num_items]`; a user counts once an item."""
-    train = bench.train
+    train = context.train
     counts = np.zeros(train.num_items, dtype=np.float32)
-    for user in bench.federation.users[client]:
+    for user in context.federation.users[client]:
         counts[np.unique(train.items_of(int(user)))] += 1
     return counts
 

@@ -9,7 +9,7 @@ from opacus.optimizers import DPOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from fedrec.config import TrainingConfig
+from fedrec.experiment.config import TrainingConfig
 from fedrec.models.adapters import trained_parameters
 from fedrec.models.backbone import Backbone
 from fedrec.privacy.plan import PrivacyPlan
@@ -85,7 +85,7 @@ class PrivateStep(PlainStep):
     An example whose gradient has no finite norm adds nothing: no clip would bound it, and an error would tell of it.
 
     Args:
-        model: The recommender under Opacus' hooks (`Workbench.per_example_model`).
+        model: The recommender under Opacus' hooks (`TrainingContext.per_example_model`).
         training: Optimiser and learning rate.
         expected_batch: Denominator of the noised sum, fixed beforehand.
         pull: FedProx's pull, added behind the noise: it depends on no example.

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from fedrec.core.seeding import torch_generator_for
 from fedrec.models.adapters import is_private
 from fedrec.models.backbone import Backbone
-from fedrec.seeding import torch_generator_for
 from fedrec.training.blocks import MOST_ROWS, Group, groups_of
 from fedrec.training.client import draw_cuts, expected_batch, not_finite, require_adapter
+from fedrec.training.context import TrainingContext
 from fedrec.training.objective import example_losses
 from fedrec.training.steps import OPTIMIZERS
 from fedrec.training.task import CohortTask, CohortUpdate
-from fedrec.training.workbench import Workbench
 
 MOST_POSITIONS = 4096
 """Positions of one vectorised call on a processor: more run no faster."""
@@ -43,17 +43,19 @@ Stack = dict[str, Tensor]
 """Parameters by name, a row a client: `[clients, *shape]`."""
 
 
-def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
-    """Return what the clients answer, each as `train_client` would, up to rounding; a pure function of task and bench.
+def train_cohort(context: TrainingContext, task: CohortTask) -> CohortUpdate:
+    """Return what the clients answer, each as `train_client` would, up to rounding.
+
+    A pure function of task and context.
 
     Clients whose loss is not finite fail where the server may know; no other client notices.
 
     Raises:
         FedrecError: If the task carries other parameters than the adapter's, or such that are not finite.
     """
-    require_adapter(bench, task.clients[0], task.parameters)
-    sweep = _Sweep(bench, task)
-    for index in range(bench.experiment.training.steps):
+    require_adapter(context, task.clients[0], task.parameters)
+    sweep = _Sweep(context, task)
+    for index in range(context.experiment.training.steps):
         sweep.step(index)
     return sweep.update()
 
@@ -62,28 +64,28 @@ class _Sweep:
     """The stacked adapters of a chunk of clients on their way through a round.
 
     Args:
-        bench: What all tasks share.
+        context: What all tasks share.
         task: The clients, and what they start from.
     """
 
-    def __init__(self, bench: Workbench, task: CohortTask) -> None:
-        self.bench, self.task = bench, task
-        self.private = bench.plan.placement == "client"
-        self.examples = [bench.examples(client) for client in task.clients]
-        self.expected = torch.tensor([expected_batch(bench, client) for client in task.clients], dtype=torch.float64)
-        self.anchor = {name: value.to(bench.device) for name, value in {**bench.start, **task.parameters}.items()}
-        own = {name: value.to(bench.device) for name, value in task.private.items()}
+    def __init__(self, context: TrainingContext, task: CohortTask) -> None:
+        self.context, self.task = context, task
+        self.private = context.plan.trust == "local"
+        self.examples = [context.examples(client) for client in task.clients]
+        self.expected = torch.tensor([expected_batch(context, client) for client in task.clients], dtype=torch.float64)
+        self.anchor = {name: value.to(context.device) for name, value in {**context.start, **task.parameters}.items()}
+        own = {name: value.to(context.device) for name, value in task.private.items()}
         self.stack = {
             name: own[name].clone() if name in own else value.expand(len(task.clients), *value.shape).clone()
             for name, value in self.anchor.items()
         }
-        training = bench.experiment.training
+        training = context.experiment.training
         self.optimizer = OPTIMIZERS[training.optimizer](self.stack.values(), lr=training.lr)
         noisy = task.clients if self.private else ()
-        self.noise = [torch_generator_for(bench.secret_seed, "noise", task.round, client) for client in noisy]
-        self.objective = _Objective(bench.model)
-        scored = min(bench.train.num_items, bench.experiment.model.softmax_items)
-        self.most_positions = most_positions(scored, bench.device)
+        self.noise = [torch_generator_for(context.secret_seed, "noise", task.round, client) for client in noisy]
+        self.objective = _Objective(context.model)
+        scored = min(context.train.num_items, context.experiment.model.softmax_items)
+        self.most_positions = most_positions(scored, context.device)
         self.losses: list[tuple[Tensor, list[int]]] = []
 
     def step(self, index: int) -> None:
@@ -100,16 +102,16 @@ class _Sweep:
 
     def update(self) -> CohortUpdate:
         """Return the answers as they stand."""
-        task, adapter = self.task, self.bench.experiment.adapter
+        task, adapter = self.task, self.context.experiment.adapter
         sums = torch.stack([loss for loss, _ in self.losses]).cpu().numpy()  # the one time that a device is waited for
         counts = np.array([count for _, count in self.losses])
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [steps, clients]
-        failures = {} if self.bench.discreet else _failures(means, counts, task)
-        if self.bench.plan.placement == "sum":
+        failures = {} if self.context.discreet else _failures(means, counts, task)
+        if self.context.plan.trust == "secure-aggregation":
             self._undo_lost_()
         rows = [row for row, client in enumerate(task.clients) if client not in failures]
         stack = {name: value.cpu() if not failures else value.cpu()[rows] for name, value in self.stack.items()}
-        open_ = self.bench.plan.placement == "none"
+        open_ = self.context.plan.trust == "none"
         return CohortUpdate(
             clients=[task.clients[row] for row in rows],
             parameters={name: value for name, value in stack.items() if not is_private(name, adapter)},
@@ -129,23 +131,23 @@ class _Sweep:
 
     def _gradients(self, index: int) -> tuple[Stack, tuple[Tensor, list[int]]]:
         """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""
-        bench, task = self.bench, self.task
+        context, task = self.context, self.task
         batches = [
-            draw_cuts(bench, task.round, client, examples, index)
+            draw_cuts(context, task.round, client, examples, index)
             for client, examples in zip(task.clients, self.examples, strict=True)
         ]
-        negatives = bench.draw_negatives(task.round, index)
+        negatives = context.draw_negatives(task.round, index)
         # A row more than clients, for the gradients that no sum may have.
         nobody = len(task.clients)
         sums = {name: value.new_zeros(nobody + 1, *value.shape[1:]) for name, value in self.stack.items()}
         losses = next(iter(sums.values())).new_zeros(nobody)
         rows = 1 if self.private else MOST_ROWS
         for group in groups_of(batches, self.most_positions, whole=self.examples[0].whole, most_rows=rows):
-            on_device = group.to(bench.device)
+            on_device = group.to(context.device)
             gradients, loss = self._differentiate(on_device, negatives, shared=index == 0)
             owner = on_device.owner
             if self.private:
-                owner = owner.where(clip_(gradients, bench.plan.clip_norm), nobody)
+                owner = owner.where(clip_(gradients, context.plan.clip_norm), nobody)
             for name, gradient in gradients.items():
                 sums[name].index_add_(0, owner, gradient)
             losses.index_add_(0, on_device.owner, loss)
@@ -171,7 +173,7 @@ class _Sweep:
         return losses.sum()
 
     def _add_noise_(self, sums: Stack) -> None:
-        deviation = self.bench.plan.noise_multiplier * self.bench.plan.clip_norm
+        deviation = self.context.plan.noise_multiplier * self.context.plan.clip_norm
         if deviation:
             # Drawn on the processor, as Opacus draws it, and sent to a device in one piece a parameter.
             noise = {name: torch.empty(total.shape, dtype=total.dtype) for name, total in sums.items()}

@@ -4,16 +4,16 @@ from abc import abstractmethod
 
 import numpy as np
 
+from server.aggregation.update import Array, Arrays, State
 from server.base import MeanStrategy
-from server.setting import Setting, between
-from server.update import Array, Arrays, State
+from server.context import StrategyContext, between
 
 
 class AdaptiveStrategy(MeanStrategy):
     """Takes the mean change for a gradient and keeps its first and second moment.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         server_lr: Server learning rate, eta, above 0.
         beta_1: Decay of the first moment, in [0, 1).
         beta_2: Decay of the second moment, in [0, 1).
@@ -21,9 +21,14 @@ class AdaptiveStrategy(MeanStrategy):
     """
 
     def __init__(
-        self, setting: Setting, server_lr: float = 0.01, beta_1: float = 0.9, beta_2: float = 0.99, tau: float = 1e-3
+        self,
+        context: StrategyContext,
+        server_lr: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        tau: float = 1e-3,
     ) -> None:
-        super().__init__(setting)
+        super().__init__(context)
         self.server_lr = between("server_lr", server_lr, above=0)
         self.beta_1 = between("beta_1", beta_1, least=0, below=1)
         self.beta_2 = between("beta_2", beta_2, least=0, below=1)

@@ -1,8 +1,8 @@
 """FedAdam: Adam on the server, over the mean change (Reddi et al. 2021)."""
 
+from server.aggregation.update import Array
 from server.base import STRATEGIES
 from server.strategies.adaptive import AdaptiveStrategy
-from server.update import Array
 
 
 @STRATEGIES.register("fedadam")

@@ -1,8 +1,8 @@
 """FedAvg: the mean of the clients' changes, weighted by their examples (McMahan et al. 2017, algorithm 1)."""
 
+from server.aggregation.update import Arrays
 from server.base import STRATEGIES, MeanStrategy
-from server.setting import Setting, between
-from server.update import Arrays
+from server.context import StrategyContext, between
 
 
 @STRATEGIES.register("fedavg")
@@ -10,12 +10,12 @@ class FedAvg(MeanStrategy):
     """The mean change, with a server learning rate.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         server_lr: Factor on the mean change, above 0; 1 replaces the global adapter by the mean.
     """
 
-    def __init__(self, setting: Setting, server_lr: float = 1.0) -> None:
-        super().__init__(setting)
+    def __init__(self, context: StrategyContext, server_lr: float = 1.0) -> None:
+        super().__init__(context)
         self.server_lr = between("server_lr", server_lr, above=0)
 
     def step(self, update: Arrays) -> Arrays:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from server.aggregation.update import Arrays, State
 from server.base import STRATEGIES
-from server.setting import Setting, between
+from server.context import StrategyContext, between
 from server.strategies.fedavg import FedAvg
-from server.update import Arrays, State
 
 
 @STRATEGIES.register("fedavgm")
@@ -15,13 +15,13 @@ class FedAvgM(FedAvg):
     The mean starts at 0 and is not corrected for that, so that the first, steepest rounds take small steps.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         server_lr: Factor on the mean over rounds, above 0.
         momentum: Decay of that mean, in [0, 1); 0 is FedAvg.
     """
 
-    def __init__(self, setting: Setting, server_lr: float = 1.0, momentum: float = 0.8) -> None:
-        super().__init__(setting, server_lr)
+    def __init__(self, context: StrategyContext, server_lr: float = 1.0, momentum: float = 0.8) -> None:
+        super().__init__(context, server_lr)
         self.momentum = between("momentum", momentum, least=0, below=1)
         self.mean: Arrays = {}
 

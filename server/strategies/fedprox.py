@@ -4,7 +4,7 @@ The server's half is here; the client's half is the gradient `mu * (w - w_global
 """
 
 from server.base import STRATEGIES
-from server.setting import Setting, between
+from server.context import StrategyContext, between
 from server.strategies.fedavg import FedAvg
 
 
@@ -13,13 +13,13 @@ class FedProx(FedAvg):
     """FedAvg that sends `mu`; with mu 0 it is FedAvg.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         mu: Strength of the pull, at least 0.
         server_lr: Factor on the mean change.
     """
 
-    def __init__(self, setting: Setting, mu: float = 0.01, server_lr: float = 1.0) -> None:
-        super().__init__(setting, server_lr)
+    def __init__(self, context: StrategyContext, mu: float = 0.01, server_lr: float = 1.0) -> None:
+        super().__init__(context, server_lr)
         self.mu = between("mu", mu, least=0)
 
     def client_config(self) -> dict[str, float]:

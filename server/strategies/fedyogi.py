@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from server.aggregation.update import Array
 from server.base import STRATEGIES
 from server.strategies.adaptive import AdaptiveStrategy
-from server.update import Array
 
 
 @STRATEGIES.register("fedyogi")

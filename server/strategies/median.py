@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from server.aggregation.update import Arrays, Update
 from server.base import STRATEGIES, CohortStrategy
-from server.update import Arrays, Update
 
 
 @STRATEGIES.register("median")

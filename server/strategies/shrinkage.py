@@ -9,11 +9,11 @@ no privacy.
 
 import numpy as np
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
+from server.aggregation.update import Array, Arrays, State
 from server.base import STRATEGIES
-from server.setting import Setting
+from server.context import StrategyContext
 from server.strategies.fedavgm import FedAvgM
-from server.update import Array, Arrays, State
 
 VARIANCE = "variance"
 
@@ -27,7 +27,7 @@ class Shrinkage(FedAvgM):
     shrunk.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         server_lr: Factor on the shrunk mean over rounds, above 0.
         momentum: Decay of that mean, in [0, 1).
 
@@ -35,9 +35,9 @@ class Shrinkage(FedAvgM):
         ConfigError: If the clip norm adapts: the noise then follows what this strategy does not see.
     """
 
-    def __init__(self, setting: Setting, server_lr: float = 1.0, momentum: float = 0.8) -> None:
-        super().__init__(setting, server_lr, momentum)
-        self.noise_variance = noise_variance(setting)
+    def __init__(self, context: StrategyContext, server_lr: float = 1.0, momentum: float = 0.8) -> None:
+        super().__init__(context, server_lr, momentum)
+        self.noise_variance = noise_variance(context)
         self.variance = 0.0
         """Variance of the noise on each number of the mean over rounds."""
 
@@ -66,14 +66,14 @@ def signal_share(noisy: Array, variance: float) -> float:
     return 1 - expected / length if length > expected else 0.0
 
 
-def noise_variance(setting: Setting) -> float:
+def noise_variance(context: StrategyContext) -> float:
     """Return the variance of the noise on each number of a round's mean change; 0 where the sum has none.
 
     Raises:
         ConfigError: If the clip norm adapts.
     """
-    plan = setting.plan
-    if not setting.sums_are_noised:
+    plan = context.plan
+    if not context.sums_are_noised:
         return 0.0
     if plan.clipping is not None:
         message = (
@@ -81,4 +81,4 @@ def noise_variance(setting: Setting) -> float:
             "follow the updates; leave that unset, or choose another strategy"
         )
         raise ConfigError(message)
-    return (plan.noise_multiplier * plan.clip_norm / setting.expected_cohort) ** 2
+    return (plan.noise_multiplier * plan.clip_norm / context.expected_cohort) ** 2

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import trim_mean
 
+from server.aggregation.update import Arrays, Update
 from server.base import STRATEGIES, CohortStrategy
-from server.setting import Setting, between
-from server.update import Arrays, Update
+from server.context import StrategyContext, between
 
 
 @STRATEGIES.register("trimmed_mean")
@@ -15,12 +15,12 @@ class TrimmedMean(CohortStrategy):
     """Leaves out the lowest and highest values of each coordinate, then averages; ignores weights.
 
     Args:
-        setting: What the runner tells of the run.
+        context: What the runner tells of the run.
         trim: Share cut from each end, in [0, 0.5); `floor(trim * cohort)` values are cut, so none may be.
     """
 
-    def __init__(self, setting: Setting, trim: float = 0.1) -> None:
-        super().__init__(setting)
+    def __init__(self, context: StrategyContext, trim: float = 0.1) -> None:
+        super().__init__(context)
         self.trim = between("trim", trim, least=0, below=0.5)
 
     def aggregate(self, updates: Sequence[Update]) -> Arrays:

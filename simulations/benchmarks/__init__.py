@@ -1,1 +1,1 @@
-"""Benchmarks that a stranger can run."""
+"""Benchmarks that anybody can run."""

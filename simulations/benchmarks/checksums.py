@@ -19,12 +19,12 @@ import torch
 import typer
 
 from clients.state import ClientStore, sums_of
-from fedrec.checksums import damage, seal
-from fedrec.progress import Progress
-from fedrec.seeding import rng_for
-from simulations.cli_options import Json, Quiet
-from simulations.console import RichProgress
-from simulations.show import show_table, show_text
+from fedrec.core.checksums import damage, seal
+from fedrec.core.progress import Progress
+from fedrec.core.seeding import rng_for
+from simulations.cli.options import Json, Quiet
+from simulations.cli.output import show_table, show_text
+from simulations.cli.progress import RichProgress
 
 COLUMNS_MB = 2_000
 """What the columns of a million synthetic users take (docs/performance.md)."""
@@ -52,10 +52,10 @@ class Row:
     checksum_ms: float
 
 
-def bench(columns_mb: int, progress: Progress) -> list[Row]:
+def context(columns_mb: int, progress: Progress) -> list[Row]:
     """Return a row a work."""
     steps = 1 + len(PARAMETERS)
-    with tempfile.TemporaryDirectory(prefix="fedrec-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fedrec-context-") as folder:
         progress("checksums", 0, steps, "columns")
         rows = _columns(Path(folder) / "columns", columns_mb)
         for done, parameters in enumerate(PARAMETERS, 1):
@@ -111,7 +111,7 @@ def main(
 ) -> None:
     """Measure what checksums cost."""
     with RichProgress(quiet=quiet) as progress:
-        rows = bench(columns_mb, progress)
+        rows = context(columns_mb, progress)
     if json:
         print(formats.dumps({"benchmark": "checksums", "clients": CLIENTS, "rows": [vars(row) for row in rows]}))
         return

@@ -13,15 +13,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from fedrec.errors import ConfigError
-from fedrec.privacy.accounting import Mechanism, calibrate
+from fedrec.core.errors import ConfigError
+from fedrec.core.progress import Progress
+from fedrec.core.seeding import rng_for
+from fedrec.privacy.accounting.prices import Mechanism, calibrate
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.quantisation import encode
-from fedrec.progress import Progress
-from fedrec.seeding import rng_for
-from simulations.cli_options import Json, Quiet
-from simulations.console import RichProgress
-from simulations.show import show_table, show_text
+from simulations.cli.options import Json, Quiet
+from simulations.cli.output import show_table, show_text
+from simulations.cli.progress import RichProgress
 
 COHORT = 66
 THRESHOLD = 53
@@ -80,7 +80,7 @@ def compare(target: float) -> list[Row]:
     return rows
 
 
-def bench(progress: Progress) -> list[Row]:
+def context(progress: Progress) -> list[Row]:
     """Return the rows of all targets."""
     rows = []
     for done, target in enumerate(EPSILONS):
@@ -93,7 +93,7 @@ def bench(progress: Progress) -> list[Row]:
 def main(*, json: Json = False, quiet: Quiet = False) -> None:
     """Compare the error of decoded means at equal epsilon."""
     with RichProgress(quiet=quiet) as progress:
-        rows = bench(progress)
+        rows = context(progress)
     if json:
         print(formats.dumps({"benchmark": "discrete", "delta": DELTA, "rows": [asdict(row) for row in rows]}))
         return

@@ -12,16 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from fedrec.config import Experiment
-from fedrec.errors import ConfigError
-from fedrec.progress import Progress
-from simulations.benchmarks.engines_child import peak_mb
+from fedrec.core.errors import ConfigError
+from fedrec.core.progress import Progress
+from fedrec.experiment.config import Experiment
+from simulations.benchmarks.engines.child import peak_mb
 from simulations.benchmarks.memory_table import Size, write_table
-from simulations.cli_options import Json, Quiet
-from simulations.console import RichProgress
+from simulations.cli.options import Json, Quiet
+from simulations.cli.output import show_table, show_text
+from simulations.cli.progress import RichProgress
 from simulations.options import RunOptions
 from simulations.runner import run
-from simulations.show import show_table, show_text
 
 LARGE = Size(users=6_000, items=7_390, rows=420_000)
 SMALL = Size(users=120, items=300, rows=3_600)
@@ -80,7 +80,7 @@ def measure(size: Size, progress: Progress) -> dict[str, float]:
         message = f"this benchmark needs {FORGET}, which only Linux has; run it there, or in a container"
         raise ConfigError(message)
     peaks = Peaks(progress)
-    with tempfile.TemporaryDirectory(prefix="fedrec-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fedrec-context-") as folder:
         experiment = Experiment.model_validate({**WORK, "data": write_table(Path(folder), size)})
         peaks.end("imports and the table")
         run(experiment, RunOptions(out=Path(folder) / "run"), peaks)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
-from fedrec.seeding import rng_for
 
 SEED = 0
 TASTES = 20

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.config import Experiment
-from fedrec.evaluation.judge import scale_of
-from fedrec.evaluation.private_validation import deviations
-from fedrec.evaluation.validation import NDCG
+from fedrec.core.seeding import rng_for
+from fedrec.evaluation.evaluator import scale_of
+from fedrec.evaluation.validation.private import deviations
+from fedrec.evaluation.validation.volunteers import NDCG
+from fedrec.experiment.config import Experiment
 from fedrec.privacy.validation import validation_plan
-from fedrec.reporting.rundir import RunDirectory
-from fedrec.seeding import rng_for
+from fedrec.run.directory import RunDirectory
 
 EPSILONS = (1.0, 2.0, 8.0)
 CHANGE_BOUNDS = (1.0, 0.5)

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from fedrec.core.files import write_whole
+from fedrec.core.progress import Progress
 from fedrec.evaluation.significance import seeds_interval
-from fedrec.experiment_file import load_experiment
-from fedrec.files import write_whole
-from fedrec.progress import Progress
-from simulations.console import RichProgress
+from fedrec.experiment.file import load_experiment
+from simulations.cli.progress import RichProgress
 from simulations.options import RunOptions
 from simulations.runner import resume, run
 

@@ -12,13 +12,13 @@ from itertools import product
 import numpy as np
 import typer
 
-from fedrec.cohorts import DRAWS, Population
-from fedrec.config import Experiment, FederationConfig, PrivacyConfig, Sampling
+from fedrec.core.progress import Progress
+from fedrec.experiment.config import Experiment, FederationConfig, PrivacyConfig, Sampling
 from fedrec.privacy.plan import UnitCounts, plan
-from fedrec.progress import Progress
-from simulations.cli_options import Json, Quiet
-from simulations.console import RichProgress
-from simulations.show import show_table, show_text
+from fedrec.run.cohorts import DRAWS, Population
+from simulations.cli.options import Json, Quiet
+from simulations.cli.output import show_table, show_text
+from simulations.cli.progress import RichProgress
 
 RATES = (0.05, 0.1, 0.25)
 EPSILON = 8.0
@@ -45,7 +45,7 @@ class Row:
     size_is_public: bool
 
 
-def bench(progress: Progress) -> list[Row]:
+def context(progress: Progress) -> list[Row]:
     """Return a row for each rate and kind of sampling.
 
     Raises:
@@ -68,7 +68,7 @@ def bench(progress: Progress) -> list[Row]:
 def main(*, json: Json = False, quiet: Quiet = False) -> None:
     """Compare the noise that kinds of sampling need at equal epsilon."""
     with RichProgress(quiet=quiet) as progress:
-        rows = bench(progress)
+        rows = context(progress)
     if json:
         print(formats.dumps({"benchmark": "sampling", "epsilon": EPSILON, "rows": [asdict(row) for row in rows]}))
         return

@@ -11,13 +11,13 @@ from itertools import product
 
 import typer
 
-from fedrec.privacy import shuffling
-from fedrec.privacy.accounting import calibrate
-from fedrec.privacy.delta import default_delta
-from fedrec.progress import Progress
-from simulations.cli_options import Json, Quiet
-from simulations.console import RichProgress
-from simulations.show import show_table, show_text
+from fedrec.core.progress import Progress
+from fedrec.privacy.accounting import shuffling
+from fedrec.privacy.accounting.delta import default_delta
+from fedrec.privacy.accounting.prices import calibrate
+from simulations.cli.options import Json, Quiet
+from simulations.cli.output import show_table, show_text
+from simulations.cli.progress import RichProgress
 
 ROUNDS = 20
 EPSILONS = (1.0, 2.0, 8.0)
@@ -59,7 +59,7 @@ def compare(users: int, epsilon: float, rounds: int = ROUNDS) -> Row:
     return Row(users, epsilon, delta, alone, min(alone, hidden))
 
 
-def bench(progress: Progress) -> list[Row]:
+def context(progress: Progress) -> list[Row]:
     """Return a row for each setting."""
     settings = list(product(USERS, EPSILONS))
     rows = []
@@ -73,7 +73,7 @@ def bench(progress: Progress) -> list[Row]:
 def main(*, json: Json = False, quiet: Quiet = False) -> None:
     """Compare the local noise that epsilon takes, with a trusted shuffler and without."""
     with RichProgress(quiet=quiet) as progress:
-        rows = bench(progress)
+        rows = context(progress)
     if json:
         told = [{**asdict(row), "ratio": row.ratio} for row in rows]
         print(formats.dumps({"benchmark": "shuffling", "rounds": ROUNDS, "rows": told}))

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from flwr.serverapp import Grid
 
-from fedrec.config import Experiment
-from fedrec.errors import PrivacyError
-from fedrec.privacy.plan import placement_of
-from fedrec.registry import Registry
+from fedrec.core.errors import PrivacyError
+from fedrec.core.registry import Registry
+from fedrec.experiment.config import Experiment
+from fedrec.privacy.plan import trust_of
 from simulations.options import RunOptions
 
 ServerWork = Callable[[Grid], None]
@@ -21,7 +21,7 @@ _SECRET: set[Engine] = set()
 
 
 def sums_in_secret(engine: Engine) -> Engine:
-    """Mark an engine whose grid is a `server.secret_sum.SecretSumGrid`."""
+    """Mark an engine whose grid is a `server.aggregation.secret_sum.SecretSumGrid`."""
     _SECRET.add(engine)
     return engine
 
@@ -33,7 +33,7 @@ def check_engine(experiment: Experiment, name: str) -> None:
         ConfigError: If there is no such engine.
         PrivacyError: If the server would see what the experiment hides from it.
     """
-    if ENGINES.get(name) not in _SECRET and placement_of(experiment.privacy) == "sum":
+    if ENGINES.get(name) not in _SECRET and trust_of(experiment.privacy) == "secure-aggregation":
         able = " or ".join(known for known in ENGINES.names() if ENGINES.get(known) in _SECRET)
         message = (
             f"the engine {name} hands the server every client's update, which privacy.trust=secure-aggregation hides "

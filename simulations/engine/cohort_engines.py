@@ -6,7 +6,7 @@ from functools import partial
 from clients.cohort import answer_cohort
 from simulations.engine.base import ENGINES, ServerWork, sums_in_secret
 from simulations.engine.chunks import CHUNK_SIZES
-from simulations.engine.cohorts import Alone, CohortGrid
+from simulations.engine.cohorts import CohortGrid, OneProcess
 from simulations.engine.device import usable
 from simulations.engine.ray_session import ray_session
 from simulations.options import RunOptions
@@ -17,7 +17,7 @@ from simulations.options import RunOptions
 def inprocess(work: ServerWork, clients: int, options: RunOptions) -> None:
     """Run the server's work and the clients' in this process."""
     device = usable(options.device)
-    work(CohortGrid(clients, Alone(), partial(answer_cohort, device=device), size=CHUNK_SIZES[device]))
+    work(CohortGrid(clients, OneProcess(), partial(answer_cohort, device=device), size=CHUNK_SIZES[device]))
 
 
 @ENGINES.register("ray")
@@ -26,10 +26,10 @@ def ray(work: ServerWork, clients: int, options: RunOptions) -> None:
     """Run the server's work here and the clients' on Ray actors, of this machine or of a cluster."""
     workers, device = options.workers or os.cpu_count() or 1, usable(options.device)
     with ray_session(workers, options.ray_address):
-        from simulations.engine.ray_crew import RayCrew  # brings Ray
+        from simulations.engine.ray_pool import RayWorkerPool  # brings Ray
 
-        crew = RayCrew(workers, 1 / workers if device == "cuda" else 0.0)
+        pool = RayWorkerPool(workers, 1 / workers if device == "cuda" else 0.0)
         try:
-            work(CohortGrid(clients, crew, partial(answer_cohort, device=device), size=CHUNK_SIZES[device]))
+            work(CohortGrid(clients, pool, partial(answer_cohort, device=device), size=CHUNK_SIZES[device]))
         finally:
-            crew.close()
+            pool.close()

@@ -1,4 +1,4 @@
-"""A grid whose clients are trained in chunks, by whatever crew: the `inprocess` and the `ray` engine.
+"""A grid whose clients are trained in chunks, by whatever pool: the `inprocess` and the `ray` engine.
 
 Training messages are taken together: those with one content become chunks (see `simulations.engine.chunks`), and each
 chunk is one vectorised piece of work. Any other message goes to the ClientApp, as on every grid.
@@ -14,19 +14,19 @@ from flwr.common.constant import ErrorCode
 
 from clients.app import app, pack
 from clients.cohort import CohortRequest
-from clients.desk import desk_of
+from clients.context import client_context
+from fedrec.core.errors import FederationError
 from fedrec.data.interactions import IntArray
-from fedrec.errors import FederationError
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.training.task import CohortUpdate
+from server.aggregation.secret_sum import SecretSum, SecretSumGrid
+from server.aggregation.update import Array
+from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.grids import SummingGrid
-from server.secret_sum import SecretSum, SecretSumGrid
-from server.total import Adder, Total
-from server.update import Array
 from simulations.engine.chunks import CHUNK_SIZES, ChunkSize, chunks_of
 from simulations.engine.inprocess import InProcessGrid
 from simulations.engine.secret_sums import Encode
-from simulations.engine.work import Add, Answer, Parameters, Train, Work
+from simulations.engine.work import Add, Answers, Parameters, Train, Work
 
 T = TypeVar("T")
 
@@ -36,15 +36,15 @@ Positions = Callable[[str, Sequence[int]], IntArray]
 
 def positions_of(run: str, clients: Sequence[int]) -> IntArray:
     """Return what the prepared run says."""
-    return desk_of(run, "cpu").bench.positions(clients)
+    return client_context(run, "cpu").training.positions(clients)
 
 
 def seed_of(run: str) -> int:
     """Return the seed behind the clients' noise; here the server could read it too, in a deployment it must not."""
-    return desk_of(run, "cpu").bench.secret_seed
+    return client_context(run, "cpu").training.secret_seed
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Who does the work."""
 
     def do(
@@ -54,7 +54,7 @@ class Crew(Protocol):
 
 
 @dataclass(frozen=True)
-class Alone:
+class OneProcess:
     """This process does everything itself; it cannot be cut short."""
 
     def do(
@@ -71,7 +71,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
 
     Args:
         clients: Number of clients; node ids are `0..clients - 1`.
-        crew: Who does the work.
+        pool: Who does the work.
         train: How a chunk is trained.
         positions: How large each client's work is.
         size: Where a chunk ends.
@@ -80,22 +80,27 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
     def __init__(
         self,
         clients: int,
-        crew: Crew,
+        pool: WorkerPool,
         train: Train,
         positions: Positions = positions_of,
         size: ChunkSize = CHUNK_SIZES["cpu"],
     ) -> None:
         super().__init__(app, clients)
-        self._crew, self._train, self._positions, self._size = crew, train, positions, size
+        self._crew, self._train, self._positions, self._size = pool, train, positions, size
 
     def send_and_sum(
-        self, messages: Sequence[Message], before: Mapping[str, Array], adder: Adder, *, timeout: float | None = None
-    ) -> Total:
+        self,
+        messages: Sequence[Message],
+        before: Mapping[str, Array],
+        aggregator: SumAggregator,
+        *,
+        timeout: float | None = None,
+    ) -> UpdateSum:
         """Return what the clients' changes add up to; each chunk's total is added as soon as its turn comes."""
         del before  # it is what the messages carry
-        total = Total({})
+        total = UpdateSum({})
         for batch in self._batches(messages):
-            for part in self._crew.do(Add(self._train, adder), batch.requests, batch.parameters, timeout):
+            for part in self._crew.do(Add(self._train, aggregator), batch.requests, batch.parameters, timeout):
                 total = total if part is None else total + part
         return total
 
@@ -125,7 +130,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         rest = [message for message in messages if message.metadata.message_type != MessageType.TRAIN]
         replies = super().send_and_receive(rest, timeout=timeout)
         for batch in self._batches(training):
-            for update in self._crew.do(Answer(self._train), batch.requests, batch.parameters, timeout):
+            for update in self._crew.do(Answers(self._train), batch.requests, batch.parameters, timeout):
                 replies += [] if update is None else batch.replies(update)
         place = {message.metadata.dst_node_id: index for index, message in enumerate(messages)}
         return sorted(replies, key=lambda reply: place[reply.metadata.src_node_id])

@@ -4,7 +4,7 @@ import warnings
 
 import torch
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 
 DEVICES = ("cpu", "cuda")
 

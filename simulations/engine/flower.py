@@ -19,7 +19,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid, ServerApp
 
 from clients.app import app as client_app
-from fedrec.errors import FederationError
+from fedrec.core.errors import FederationError
 from server.grids import ClientGrid
 from simulations.engine.answering import answer
 from simulations.engine.base import ENGINES, ServerWork

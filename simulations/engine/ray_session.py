@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fedrec.errors import FederationError
+from fedrec.core.errors import FederationError
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Room for messages in flight; Ray would take a third of the memory."""

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clients.summand import Summands, added, summands
+from clients.secure_update import Summands, added, summands
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.checks import check_opens
 from fedrec.privacy.secagg.simulation import Dropouts, masked_sum, named_entropy
 from fedrec.privacy.secagg.terms import Terms, Vector
 from fedrec.training.task import CohortUpdate
-from server.replies import failed
-from server.secret_sum import SecretSum
+from server.aggregation.replies import failed
+from server.aggregation.secret_sum import SecretSum
 from simulations.engine.work import Parameters, Work
 
 

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 from clients.cohort import CohortRequest
 from fedrec.training.task import CohortUpdate, joined, nobody
-from server.total import Adder, Total
-from server.update import Array
+from server.aggregation.update import Array
+from server.aggregation.update_sum import SumAggregator, UpdateSum
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Work(ABC, Generic[T]):
         return self.result(nobody({client: why}), parameters)
 
 
-class Answer(Work[CohortUpdate]):
+class Answers(Work[CohortUpdate]):
     """For strategies that need the whole cohort: the answers themselves."""
 
     def result(self, update: CohortUpdate, parameters: Parameters) -> CohortUpdate:
@@ -59,22 +59,22 @@ class Answer(Work[CohortUpdate]):
 
 
 @dataclass(frozen=True)
-class Add(Work[Total]):
+class Add(Work[UpdateSum]):
     """For strategies that average: what the changes add up to.
 
     Attributes:
-        adder: How they are added.
+        aggregator: How they are added.
     """
 
-    adder: Adder
+    aggregator: SumAggregator
 
-    def result(self, update: CohortUpdate, parameters: Parameters) -> Total:
+    def result(self, update: CohortUpdate, parameters: Parameters) -> UpdateSum:
         """Return their total."""
-        return self.adder.add_cohort(parameters, update)
+        return self.aggregator.add_cohort(parameters, update)
 
-    def join(self, parts: Sequence[Total]) -> Total:
+    def join(self, parts: Sequence[UpdateSum]) -> UpdateSum:
         """Return the totals' total, added in their order."""
-        total = Total({})
+        total = UpdateSum({})
         for part in parts:
             total += part
         return total

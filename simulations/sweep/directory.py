@@ -30,11 +30,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fedrec.checksums import FILE as CHECKSUMS
-from fedrec.errors import RunError
-from fedrec.files import write_whole
-from fedrec.places import PRIVATE
-from fedrec.reporting.rundir import REPORT, RunDirectory
+from fedrec.core.checksums import FILE as CHECKSUMS
+from fedrec.core.errors import RunError
+from fedrec.core.files import write_whole
+from fedrec.core.places import PRIVATE
+from fedrec.run.directory import REPORT, RunDirectory
 from simulations.sweep.grid import label
 from simulations.sweep.plan import Plan, Trial
 

@@ -1,6 +1,6 @@
 """A sweep whose number of trials is drawn in secret, so that what is paid for is the best and not the grid.
 
-The claim is made of all settings' plans, before the first trial runs (`fedrec.privacy.statement_of_tuning`); then the
+The claim is made of all settings' plans, before the first trial runs (`fedrec.privacy.statement.tuning`); then the
 trials that the secret key picks are run like any sweep's, and when all of them have ended the best by its validation
 users is published, whole or not at all. Which trials there were stays in `private/`, and so does what the terminal
 shows of them.
@@ -14,22 +14,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fedrec.cohorts import Population
-from fedrec.config import Experiment, canonical_json
-from fedrec.files import write_whole
-from fedrec.job import plan_of
-from fedrec.places import PUBLIC
-from fedrec.prepared import Prepared
+from fedrec.core.files import write_whole
+from fedrec.core.places import PUBLIC
+from fedrec.core.progress import Progress
+from fedrec.experiment.config import Experiment, canonical_json
+from fedrec.privacy.accounting.trial_draw import Draw, picks
 from fedrec.privacy.noise_key import read_key, write_key
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.privacy.statement_of_tuning import TuningClaim, tuning_claim
-from fedrec.privacy.trial_draw import Draw, picks
-from fedrec.progress import Progress
-from fedrec.reporting.frontier import Result
-from fedrec.reporting.rundir import SUMMARY
-from fedrec.reporting.tables import main_metric
-from fedrec.reporting.wording import Summary, look, number
-from simulations.sweep.conduct import (
+from fedrec.privacy.statement.tuning import TuningClaim, tuning_claim
+from fedrec.reporting.frontier.points import TrialResult
+from fedrec.reporting.run.tables import main_metric
+from fedrec.reporting.wording import Summary, get_path, number
+from fedrec.run.cohorts import Population
+from fedrec.run.directory import SUMMARY
+from fedrec.run.job import plan_of
+from fedrec.run.preparation import Prepared
+from simulations.sweep.directory import SweepDirectory
+from simulations.sweep.drawn_rules import check_drawn
+from simulations.sweep.plan import Plan, Trial
+from simulations.sweep.run import (
     INTERRUPTED,
     SweepInterrupted,
     SweepOptions,
@@ -40,12 +43,9 @@ from simulations.sweep.conduct import (
     results_of,
     write_tables,
 )
-from simulations.sweep.directory import SweepDirectory
-from simulations.sweep.drawn_rules import check_drawn
-from simulations.sweep.plan import Plan, Trial
 from simulations.sweep.sharing import preparation_key
 from simulations.sweep.trial import PreparationWork, TrialWork
-from simulations.sweep.workers import Crew
+from simulations.sweep.workers import WorkerPool
 
 KEY = "draw.key"
 CLAIM = "tuning.json"
@@ -65,7 +65,7 @@ class Published:
     directory: SweepDirectory
     claim: TuningClaim
     failures: dict[str, dict[str, str]]
-    best: Result | None
+    best: TrialResult | None
 
     def require_whole(self) -> None:
         """Raise TrialsFailed if any trial failed: the best of the others is not the best of those drawn."""
@@ -91,14 +91,16 @@ def sweep_drawn(plan: Plan, draw: Draw, options: SweepOptions, progress: Progres
     directory = SweepDirectory((options.out or place_of(plan)).absolute(), drawn=True)
     workers = options.workers or os.cpu_count() or 1
     with directory.opened(plan) as lock, one_thread_each():
-        _prepare(Crew(PreparationWork(directory, options.cache), 1, lock, options.context), plan, progress)
+        _prepare(WorkerPool(PreparationWork(directory, options.cache), 1, lock, options.context), plan, progress)
         claim = tuning_claim(draw, _plans(directory, plan))
         trials = drawn_trials(directory, plan, draw)
-        crew = Crew(TrialWork(directory, plan.name, options.cache, options.device), workers, lock, options.context)
-        failures = carry_out(crew, directory, trials, progress)
+        pool = WorkerPool(
+            TrialWork(directory, plan.name, options.cache, options.device), workers, lock, options.context
+        )
+        failures = carry_out(pool, directory, trials, progress)
         results = results_of(directory, trials)
         write_tables(directory, results, failures)
-        if crew.stopping and any(result.summary is None for result in results):
+        if pool.stopping and any(result.summary is None for result in results):
             raise SweepInterrupted(INTERRUPTED)
         best = None if failures or not results else max(results, key=lambda result: _score(directory, result)[1])
         if not failures:
@@ -119,7 +121,7 @@ def drawn_trials(directory: SweepDirectory, plan: Plan, draw: Draw) -> list[Tria
     return [replace(plan.trials[place], pick=number) for number, place in enumerate(picked, 1)]
 
 
-def publish(directory: SweepDirectory, claim: TuningClaim, best: Result | None) -> None:
+def publish(directory: SweepDirectory, claim: TuningClaim, best: TrialResult | None) -> None:
     """Write `public/`, whole or not at all; what is there already stays."""
     if (place := directory.path / PUBLIC).is_dir():
         return
@@ -137,16 +139,16 @@ def publish(directory: SweepDirectory, claim: TuningClaim, best: Result | None) 
     staged.rename(place)
 
 
-def _prepare(crew: Crew[Trial], plan: Plan, progress: Progress) -> None:
+def _prepare(pool: WorkerPool[Trial], plan: Plan, progress: Progress) -> None:
     def hear(trial: Trial, heard: Any) -> None:
         del trial
         if not isinstance(heard, str):
             progress(*heard)
 
-    for _, outcome in crew(plan.trials[:1], hear):
+    for _, outcome in pool(plan.trials[:1], hear):
         if outcome.state == "failed":
             raise TrialsFailed(outcome.message)
-    if crew.stopping:
+    if pool.stopping:
         raise SweepInterrupted(INTERRUPTED)
 
 
@@ -162,9 +164,9 @@ def _plans(directory: SweepDirectory, plan: Plan) -> Sequence[PrivacyPlan]:
     return [planned(trial.experiment) for trial in plan.trials]
 
 
-def _score(directory: SweepDirectory, result: Result) -> tuple[str, float]:
+def _score(directory: SweepDirectory, result: TrialResult) -> tuple[str, float]:
     """Return by which metric a trial is compared, and its value: read off what it could publish and nothing else."""
     summary: Summary = json.loads((directory.path / result.folder / PUBLIC / SUMMARY).read_text(encoding="utf-8"))
     metric = main_metric(summary)
-    value = number(look(summary, "metrics", "validation", JUDGED, metric))
+    value = number(get_path(summary, "metrics", "validation", JUDGED, metric))
     return metric, -math.inf if math.isnan(value) else value

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fedrec.errors import PrivacyError
+from fedrec.core.errors import PrivacyError
 from simulations.sweep.plan import Plan
 from simulations.sweep.sharing import preparation_key
 
@@ -39,8 +39,8 @@ def _broken(plan: Plan) -> Iterator[str]:
         )
     if any(experiment.evaluation.private.on for experiment in experiments):
         yield (
-            "evaluation.private.epsilon prices what validation users say of one run, and here they judge a drawn "
-            "number of them, which is not priced; leave it out, so that volunteers judge"
+            "evaluation.private.epsilon prices what validation users say of one run, and here they evaluator a drawn "
+            "number of them, which is not priced; leave it out, so that volunteers evaluator"
         )
     if not first.split.validation:
         yield "nobody judges the trials, as split.validation=0; set it above 0"

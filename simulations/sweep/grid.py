@@ -22,17 +22,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fedrec.errors import ConfigError
-from fedrec.experiment_layers import CODE_KEYS, PATH_KEYS, Keys, Written, flatten, overlap, read_written
-from fedrec.own_code import file_in
-from fedrec.privacy.trial_draw import DEFAULT_LAW, Draw
-from fedrec.reporting.frontier import value_text
+from fedrec.core.errors import ConfigError
+from fedrec.core.own_code import file_in
+from fedrec.experiment.layers import CODE_KEYS, PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.privacy.accounting.trial_draw import DEFAULT_LAW, Draw
+from fedrec.reporting.frontier.points import value_text
 
 SWEEP = "sweep"
 ENTRIES = ("name", "draw", "over", "alone", "trials")
 _OPEN, _CLOSE, _QUOTES = "[{", "]}", "\"'"
 
-Point = Mapping[str, Any]
+FrontierPoint = Mapping[str, Any]
 """Value of each varied key, by its dotted path."""
 
 
@@ -69,7 +69,7 @@ class Asked:
     mistakes: tuple[str, ...]
     draw: Draw | None = None
 
-    def points(self) -> Iterator[Point]:
+    def points(self) -> Iterator[FrontierPoint]:
         """Yield every point of the grid, the last axis the fastest; after each of them what is changed there alone."""
         grid = [axis for axis in self.axes if not axis.alone]
         for values in product(*(axis.values for axis in grid)):
@@ -121,7 +121,7 @@ def pieces(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def label(point: Point) -> str:
+def label(point: FrontierPoint) -> str:
     """Return a point for people: "privacy.epsilon=8 seed=0"."""
     return " ".join(f"{key}={value_text(value)}" for key, value in point.items())
 
@@ -196,7 +196,7 @@ def _written(axis: Axis) -> str:
     return f"{SWEEP}.{'alone' if axis.alone else 'over'}.{axis.key}"
 
 
-def laid_over(written: Written, point: Point, places: Mapping[str, str]) -> Written:
+def laid_over(written: Written, point: FrontierPoint, places: Mapping[str, str]) -> Written:
     """Return what was written with a point over it."""
     layered = Written(dict(written.values), dict(written.places), [], whole=written.whole)
     for key, value in point.items():

@@ -8,16 +8,16 @@ from typing import Any
 
 import tomli_w
 
-from fedrec.config import Experiment
-from fedrec.errors import ConfigError, UserError
-from fedrec.experiment_mistakes import judge
-from fedrec.own_code import search_also
-from fedrec.prepared import require_trainable
-from fedrec.privacy.trial_draw import Draw
-from fedrec.registry import Registry
-from server.adoption import check_strategy
+from fedrec.core.errors import ConfigError, UserError
+from fedrec.core.own_code import search_also
+from fedrec.core.registry import Registry
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.mistakes import evaluator
+from fedrec.privacy.accounting.trial_draw import Draw
+from fedrec.run.preparation import require_trainable
+from server.strategies.build import check_strategy
 from simulations.engine.base import check_engine
-from simulations.sweep.grid import Asked, Axis, Point, label, laid_over
+from simulations.sweep.grid import Asked, Axis, FrontierPoint, label, laid_over
 
 ENGINE = "inprocess"
 """Where the clients of a trial work: several trials at once use the cores already."""
@@ -36,7 +36,7 @@ class Trial:
     """
 
     experiment: Experiment
-    point: Point
+    point: FrontierPoint
     pick: int | None = None
 
     @property
@@ -115,10 +115,10 @@ def plan_sweep(asked: Asked, registries: Registries) -> Plan:
 
 
 def _judged(
-    asked: Asked, point: Point, places: Mapping[str, str], registries: Registries
+    asked: Asked, point: FrontierPoint, places: Mapping[str, str], registries: Registries
 ) -> tuple[Experiment, list[str]]:
     written = laid_over(asked.written, point, places)
-    experiment, found = judge(written.tree, registries)
+    experiment, found = evaluator(written.tree, registries)
     mistakes = []
     for one in found:
         # what an unreadable file would have set is unknown, so only what was read can be blamed

@@ -2,8 +2,8 @@
 
 Two trials share it if their experiments agree on every key but those of `NOT_READ`, so a key that is new to the
 experiment counts as an input until somebody shows that it is none. `tests/integration/test_sweep_sharing.py` watches
-what `fedrec.prepared.prepare` reads. Prepared files are never edited in place, only replaced, so a hard link serves as
-well as a copy and takes no room.
+what `fedrec.run.preparation.prepare` reads. Prepared files are never edited in place, only replaced, so a hard link
+serves as well as a copy and takes no room.
 """
 
 import fcntl
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fedrec.checksums import FILE as CHECKSUMS
-from fedrec.config import Experiment, canonical_json
-from fedrec.files import replacing
-from fedrec.prepared import is_prepared, prepare
-from fedrec.progress import Progress
+from fedrec.core.checksums import FILE as CHECKSUMS
+from fedrec.core.files import replacing
+from fedrec.core.progress import Progress
+from fedrec.experiment.config import Experiment, canonical_json
+from fedrec.run.preparation import is_prepared, prepare
 
 NOT_READ = frozenset(
     {

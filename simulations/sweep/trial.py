@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from fedrec.checksums import is_sealed
-from fedrec.own_code import folder_of
-from fedrec.prepared import is_prepared
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.core.checksums import is_sealed
+from fedrec.core.own_code import folder_of
+from fedrec.run.directory import RunDirectory
+from fedrec.run.preparation import is_prepared
 from simulations.options import RunOptions
 from simulations.runner import resume
 from simulations.sweep.directory import SweepDirectory
@@ -83,7 +83,7 @@ class PreparationWork:
 
 
 class _Telling:
-    """A `fedrec.progress.Progress` that hands on lines of text and new work at once, further steps now and then.
+    """A `fedrec.core.progress.Progress` that hands on lines of text and new work at once, further steps now and then.
 
     Any thread may tell it something: a connection would mix up what two send at a time.
     """

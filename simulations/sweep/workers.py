@@ -17,13 +17,19 @@ from multiprocessing import get_context, parent_process, reduction
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, Literal, TypeVar
 
-from fedrec.errors import FedrecError, Interrupted
+from fedrec.core.errors import FedrecError, Interrupted
 
 J = TypeVar("J")
 
 Tell = Callable[[Any], None]
 
-PRELOADED = ["fedrec.conclusion", "fedrec.prepared", "flwr.clientapp", "flwr.serverapp", "simulations.sweep.trial"]
+PRELOADED = [
+    "fedrec.reporting.summary",
+    "fedrec.run.preparation",
+    "flwr.clientapp",
+    "flwr.serverapp",
+    "simulations.sweep.trial",
+]
 """What workers need and what takes seconds to import; what cannot be found this early is imported later."""
 
 
@@ -47,7 +53,7 @@ def worker_context() -> Any:
 
 
 @dataclass
-class Crew(Generic[J]):
+class WorkerPool(Generic[J]):
     """Does jobs, several at once.
 
     Attributes:

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 from fedrec.models.adapters import ADAPTERS, attach_, is_private, shared_parameters, trained_parameters
-from fedrec.models.base import build_model
 from fedrec.training.client import train_client
 from fedrec.training.objective import example_losses
-from tests.handmade import bench, experiment, moved, plan, task, vectors
+from fedrec.training.pretraining import build_model
+from tests.handmade import context, experiment, moved, plan, task, vectors
 
 HISTORY = torch.tensor([[0, 1, 2, 3], [4, 4, 4, 0], [5, 5, 0, 0]])
 TARGET = torch.tensor([[1, 2, 3, 4], [4, 4, 6, -1], [5, -1, -1, -1]])
@@ -49,7 +49,7 @@ def test_new_weights_are_drawn_by_name(name):
 
 @every_adapter
 def test_every_open_parameter_can_learn_and_the_base_stays(name):
-    made = bench(adapter=adapter(name))
+    made = context(adapter=adapter(name))
     example_losses(made.model, HISTORY, TARGET, None).sum().backward()
     trained = trained_parameters(made.model)
     # a key's bias shifts all scores of a query alike, which a softmax does not see
@@ -64,10 +64,10 @@ def test_every_open_parameter_can_learn_and_the_base_stays(name):
 @pytest.mark.parametrize("negatives", [None, SAMPLE], ids=["full", "sampled"])
 def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negatives):
     """Within 1e-6 (float64 leaves about 1e-15), with repeated items in a history and in its targets."""
-    made = bench(adapter=adapter(name, **beside), privacy=plan("client"))
+    made = context(adapter=adapter(name, **beside), privacy=plan("local"))
     example_losses(made.per_example_model, HISTORY, TARGET, negatives).sum().backward()
     found = {n: parameter.grad_sample for n, parameter in trained_parameters(made.per_example_model).items()}
-    alone = bench(adapter=adapter(name, **beside))
+    alone = context(adapter=adapter(name, **beside))
     trained = trained_parameters(alone.model)
     for row in range(len(HISTORY)):
         loss = example_losses(alone.model, HISTORY[row : row + 1], TARGET[row : row + 1], negatives).sum()
@@ -76,9 +76,9 @@ def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negative
 
 
 @every_adapter
-@pytest.mark.parametrize("placement", ["none", "client"])
-def test_only_the_adapter_travels_and_something_is_trained(name, placement):
-    made = bench(adapter=adapter(name, private=["item_*"]), privacy=plan(placement))
+@pytest.mark.parametrize("trust", ["none", "local"])
+def test_only_the_adapter_travels_and_something_is_trained(name, trust):
+    made = context(adapter=adapter(name, private=["item_*"]), privacy=plan(trust))
     frozen = {n: p.clone() for n, p in made.model.named_parameters() if not p.requires_grad}
     update = train_client(made, task(made))
     private = {n for n in made.start if is_private(n, made.experiment.adapter)}
@@ -102,14 +102,14 @@ def test_an_update_is_as_many_bytes_as_its_numbers(name):
 def test_the_default_adapters_size_is_what_its_parts_add_up_to():
     # width 8, 5 dimensions, 7 items, rank 2: four square matrices of 2 * (8 + 8), two of 2 * (8 + 32),
     # adaptor 5 * 8 + 8, bias 7
-    made = bench()
+    made = context()
     assert sum(value.numel() for value in made.shared_start.values()) == 4 * 32 + 2 * 80 + 48 + 7
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 def test_with_a_frozen_only_b_is_trained_and_a_is_what_it_would_have_been():
-    whole = bench(adapter=adapter("lora"))
-    made = bench(adapter=adapter("lora", freeze_a=True), privacy=plan("client"))
+    whole = context(adapter=adapter("lora"))
+    made = context(adapter=adapter("lora", freeze_a=True), privacy=plan("local"))
     assert set(made.start) == {name for name in whole.start if "lora_A" not in name}
     wanted = [experiment(adapter=adapter("lora", freeze_a=freeze)) for freeze in (False, True)]
     models = [build_model(one, vectors()) for one in wanted]
@@ -150,7 +150,7 @@ def test_an_unknown_model_is_an_error():
 
 
 def test_a_private_parameter_keeps_what_its_client_learnt():
-    made = bench(adapter=adapter("lora", private=["item_bias*"]))
+    made = context(adapter=adapter("lora", private=["item_bias*"]))
     first = train_client(made, task(made))
     train_client(made, task(made, client=2))
     again = train_client(made, task(made, round=2, private=first.private))

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 
-from fedrec.config import Experiment
-from fedrec.errors import ConfigError
-from server.adoption import adopt, check_strategy
+from fedrec.core.errors import ConfigError
+from fedrec.experiment.config import Experiment
 from server.asking import ask
 from server.base import STRATEGIES, CohortStrategy, MeanStrategy, averages, to_record
 from server.strategies import STRATEGIES as ALL
-from tests.tiny import aggregate_of, reply, setting
+from server.strategies.build import adopt, check_strategy
+from tests.tiny import aggregate_of, context, reply
 
 NAMES = ALL.names()
 BEFORE = {"w": np.array([0.5, -1.0, 2.0], dtype=np.float32)}
@@ -18,7 +18,7 @@ CHANGES = [(0.1, 0.2, -0.3), (0.4, -0.1, 0.0), (-0.2, 0.3, 0.1), (0.0, 0.0, 0.5)
 
 
 def new(name, **how) -> MeanStrategy | CohortStrategy:
-    return adopt(STRATEGIES.get(name), setting(**how), {})
+    return adopt(STRATEGIES.get(name), context(**how), {})
 
 
 def after_round(strategy, changes, number=1, order=None):

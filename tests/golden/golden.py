@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fedrec.config import Experiment
-from fedrec.progress import silent
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
 from simulations.options import RunOptions
 from simulations.runner import run
 

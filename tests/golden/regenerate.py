@@ -4,8 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from fedrec.config import Experiment, canonical_json
-from fedrec.places import default_cache
+from fedrec.core.places import default_cache
+from fedrec.experiment.config import Experiment, canonical_json
 from tests.golden.golden import FILE, numbers_of, read
 
 

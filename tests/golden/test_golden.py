@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from fedrec.config import Experiment, canonical_json
+from fedrec.experiment.config import Experiment, canonical_json
 from tests.golden.golden import numbers_of, read
 
 TOLERANCE = {

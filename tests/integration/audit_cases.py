@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from fedrec.privacy.audit.verdict import Verdict
-from simulations.audit import Audit
+from fedrec.attacks.audit.verdict import Verdict
+from simulations.attacks.audit import Audit
 from tests.integration import faults
 from tests.integration.audits import (
     ADAPTIVE,

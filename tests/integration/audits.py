@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from fedrec.config import Experiment
-from fedrec.prepared import prepare
-from fedrec.privacy.audit.verdict import Verdict
-from fedrec.progress import silent
-from fedrec.reporting.rundir import RunDirectory
-from simulations.audit import Audit, audit_prepared
+from fedrec.attacks.audit.verdict import Verdict
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
+from fedrec.run.directory import RunDirectory
+from fedrec.run.preparation import prepare
+from simulations.attacks.audit import Audit, audit_prepared
 from tests.tiny import new_run, tiny
 
 LOCAL = {"trust": "local", "clip_norm": 0.1, "delta": 1e-5}

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from fedrec.config import Experiment
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import parameters_sha256
-from fedrec.prepared import prepare
-from fedrec.progress import silent
-from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.reporting.rundir import RunDirectory
-from simulations.engine.cohorts import Alone
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from fedrec.run.preparation import prepare
+from simulations.engine.cohorts import OneProcess
 from tests.integration.many import Many
 from tests.tiny import new_run, rounds_of, tiny
 
@@ -68,4 +68,4 @@ def many(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Many:
 @pytest.fixture(scope="session")
 def many_steady(many: Many) -> Outcome:
     """Such a run in this process."""
-    return outcome(*many.run(Alone()))
+    return outcome(*many.run(OneProcess()))

@@ -20,17 +20,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fedrec.errors import FedrecError
-from fedrec.places import default_cache
-from fedrec.progress import silent
+from fedrec.core.errors import FedrecError
+from fedrec.core.places import default_cache
+from fedrec.core.progress import silent
 from fedrec.reporting.explain import explain
-from fedrec.reporting.report import render_report
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.reporting.run.report import render_report
+from fedrec.run.directory import RunDirectory
 from simulations.options import RunOptions
 from simulations.runner import resume, run
-from simulations.sweep.conduct import SweepOptions, sweep
 from simulations.sweep.grid import Asked, Axis
 from simulations.sweep.plan import Plan, plan_sweep
+from simulations.sweep.run import SweepOptions, sweep
 from tests.tiny import TINY, tiny
 
 EXPERIMENT = tiny(rounds=3, evaluation={"controls": ("base",)})
@@ -97,7 +97,7 @@ def interrupt_(done: RunDirectory) -> None:
 
 def plan() -> Plan:
     """Return a sweep of two trials, with and without privacy."""
-    from fedrec.experiment_layers import Written, flatten
+    from fedrec.experiment.layers import Written, flatten
 
     settings = {**TINY, "evaluation": {**TINY["evaluation"], "controls": ("base",)}}
     written = Written(dict(flatten(settings)), dict.fromkeys(dict(flatten(settings)), "here"))

@@ -10,21 +10,21 @@ import pytest
 import torch
 
 import clients.cohort
-import server.opening
-import server.privacy
+import server.aggregation.privacy
+import server.item_counts
 import server.rounds
-from fedrec.job import Job
-from fedrec.privacy.filters import Filter
+from fedrec.core.seeding import Label
+from fedrec.privacy.accounting.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.secagg.lattice import Lattice
 from fedrec.privacy.secagg.quantisation import Grid
-from fedrec.seeding import Label
+from fedrec.run.job import Job
 from fedrec.training import vectorized
+from fedrec.training.context import TrainingContext
 from fedrec.training.task import CohortTask, CohortUpdate
-from fedrec.training.workbench import Workbench
-from server.privacy import NoisyMean
-from server.total import Adder, Total
-from server.update import norm_of
+from server.aggregation.privacy import NoisyMean
+from server.aggregation.update import norm_of
+from server.aggregation.update_sum import SumAggregator, UpdateSum
 
 Patch = pytest.MonkeyPatch
 Fault = Callable[[Patch], None]
@@ -77,8 +77,8 @@ def no_clip_of_clients(patch: Patch) -> None:
 def clients_that_tell_their_examples(patch: Patch) -> None:
     real = clients.cohort.train_cohort
 
-    def told(bench: Workbench, task: CohortTask) -> CohortUpdate:
-        return replace(real(bench, task), weights=[float(len(bench.examples(client))) for client in task.clients])
+    def told(context: TrainingContext, task: CohortTask) -> CohortUpdate:
+        return replace(real(context, task), weights=[float(len(context.examples(client))) for client in task.clients])
 
     patch.setattr(clients.cohort, "train_cohort", told)
 
@@ -96,37 +96,41 @@ def half_the_noise_of_the_server(patch: Patch) -> None:
 
 def _noise(patch: Patch, changed: Callable[[float], float]) -> None:
     real = NoisyMean.deviation
-    patch.setattr(NoisyMean, "deviation", property(lambda bracket: changed(real.fget(bracket))))
+    patch.setattr(NoisyMean, "deviation", property(lambda mechanism: changed(real.fget(mechanism))))
 
 
 def one_seed_for_all_rounds_of_the_server(patch: Patch) -> None:
     real = NoisyMean.change
-    patch.setattr(NoisyMean, "change", lambda bracket, total, shape, number: real(bracket, total, shape, 1))
+    patch.setattr(NoisyMean, "change", lambda mechanism, total, shape, number: real(mechanism, total, shape, 1))
 
 
 def bits_that_nobody_paid_for(patch: Patch) -> None:
-    patch.setattr(NoisyMean, "deviation", property(lambda bracket: bracket.clip_norm * _plan(bracket).noise_multiplier))
+    patch.setattr(
+        NoisyMean, "deviation", property(lambda mechanism: mechanism.clip_norm * _plan(mechanism).noise_multiplier)
+    )
 
 
 def noise_that_takes_back_too_much(patch: Patch) -> None:
-    patch.setattr(server.privacy, "next_noise", lambda fresh, earlier, factor: fresh - (earlier[0] if earlier else 0))
+    patch.setattr(
+        server.aggregation.privacy, "next_noise", lambda fresh, earlier, factor: fresh - (earlier[0] if earlier else 0)
+    )
 
 
-def _plan(bracket: NoisyMean) -> PrivacyPlan:
-    return bracket._setting.plan
+def _plan(mechanism: NoisyMean) -> PrivacyPlan:
+    return mechanism._setting.plan
 
 
 def no_clip_of_the_server(patch: Patch) -> None:
-    patch.setattr(Adder, "_factor", lambda adder, weight, norm: (1.0, 1.0))
+    patch.setattr(SumAggregator, "_factor", lambda aggregator, weight, norm: (1.0, 1.0))
 
 
 def weights_by_examples(patch: Patch) -> None:
-    real = Adder._factor
+    real = SumAggregator._factor
 
-    def factor(adder: Adder, weight: float, norm: float) -> tuple[float, float]:
-        return real(adder, weight, norm)[0] * weight, weight
+    def factor(aggregator: SumAggregator, weight: float, norm: float) -> tuple[float, float]:
+        return real(aggregator, weight, norm)[0] * weight, weight
 
-    patch.setattr(Adder, "_factor", factor)
+    patch.setattr(SumAggregator, "_factor", factor)
 
 
 # faults that are small, or of a part: all pass the bound at epsilon 8
@@ -138,9 +142,11 @@ def clip_of_clients_doubled(patch: Patch) -> None:
 
 
 def clip_of_the_server_doubled(patch: Patch) -> None:
-    real = Adder._factor
+    real = SumAggregator._factor
     patch.setattr(
-        Adder, "_factor", lambda adder, weight, norm: real(replace(adder, clip_norm=2 * adder.clip_norm), weight, norm)
+        SumAggregator,
+        "_factor",
+        lambda aggregator, weight, norm: real(replace(aggregator, clip_norm=2 * aggregator.clip_norm), weight, norm),
     )
 
 
@@ -150,21 +156,21 @@ def blocks_of_sixteen_users_of_a_client(patch: Patch) -> None:
 
 
 def blocks_of_sixteen_users_of_the_server(patch: Patch) -> None:
-    real = Adder.add_cohort
+    real = SumAggregator.add_cohort
 
-    def add_cohort(adder: Adder, before: dict[str, Any], update: CohortUpdate) -> Total:
-        total = Total({})
+    def add_cohort(aggregator: SumAggregator, before: dict[str, Any], update: CohortUpdate) -> UpdateSum:
+        total = UpdateSum({})
         for first in range(0, len(update.clients), 16):
             clients = update.clients[first : first + 16]
             parameters = {name: value[first : first + 16] for name, value in update.parameters.items()}
             alone = CohortUpdate(clients, parameters, {}, [1.0] * len(clients), [None] * len(clients))
-            block = real(Adder(), before, alone)
-            longest = adder.clip_norm * len(clients)
+            block = real(SumAggregator(), before, alone)
+            longest = aggregator.clip_norm * len(clients)
             factor = min(1.0, longest / max(norm_of(block.sums), 1e-12))
             total += replace(block, sums={name: value * factor for name, value in block.sums.items()})
         return total
 
-    patch.setattr(Adder, "add_cohort", add_cohort)
+    patch.setattr(SumAggregator, "add_cohort", add_cohort)
 
 
 def noise_of_clients_at_97_in_100(patch: Patch) -> None:
@@ -194,19 +200,19 @@ def noise_of_the_server_at_97_in_100(patch: Patch) -> None:
 def a_group_of_parameters_without_noise(patch: Patch) -> None:
     real = NoisyMean.change
 
-    def change(bracket: NoisyMean, total: Total, shape: dict[str, Any], number: int) -> dict[str, Any]:
-        bare = total.sums.get(GROUP, 0.0 * shape[GROUP]) / bracket._setting.expected_cohort
-        return {**real(bracket, total, shape, number), GROUP: bare.astype(np.float32)}
+    def change(mechanism: NoisyMean, total: UpdateSum, shape: dict[str, Any], number: int) -> dict[str, Any]:
+        bare = total.sums.get(GROUP, 0.0 * shape[GROUP]) / mechanism._setting.expected_cohort
+        return {**real(mechanism, total, shape, number), GROUP: bare.astype(np.float32)}
 
     patch.setattr(NoisyMean, "change", change)
 
 
 def clip_bits_without_noise(patch: Patch) -> None:
-    _silent(patch, server.privacy, "clipped share")
+    _silent(patch, server.aggregation.privacy, "clipped share")
 
 
 def bits_of_clients_without_data(patch: Patch) -> None:
-    patch.setattr(Adder, "_bit", lambda adder, norm: 0.5 if adder._short(norm) else -0.5)
+    patch.setattr(SumAggregator, "_bit", lambda aggregator, norm: 0.5 if aggregator._short(norm) else -0.5)
 
 
 def filters_that_stop_nobody(patch: Patch) -> None:
@@ -224,7 +230,7 @@ def filters_that_charge_the_mean_of_all(patch: Patch) -> None:
 
 
 def item_counts_without_noise(patch: Patch) -> None:
-    _silent(patch, server.opening, "item counts")
+    _silent(patch, server.item_counts, "item counts")
 
 
 def _silent(patch: Patch, module: Any, draw: str) -> None:

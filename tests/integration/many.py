@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from clients.cohort import answer_cohort
-from fedrec.config import Experiment
-from fedrec.prepared import prepare
-from fedrec.progress import silent
-from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.reporting.rundir import RunDirectory
-from fedrec.threads import one_thread
+from fedrec.core.progress import silent
+from fedrec.core.threads import one_thread
+from fedrec.experiment.config import Experiment
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from fedrec.run.preparation import prepare
 from simulations.engine.chunks import ChunkSize
-from simulations.engine.cohorts import CohortGrid, Crew
+from simulations.engine.cohorts import CohortGrid, WorkerPool
 from simulations.engine.work import Train
 from tests.tiny import new_run, rounds_of, tiny
 
@@ -36,15 +36,15 @@ class Many:
         name = f"run-{len(list(self.folder.iterdir()))}"
         return new_run(self.folder / name, self.folder / "prepared", _many(**changes))
 
-    def run(self, crew: Crew, train: Train = answer_cohort, **changes: Any) -> tuple[RunDirectory, Checkpoint]:
+    def run(self, pool: WorkerPool, train: Train = answer_cohort, **changes: Any) -> tuple[RunDirectory, Checkpoint]:
         """Return a new run, and its last checkpoint."""
         run = self.new(**changes)
-        return run, self.go_on(run, crew, train)
+        return run, self.go_on(run, pool, train)
 
-    def go_on(self, run: RunDirectory, crew: Crew, train: Train = answer_cohort) -> Checkpoint:
+    def go_on(self, run: RunDirectory, pool: WorkerPool, train: Train = answer_cohort) -> Checkpoint:
         """Run the rounds that a run lacks."""
         with one_thread():
-            return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), crew, train, size=EIGHT))
+            return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), pool, train, size=EIGHT))
 
     def rejected(self, run: RunDirectory, number: int) -> dict[int, str]:
         """Return what was wrong with whom in a round."""

@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedrec.config import Experiment
-from fedrec.data.columns import Slices
+from fedrec.data.columns import RaggedArray
 from fedrec.data.examples import examples_of
 from fedrec.data.federation import Federation
-from fedrec.evaluation.scoring import mean_loss
+from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
-from fedrec.models.base import build_model
 from fedrec.training.central import CentralSettings, train_centrally_
+from fedrec.training.context import TrainingContext
+from fedrec.training.held_out_loss import mean_loss
+from fedrec.training.pretraining import build_model
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
-from fedrec.training.workbench import Workbench
 from tests import handmade
 
 HISTORY = 60
 
 
-def made(items: int, width: int, rank: int, clients: int, users: int) -> Workbench:
+def made(items: int, width: int, rank: int, clients: int, users: int) -> TrainingContext:
     draw, number = np.random.default_rng(0), clients * users
     experiment = Experiment.model_validate(
         {"model": {"width": width}, "adapter": {"rank": rank}, "training": {"steps": 2}}
@@ -35,24 +35,24 @@ def made(items: int, width: int, rank: int, clients: int, users: int) -> Workben
     model = build_model(experiment, torch.randn(items, experiment.text.dimensions))
     attach_(model, experiment.adapter, 0)
     start = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
-    bench = handmade.bench()
+    context = handmade.context()
     train = handmade.interactions([draw.integers(0, items, HISTORY) for _ in range(number)], items)
-    federation = Federation(Slices(np.arange(number), np.arange(0, number + 1, users)), bench.federation.names)
-    plan = handmade.plan("client", noise=1.0)
+    federation = Federation(RaggedArray(np.arange(number), np.arange(0, number + 1, users)), context.federation.names)
+    plan = handmade.plan("local", noise=1.0)
     return replace(
-        bench, experiment=experiment, model=model, train=train, federation=federation, start=start, plan=plan
+        context, experiment=experiment, model=model, train=train, federation=federation, start=start, plan=plan
     )
 
 
-def work(phase: str, bench: Workbench, clients: int) -> None:
-    experiment = bench.experiment
-    examples = examples_of(bench.train, range(bench.train.num_users), experiment.training, experiment.model.window)
+def work(phase: str, context: TrainingContext, clients: int) -> None:
+    experiment = context.experiment
+    examples = examples_of(context.train, range(context.train.num_users), experiment.training, experiment.model.window)
     if phase == "training":
-        train_cohort(bench, CohortTask(range(clients), 1, dict(bench.start)))
+        train_cohort(context, CohortTask(range(clients), 1, dict(context.start)))
     elif phase == "central":
-        train_centrally_(bench.model, examples, CentralSettings(1, 1e-3, 1, "central"), 0, lambda: 1.0)
+        train_centrally_(context.model, examples, CentralSettings(1, 1e-3, 1, "central"), 0, lambda: 1.0)
     else:
-        mean_loss(bench.model, examples)
+        mean_loss(context.model, examples)
 
 
 def status(field: str) -> int:
@@ -62,9 +62,9 @@ def status(field: str) -> int:
 
 if __name__ == "__main__":
     phase, *numbers = sys.argv[1:]
-    bench = made(*map(int, numbers))
-    trained, clients = sum(value.numel() for value in bench.start.values()), int(numbers[3])
+    context = made(*map(int, numbers))
+    trained, clients = sum(value.numel() for value in context.start.values()), int(numbers[3])
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     before = status("VmRSS")
-    work(phase, bench, clients)
+    work(phase, context, clients)
     print(trained, status("VmHWM") - before)

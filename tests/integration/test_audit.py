@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fedrec.errors import ConfigError
-from fedrec.experiment_file import dump_experiment
-from simulations.audit import Audit
-from simulations.cli import app
+from fedrec.core.errors import ConfigError
+from fedrec.experiment.file import dump_experiment
+from simulations.attacks.audit import Audit
+from simulations.cli.app import app
 from tests.integration.audit_cases import HONEST, MANY, Case
 from tests.integration.audits import (
     ADAPTIVE,
@@ -175,7 +175,7 @@ def test_the_command_tells_and_keeps_what_was_found_and_does_nothing_twice(
     (kept / "report.html").unlink()
     assert CliRunner().invoke(app, ["report", str(tmp_path / "kept")]).exit_code == 0
     assert (kept / "report.html").read_text() == page
-    monkeypatch.setattr("simulations.audit.audit", None)  # nobody calls it
+    monkeypatch.setattr("simulations.attacks.audit.audit", None)  # nobody calls it
     assert json.loads(CliRunner().invoke(app, command).stdout) == found
     another = CliRunner().invoke(app, [*command, "--set", "seed=3"])
     assert (another.exit_code, "holds another audit, of small" in another.output) == (2, True)

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from clients.cohort import answer_cohort
-from fedrec.errors import PrivacyError, RunError
-from fedrec.privacy.audit.books import unpaid
-from fedrec.privacy.audit.verdict import Verdict
+from fedrec.attacks.audit.verdict import Verdict
+from fedrec.core.errors import PrivacyError, RunError
 from fedrec.privacy.ledger import Ledger
-from fedrec.reporting.checkpoint import Checkpoint
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import check_strategy
-from simulations.audit import Audit
-from simulations.engine.cohorts import Alone, CohortGrid
+from fedrec.privacy.unpaid import unpaid
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from server.strategies.build import check_strategy
+from simulations.attacks.audit import Audit
+from simulations.engine.cohorts import CohortGrid, OneProcess
 from tests.integration.audit_cases import BROKEN, Case
 from tests.integration.audits import ADAPTIVE, BANDED, CENTRAL, HALF, LOCAL, SECRET, SHARDS, Audits, small
 from tests.integration.faults import (
@@ -176,7 +176,7 @@ def test_the_books_catch_clients_that_tell_how_many_examples_they_have(audits: A
 @pytest.mark.parametrize("trust", [LOCAL, CENTRAL], ids=["local", "central"])
 def test_a_run_whose_ledger_forgot_does_not_go_on(trust: dict[str, Any], audits: Audits, monkeypatch: Patch) -> None:
     def go_on(run: RunDirectory) -> Ledger:
-        return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), Alone(), answer_cohort)).ledger
+        return rounds_of(run, grid=CohortGrid(len(run.job.prepared.federation), OneProcess(), answer_cohort)).ledger
 
     def newest_first(run: RunDirectory) -> Iterable[Path]:
         return sorted((run.private / "checkpoints").iterdir(), reverse=True)

@@ -11,16 +11,16 @@ from flwr.app import ConfigRecord, Message, RecordDict
 
 from clients.app import app
 from clients.cohort import CohortRequest, answer_cohort
-from fedrec.errors import ConfigError, PrivacyError
-from fedrec.evaluation.judge import Judge
+from fedrec.core.errors import ConfigError, PrivacyError
+from fedrec.core.progress import silent
+from fedrec.evaluation.controls.trained import CONTROLS
+from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import BIAS, WEIGHTS, popularity
-from fedrec.evaluation.trained_controls import CONTROLS
-from fedrec.privacy.statement import statement
-from fedrec.progress import silent
-from fedrec.result import finished, result_of
+from fedrec.evaluation.selection import finished, result_of
+from fedrec.privacy.statement.statement import statement
 from fedrec.training.task import CohortUpdate, nobody
 from server.strategies.fedavg import FedAvg
-from simulations.engine.cohorts import Alone, CohortGrid
+from simulations.engine.cohorts import CohortGrid, OneProcess
 from simulations.engine.inprocess import InProcessGrid
 from simulations.engine.work import Parameters
 from tests.integration.audits import Audits
@@ -56,17 +56,17 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dic
             raise Killed
         return answer_cohort(request, parameters)
 
-    steady = outcome(*many.run(Alone(), **changes))
+    steady = outcome(*many.run(OneProcess(), **changes))
     torn = many.new(**changes)
     with pytest.raises(Killed):
-        many.go_on(torn, Alone(), dies)
+        many.go_on(torn, OneProcess(), dies)
     assert torn.latest_checkpoint().round == 2
-    assert outcome(torn, many.go_on(torn, Alone())) == steady
+    assert outcome(torn, many.go_on(torn, OneProcess())) == steady
 
 
 @pytest.mark.parametrize(("changes", "releases"), [(BINS, 1), (SUBSETS, 2)])
 def test_secret_cohorts_meet_their_target_and_everyone_pays(many: Many, changes: dict[str, Any], releases: int) -> None:
-    run, last = many.run(Alone(), **{**changes, "privacy": {**CENTRAL, "epsilon": 4.0}})
+    run, last = many.run(OneProcess(), **{**changes, "privacy": {**CENTRAL, "epsilon": 4.0}})
     clients, cohorts = len(run.job.prepared.federation), [run.job.cohort(number) for number in (1, 2)]
     # Two rounds are a begun epoch of ten, in which nobody is asked twice, or two draws of a fixed size.
     assert set(cohorts[0]).isdisjoint(cohorts[1]) or changes is SUBSETS
@@ -78,7 +78,7 @@ def test_secret_cohorts_meet_their_target_and_everyone_pays(many: Many, changes:
 
 
 def test_item_counts_are_the_same_on_any_grid_and_everyone_pays_for_them_once(many: Many) -> None:
-    run, last = many.run(Alone(), rounds=1, **COUNTS)
+    run, last = many.run(OneProcess(), rounds=1, **COUNTS)
     other = many.new(rounds=1, **COUNTS)
     clients = len(other.job.prepared.federation)
     again = rounds_of(other, grid=InProcessGrid(app, clients))
@@ -88,17 +88,17 @@ def test_item_counts_are_the_same_on_any_grid_and_everyone_pays_for_them_once(ma
 
 
 def test_popularity_is_added_to_the_finished_adapter_with_the_weight_that_validation_users_like(many: Many) -> None:
-    run, last = many.run(Alone(), rounds=1, **COUNTS)
-    judge, plan = Judge(run.job), run.job.plan
+    run, last = many.run(OneProcess(), rounds=1, **COUNTS)
+    evaluator, plan = Evaluator(run.job), run.job.plan
     plain, _ = result_of(last, run.experiment)
-    found = finished(last, run.experiment, plan, judge)
+    found = finished(last, run.experiment, plan, evaluator)
     known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
-    moved = (found.parameters[BIAS] - plain[BIAS]).flatten() * judge.bench.model.bias_scale
+    moved = (found.parameters[BIAS] - plain[BIAS]).flatten() * evaluator.context.model.bias_scale
     np.testing.assert_allclose(moved, found.popularity * known, atol=1e-4)
 
     def liking(weight: float) -> float:
-        bias = plain[BIAS] + torch.from_numpy(weight * known / judge.bench.model.bias_scale).float()[:, None]
-        scores = judge.validate({**plain, BIAS: bias}).values()
+        bias = plain[BIAS] + torch.from_numpy(weight * known / evaluator.context.model.bias_scale).float()[:, None]
+        scores = evaluator.validate({**plain, BIAS: bias}).values()
         return float(np.mean([score.means["ndcg@10"] for score in scores]))
 
     assert found.popularity == max(WEIGHTS, key=liking) > 0
@@ -107,19 +107,19 @@ def test_popularity_is_added_to_the_finished_adapter_with_the_weight_that_valida
 
 def test_what_public_users_alone_give_is_a_control_of_its_own(many: Many, tmp_path: Path, cache: Path) -> None:
     consenting = Audits(tmp_path, cache).run(CENTRAL, adapter=OPEN_BIAS).job
-    judge = Judge(consenting)
-    control = CONTROLS.get("base_popularity")(consenting, judge, silent)
-    base = CONTROLS.get("base")(consenting, judge, silent)
+    evaluator = Evaluator(consenting)
+    control = CONTROLS.get("base_popularity")(consenting, evaluator, silent)
+    base = CONTROLS.get("base")(consenting, evaluator, silent)
     assert control.note.startswith("before federation, public users' counts, weight ")
     assert control.test["last20"].means["ndcg@10"] > base.test["last20"].means["ndcg@10"]  # the base is random here
     nobody = many.new(adapter=OPEN_BIAS).job
     with pytest.raises(ConfigError, match=r"set split\.public, for example to 0\.15"):
-        CONTROLS.get("base_popularity")(nobody, Judge(nobody), silent)
+        CONTROLS.get("base_popularity")(nobody, Evaluator(nobody), silent)
 
 
 def test_without_noise_the_counts_are_those_of_the_training_users(many: Many) -> None:
     run, last = many.run(
-        Alone(), rounds=1, privacy={"epsilon": math.inf, "item_counts": {"share": 0.2}}, adapter=OPEN_BIAS
+        OneProcess(), rounds=1, privacy={"epsilon": math.inf, "item_counts": {"share": 0.2}}, adapter=OPEN_BIAS
     )
     train, users = run.job.prepared.train, run.job.prepared.federation.users.values
     by_hand = np.zeros(train.num_items)
@@ -132,20 +132,20 @@ def test_clients_that_cannot_count_are_named_and_too_few_fail_the_run(
     many: Many, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "clients.app.item_counts", lambda bench, client: np.full(3 if client < 5 else 1682, np.float32(1))
+        "clients.app.item_counts", lambda context, client: np.full(3 if client < 5 else 1682, np.float32(1))
     )
-    run, _ = many.run(Alone(), rounds=1, **COUNTS)
+    run, _ = many.run(OneProcess(), rounds=1, **COUNTS)
     assert set(many.rejected(run, 0)) == {0, 1, 2, 3, 4}
     assert "asked for [1682]" in many.rejected(run, 0)[0]
-    monkeypatch.setattr("clients.app.item_counts", lambda bench, client: np.full(1682, np.nan, dtype=np.float32))
+    monkeypatch.setattr("clients.app.item_counts", lambda context, client: np.full(1682, np.nan, dtype=np.float32))
     with pytest.raises(Exception, match=r"item counts: 0 usable replies of .*not finite"):
-        many.run(Alone(), rounds=1, **COUNTS)
+        many.run(OneProcess(), rounds=1, **COUNTS)
 
 
 def test_a_strategy_that_asks_everybody_is_refused_before_anything_is_sent(
     many: Many, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # charged by a coin of 0.4 a round, asked in every one: 21 where 8 is claimed (tests/unit/test_asking.py)
+    # charged by a coin of 0.4 a round, asked in every one: 21 where 8 is claimed (tests/unit/server/test_asking.py)
     def everybody(strategy: FedAvg, server_round: int, arrays: Any, config: Any, grid: Any) -> list[Message]:
         content = RecordDict({"arrays": arrays, "config": ConfigRecord({**config, "server-round": server_round})})
         return [Message(content, client, "train", group_id=str(server_round)) for client in grid.get_node_ids()]
@@ -158,7 +158,7 @@ def test_a_strategy_that_asks_everybody_is_refused_before_anything_is_sent(
         return answer_cohort(request, parameters)
 
     with pytest.raises(PrivacyError, match="beside the drawn cohort"):
-        many.run(Alone(), train, privacy=CENTRAL, federation={"participation": 0.4, **POISSON})
+        many.run(OneProcess(), train, privacy=CENTRAL, federation={"participation": 0.4, **POISSON})
     assert sent == []
 
 
@@ -167,36 +167,36 @@ def test_losses_that_are_not_finite_are_reported_and_end_no_run(many: Many) -> N
         del parameters
         return nobody(dict.fromkeys(request.clients, "FedrecError: loss is nan"))
 
-    run, last = many.run(Alone(), fails, rounds=1, privacy=CENTRAL, federation={"min_replies": 5})
+    run, last = many.run(OneProcess(), fails, rounds=1, privacy=CENTRAL, federation={"min_replies": 5})
     line = run.rounds()[1]
     assert (line["replies"], line["rejected"]) == (0, {"client failed": line["cohort"]})
-    assert any((value != run.job.workbench.shared_start[name]).any() for name, value in last.parameters.items())
+    assert any((value != run.job.training_context.shared_start[name]).any() for name, value in last.parameters.items())
 
 
 def test_a_clip_norm_far_too_long_shrinks_round_by_round(many: Many) -> None:
     privacy = {**ADAPTIVE["privacy"], "clip_norm": 50.0}
-    _, last = many.run(Alone(), rounds=4, privacy=privacy)
+    _, last = many.run(OneProcess(), rounds=4, privacy=privacy)
     # every update is short: the share is 1 but for noise, so four steps of about exp(-0.2 * 0.5)
-    assert float(last.strategy["bracket/clip_norm"]) == pytest.approx(50 * math.exp(-0.4), rel=0.25)
+    assert float(last.strategy["mechanism/clip_norm"]) == pytest.approx(50 * math.exp(-0.4), rel=0.25)
 
 
 def test_a_run_ends_before_its_budget_is_exceeded(many: Many) -> None:
     # one noise, four rounds asked for, room for fewer: what is spent stays below, and one more round would not
     privacy = {"trust": "central", "delta": 1e-4, "epsilon": math.inf, "noise_multiplier": 2.0, "clip_norm": 0.2}
     federation = {"participation": 0.1, **POISSON}
-    free, _ = many.run(Alone(), rounds=6, privacy=privacy, federation=federation)
+    free, _ = many.run(OneProcess(), rounds=6, privacy=privacy, federation=federation)
     spent = [line["epsilon"] for line in free.rounds()[1:]]
     budget = (spent[2] + spent[3]) / 2
-    run, last = many.run(Alone(), rounds=6, privacy={**privacy, "budget": budget}, federation=federation)
+    run, last = many.run(OneProcess(), rounds=6, privacy={**privacy, "budget": budget}, federation=federation)
     assert last.round == 3
     assert [line["epsilon"] for line in run.rounds()[1:]] == spent[:3]
     assert spent[2] < budget < spent[3]
-    assert many.go_on(run, Alone()).round == 3
+    assert many.go_on(run, OneProcess()).round == 3
 
 
 def test_item_counts_that_cost_more_than_the_budget_are_not_asked_for(many: Many) -> None:
     with pytest.raises(PrivacyError, match=r"item counts cost epsilon 1\.\d+, more than privacy\.budget=1"):
-        many.run(Alone(), privacy={**COUNTS["privacy"], "budget": 1.0}, adapter=OPEN_BIAS)
+        many.run(OneProcess(), privacy={**COUNTS["privacy"], "budget": 1.0}, adapter=OPEN_BIAS)
 
 
 def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
@@ -211,14 +211,14 @@ def test_a_platform_is_a_unit_whoever_lives_on_it(start: NewRun) -> None:
 
 def test_platforms_may_add_their_noise_together(start: NewRun) -> None:
     run = start(tiny(privacy={"trust": "secure-aggregation", "unit": "platform", "epsilon": 4.0, "clip_norm": 0.2}))
-    last = rounds_of(run, grid=CohortGrid(4, Alone(), answer_cohort))
+    last = rounds_of(run, grid=CohortGrid(4, OneProcess(), answer_cohort))
     said = statement(run.job.plan, last.ledger)
     assert said.parts["Promise"].startswith("Platform-level differential privacy with epsilon 3.99")
     assert "over at least 4 of a round's 4 clients" in said.text
 
 
 def test_another_populations_noise_is_smaller_and_always_labelled(many: Many) -> None:
-    run, last = many.run(Alone(), privacy={"trust": "central", "population": 66_000}, federation=POISSON)
+    run, last = many.run(OneProcess(), privacy={"trust": "central", "population": 66_000}, federation=POISSON)
     plan, clients = run.job.plan, len(run.job.prepared.federation)
     assert plan.noise_multiplier == pytest.approx(plan.extrapolation.noise_multiplier * clients / 66_000)
     said = statement(plan, last.ledger)
@@ -239,12 +239,12 @@ def test_no_user_spends_more_than_its_filter_has_whoever_is_asked_how_often(many
         seen.append(dict(zip(update.clients, np.sqrt(squares).tolist(), strict=True)))
         return update
 
-    run, last = many.run(Alone(), listens, **{**FILTERED, "rounds": 6})
+    run, last = many.run(OneProcess(), listens, **{**FILTERED, "rounds": 6})
     # Redone by hand: each answer clipped to 1, and to the root of what is left of the client's budget of 1.
     left = dict.fromkeys(range(len(run.job.prepared.federation)), 1.0)
     for norms in seen:
         left |= {client: max(0.0, left[client] - min(norm, 1.0) ** 2) for client, norm in norms.items()}
-    kept = last.strategy["bracket/left"].numpy()
+    kept = last.strategy["mechanism/left"].numpy()
     np.testing.assert_allclose(kept, list(left.values()), atol=1e-5)
     assert 0 < np.count_nonzero(kept == 0) < len(kept)
     # The claim is that of one release at the clip norm, though some were asked in up to six rounds.

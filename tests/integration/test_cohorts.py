@@ -8,10 +8,10 @@ from flwr.app import Message, RecordDict
 
 import clients.cohort
 from clients.cohort import answer_cohort
-from fedrec.errors import FederationError
+from fedrec.core.errors import FederationError
+from fedrec.training.context import TrainingContext
 from fedrec.training.task import CohortTask, CohortUpdate
-from fedrec.training.workbench import Workbench
-from simulations.engine.cohorts import Alone, CohortGrid
+from simulations.engine.cohorts import CohortGrid, OneProcess
 from tests.integration.conftest import NewRun, Outcome, outcome
 from tests.integration.many import Many
 from tests.tiny import rounds_of, tiny
@@ -22,12 +22,12 @@ def test_a_run_in_chunks_is_the_run_of_its_clients_alone_up_to_rounding(
     partition: str, many: Many, start: NewRun
 ) -> None:
     if partition == "users":
-        in_chunks, chunked = many.run(Alone())
+        in_chunks, chunked = many.run(OneProcess())
         alone = many.new()
         last = rounds_of(alone, clients=len(alone.job.prepared.federation))
     else:
         in_chunks, alone = start(tiny()), start(tiny())
-        chunked, last = rounds_of(in_chunks, grid=CohortGrid(4, Alone(), answer_cohort)), rounds_of(alone)
+        chunked, last = rounds_of(in_chunks, grid=CohortGrid(4, OneProcess(), answer_cohort)), rounds_of(alone)
     assert chunked.ledger == last.ledger
     for name, value in last.parameters.items():
         np.testing.assert_allclose(chunked.parameters[name], value, rtol=0, atol=1e-5)
@@ -39,11 +39,11 @@ def test_a_run_in_chunks_is_the_run_of_its_clients_alone_up_to_rounding(
 
 
 def test_a_killed_run_in_chunks_goes_on_to_the_same_bits(many: Many, many_steady: Outcome) -> None:
-    run, last = many.run(Alone())
+    run, last = many.run(OneProcess())
     newest = max((run.private / "checkpoints").iterdir())
     newest.unlink()
     assert last.round == 2
-    assert outcome(run, many.go_on(run, Alone())) == many_steady
+    assert outcome(run, many.go_on(run, OneProcess())) == many_steady
 
 
 def test_a_client_that_raises_fails_alone_and_is_named_with_its_round(
@@ -52,29 +52,29 @@ def test_a_client_that_raises_fails_alone_and_is_named_with_its_round(
     victim = many.new().job.cohort(1)[5]
     real = clients.cohort.train_cohort
 
-    def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+    def train_cohort(context: TrainingContext, task: CohortTask) -> CohortUpdate:
         if victim in task.clients and task.round == 1:
             message = "no rows"
             raise ValueError(message)
-        return real(bench, task)
+        return real(context, task)
 
     monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
-    run, _ = many.run(Alone())
+    run, _ = many.run(OneProcess())
     assert many.rejected(run, 1) == {victim: "client failed: ValueError: no rows (round 1)"}
     assert many.rejected(run, 2) == {}
 
 
 def test_too_few_usable_answers_fail_the_round_and_say_why(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+    def train_cohort(context: TrainingContext, task: CohortTask) -> CohortUpdate:
         raise MemoryError
 
     monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
     with pytest.raises(FederationError, match=r"0 usable replies of \d+.*MemoryError"):
-        many.run(Alone())
+        many.run(OneProcess())
 
 
 def test_other_messages_go_to_the_client_app(tmp_path: Path) -> None:
-    grid = CohortGrid(3, Alone(), answer_cohort)
+    grid = CohortGrid(3, OneProcess(), answer_cohort)
     questions = [Message(RecordDict(), client, "query") for client in (2, 0)]
     answers = grid.send_and_receive(questions)
     assert [answer.content["node"]["partition-id"] for answer in answers] == [2, 0]

@@ -17,11 +17,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from fedrec.experiment_file import dump_experiment
-from fedrec.privacy.accounting import Release
-from fedrec.privacy.trial_draw import Draw
-from fedrec.privacy.tuning import epsilon_of_best
-from simulations.cli import app
+from fedrec.experiment.file import dump_experiment
+from fedrec.privacy.accounting.prices import Release
+from fedrec.privacy.accounting.trial_draw import Draw
+from fedrec.privacy.accounting.tuning import epsilon_of_best
+from simulations.cli.app import app
 from simulations.sweep import drawn
 from simulations.sweep.directory import SweepDirectory
 from simulations.sweep.drawn import Published, publish, results_of
@@ -34,7 +34,7 @@ DRAW = Draw(4.0, "geometric")
 TOLD = {"tuning.json", "best/experiment.toml"}
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["simulations.cli", "simulations.sweep.drawn", "fedrec.experiment_file"])
+context.set_forkserver_preload(["simulations.cli.app", "simulations.sweep.drawn", "fedrec.experiment.file"])
 
 
 def call(*arguments: str | Path) -> Result:
@@ -49,7 +49,7 @@ def planned(source: Path | str) -> Plan:
 
 def carried_out(source: Path | str, out: Path | str) -> Published:
     """Be `fedrec sweep --draw-trials` with workers that are forked off this process."""
-    conduct = import_module("simulations.sweep.conduct")
+    conduct = import_module("simulations.sweep.run")
     options = conduct.SweepOptions(out=Path(out), workers=2, context=multiprocessing.get_context("fork"))
     return drawn.sweep_drawn(planned(source), DRAW, options, lambda *_: None)
 

@@ -12,13 +12,13 @@ import ray
 from flwr.app import Array, ArrayRecord, Context, Message
 from flwr.serverapp import Grid
 
-from fedrec.errors import Interrupted
-from fedrec.evaluation.judge import Judge
-from fedrec.progress import silent
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import build_strategy
-from server.rounds import Course, run_rounds
-from server.stop import Stop
+from fedrec.core.errors import Interrupted
+from fedrec.core.progress import silent
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.run.directory import RunDirectory
+from server.rounds import RoundContext, run_rounds
+from server.stop import StopRequest
+from server.strategies.build import build_strategy
 from simulations.engine.flower import simulate
 from tests.integration.conftest import NewRun, Outcome, outcome
 from tests.tiny import client_app, new_run, rounds_of, tiny
@@ -73,8 +73,8 @@ def simulated(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Simul
     ended: list[float] = []
 
     def rounds(run: RunDirectory, grid: Grid) -> Outcome:
-        course = Course(run, build_strategy(run.job), grid, Judge(run.job))
-        return outcome(run, run_rounds(course, silent, (), Stop(run.path)))
+        course = RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job))
+        return outcome(run, run_rounds(course, silent, (), StopRequest(run.path)))
 
     def work(grid: Grid) -> None:
         outcomes.extend([rounds(clean, grid), rounds(filtered, grid)])

@@ -4,7 +4,7 @@ import json
 
 from typer.testing import CliRunner
 
-from simulations.cli import app
+from simulations.cli.app import app
 from tests.integration.conftest import NewRun
 from tests.tiny import rounds_of, tiny
 

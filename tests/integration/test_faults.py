@@ -11,16 +11,16 @@ import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 
 from clients.state import ClientStore
-from fedrec.conclusion import conclude
-from fedrec.errors import ConfigError, FederationError, Interrupted, UserError
-from fedrec.evaluation.judge import Judge
-from fedrec.prepared import Prepared, prepare
-from fedrec.progress import silent
-from fedrec.reporting import rundir
-from fedrec.reporting.rundir import RunDirectory
-from server.adoption import build_strategy
-from server.rounds import Course, run_rounds
-from server.stop import Stop
+from fedrec.core.errors import ConfigError, FederationError, Interrupted, UserError
+from fedrec.core.progress import silent
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.reporting.summary import conclude
+from fedrec.run import directory
+from fedrec.run.directory import RunDirectory
+from fedrec.run.preparation import Prepared, prepare
+from server.rounds import RoundContext, run_rounds
+from server.stop import StopRequest
+from server.strategies.build import build_strategy
 from simulations.engine.inprocess import InProcessGrid
 from simulations.options import RunOptions
 from simulations.runner import resume
@@ -66,7 +66,7 @@ def test_misbehaving_clients_are_counted_by_reason_and_the_report_says_so(start:
     assert [line["replies"] for line in (first, second)] == [1, 1]
     assert first["rejections"][0] == {"client": 0, "reason": "client failed", "detail": "ValueError: no rows"}
     assert all(np.isfinite(value.numpy()).all() for value in last.parameters.values())
-    summary = conclude(run, Judge(run.job), last, silent)
+    summary = conclude(run, Evaluator(run.job), last, silent)
     assert summary["faults"] == {
         "rejected": {"client failed": 2, "not finite": 1, "wrong shape": 1, "too long": 1, "bad weight": 1},
         "clients": {"0": 2, "1": 2, "2": 2},
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_loses_only_the_round_in_hand(
     start: NewRun, steady: Outcome, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     run = start(tiny())
-    real = rundir.write_whole
+    real = directory.write_whole
 
     def full(path: Path, data: bytes | str) -> None:
         if path.name == file:
@@ -115,7 +115,7 @@ def test_a_disk_that_fills_up_loses_only_the_round_in_hand(
     if file == "metrics.jsonl":
         monkeypatch.setattr(RunDirectory, "append_round", full_append)
     else:
-        monkeypatch.setattr(rundir, "write_whole", full)
+        monkeypatch.setattr(directory, "write_whole", full)
     with pytest.raises(OSError, match="No space left"):
         rounds_of(run)
     monkeypatch.undo()
@@ -124,24 +124,24 @@ def test_a_disk_that_fills_up_loses_only_the_round_in_hand(
 
 def test_a_wish_to_stop_is_heard_after_the_round_in_hand(start: NewRun, steady: Outcome) -> None:
     run = start(tiny())
-    stop = Stop(run.path)
+    stop = StopRequest(run.path)
 
     def stop_in_round_1(message: Message, context: Context, answer: Message) -> Message:
-        stop.wish()
+        stop.set()
         return answer
 
     grid = InProcessGrid(client_app(stop_in_round_1), 4)
     with pytest.raises(Interrupted, match=f"fedrec resume {run.path}"):
-        run_rounds(Course(run, build_strategy(run.job), grid, Judge(run.job)), silent, (), stop)
+        run_rounds(RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job)), silent, (), stop)
     assert [line["round"] for line in run.rounds()] == [0, 1]
     assert outcome(run, rounds_of(run)) == steady
 
 
 def test_a_stop_is_heard_where_other_work_tells_of_its_progress(tmp_path: Path) -> None:
-    stop = Stop(tmp_path)
-    tell = stop.heeding(silent)
+    stop = StopRequest(tmp_path)
+    tell = stop.wrap(silent)
     tell("encoding", 1, 2)
-    stop.wish()
+    stop.set()
     with pytest.raises(Interrupted):
         tell("encoding", 2, 2)
 
@@ -196,7 +196,7 @@ def test_a_run_that_cannot_start_leaves_no_directory(tmp_path: Path, cache: Path
 
 def test_a_finished_run_without_its_report_gets_it_again(start: NewRun, cache: Path) -> None:
     run = start(tiny(rounds=1))
-    conclude(run, Judge(run.job), rounds_of(run), silent)
+    conclude(run, Evaluator(run.job), rounds_of(run), silent)
     run.report.unlink()
     found = resume(run.path, RunOptions(cache=cache), silent)
     assert found.report.is_file()
@@ -205,4 +205,4 @@ def test_a_finished_run_without_its_report_gets_it_again(start: NewRun, cache: P
 def test_a_cut_off_above_the_catalogue_is_refused_before_the_first_round(start: NewRun) -> None:
     run = start(tiny(evaluation={"cutoffs": (5, 5000)}))
     with pytest.raises(ConfigError, match=r"cutoffs = \[5, 5000\]: the catalogue has \d+ items; leave 5000 out"):
-        Judge(run.job)
+        Evaluator(run.job)

@@ -9,8 +9,8 @@ import torch
 from flwr.app import Context, Message
 from flwr.serverapp.strategy import FedAvg
 
-from fedrec.errors import ConfigError, FederationError, FedrecError, PrivacyError
-from server.adoption import check_strategy
+from fedrec.core.errors import ConfigError, FederationError, FedrecError, PrivacyError
+from server.strategies.build import check_strategy
 from tests.integration.conftest import NewRun, outcome
 from tests.tiny import client_app, rounds_of, tiny
 

@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from fedrec.errors import RunError
-from fedrec.experiment_file import dump_experiment
-from fedrec.progress import silent
+from fedrec.core.errors import RunError
+from fedrec.core.progress import silent
+from fedrec.experiment.file import dump_experiment
 from simulations.options import RunOptions
 from simulations.runner import resume
 from tests.tiny import tiny
 
 # A server that has imported everything, and nothing else, forks each command: half a second instead of ten.
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["simulations.cli", "simulations.runner", "fedrec.experiment_file"])
+context.set_forkserver_preload(["simulations.cli.app", "simulations.runner", "fedrec.experiment.file"])
 
 CONTROLS = ("popularity", "ease", "local_only")
 
 
 def fedrec(*arguments: str) -> None:
     """Be the command line."""
-    import_module("simulations.cli").app(list(arguments))
+    import_module("simulations.cli.app").app(list(arguments))
 
 
 def begun(*arguments: str | Path) -> ForkServerProcess:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fedrec.attacks.membership import attack_power
-from fedrec.progress import silent
-from simulations.membership import membership
+from fedrec.core.progress import silent
+from simulations.attacks.membership import membership
 from tests.integration.audits import LOCAL, Audits, small
 
 

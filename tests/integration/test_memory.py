@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.config import Experiment
-from fedrec.errors import ConfigError
-from fedrec.memory import Peak, Size, central_bytes, loss_bytes, peaks, require_memory, training_bytes
-from fedrec.progress import silent
+from fedrec.core.errors import ConfigError
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
+from fedrec.training.memory_estimate import Peak, Size, central_bytes, loss_bytes, peaks, require_memory, training_bytes
 from simulations import runner
 from simulations.options import RunOptions
 from tests.tiny import tiny

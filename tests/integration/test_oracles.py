@@ -7,9 +7,9 @@ import torch
 from fedrec.models.adapters import trained_parameters
 from fedrec.training.client import train_client
 from fedrec.training.objective import example_losses
-from server.total import Adder
-from server.update import Update
-from tests.handmade import SEQUENCES, bench, task
+from server.aggregation.update import Update
+from server.aggregation.update_sum import SumAggregator
+from tests.handmade import SEQUENCES, context, task
 
 SPREADS = {
     "users": ([0], [1], [2], [3]),
@@ -28,31 +28,31 @@ def round_of(made) -> dict[str, np.ndarray]:
         answer = train_client(made, task(made, client))
         delta = {name: (value - made.start[name]).numpy() for name, value in answer.parameters.items()}
         updates.append(Update(client, {n: value.astype(np.float32) for n, value in delta.items()}, answer.weight))
-    return Adder(max_norm=np.inf).add(updates).mean()
+    return SumAggregator(max_norm=np.inf).add(updates).mean()
 
 
 @pytest.mark.parametrize("spread", SPREADS)
 def test_full_participation_and_one_full_batch_step_is_central_sgd(spread):
     """Weighted by examples: sum_k n_k / n * mean gradient of client k = mean gradient of all."""
-    central = bench()
-    pooled = bench(clients=SPREADS["one"]).examples(0)
+    central = context()
+    pooled = context(clients=SPREADS["one"]).examples(0)
     example_losses(central.model, *pooled.last_windows(np.arange(len(SEQUENCES))), None).mean().backward()
-    federated = round_of(bench(clients=SPREADS[spread]))
+    federated = round_of(context(clients=SPREADS[spread]))
     for name, parameter in trained_parameters(central.model).items():
         torch.testing.assert_close(torch.from_numpy(federated[name]).double(), -parameter.grad, **SINGLE_PRECISION)
 
 
 def test_prefixes_weigh_users_by_their_targets_however_they_are_spread():
     training = {"example": "prefix", "lr": 1.0}
-    one, users = (round_of(bench(clients=SPREADS[spread], training=training)) for spread in ("one", "users"))
+    one, users = (round_of(context(clients=SPREADS[spread], training=training)) for spread in ("one", "users"))
     for name, change in one.items():
         np.testing.assert_allclose(change, users[name], rtol=0, atol=1e-6)
 
 
 def test_a_mean_that_ignores_the_number_of_examples_is_not_central_training():
     """The oracle can fail: uneven clients of equal weight give another model."""
-    weighted = round_of(bench(clients=SPREADS["uneven"]))
-    made = bench(clients=SPREADS["uneven"])
+    weighted = round_of(context(clients=SPREADS["uneven"]))
+    made = context(clients=SPREADS["uneven"])
     answers = [train_client(made, task(made, client)) for client in range(2)]
     name = "item_bias.weight"
     equal = sum(answer.parameters[name] - made.start[name] for answer in answers) / 2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.errors import ConfigError, FederationError
-from fedrec.progress import silent
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.core.errors import ConfigError, FederationError
+from fedrec.core.progress import silent
+from fedrec.run.directory import RunDirectory
 from simulations.options import RunOptions
 from simulations.runner import resume, run
 from tests.tiny import tiny
@@ -17,7 +17,7 @@ MODULE = "strategy_of_this_test"
 STRATEGY = """
 from pathlib import Path
 
-from fedrec.errors import FederationError
+from fedrec.core.errors import FederationError
 from server.base import MeanStrategy
 
 

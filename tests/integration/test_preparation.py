@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fedrec.core.progress import silent
+from fedrec.core.threads import one_thread
 from fedrec.data.federation import federate
 from fedrec.data.interactions import Dataset
 from fedrec.data.split import split_users
-from fedrec.job import Job
-from fedrec.prepared import Prepared, prepare
-from fedrec.progress import silent
-from fedrec.threads import one_thread
+from fedrec.run.job import Job
+from fedrec.run.preparation import Prepared, prepare
 from tests.integration.conftest import NewRun
 from tests.tiny import tiny
 
@@ -56,5 +56,5 @@ def test_a_job_opens_by_the_bounds_alone(start: NewRun) -> None:
     for column in ("item", "time", "value"):  # whoever reads a row now gets the wrong one
         path = scrambled.private / "prepared" / "train" / f"{column}.npy"
         np.save(path, np.full_like(np.load(path), -1))
-    assert scrambled.workbench.plan == sound.workbench.plan
+    assert scrambled.training_context.plan == sound.training_context.plan
     assert "user" not in vars(scrambled.prepared.train)

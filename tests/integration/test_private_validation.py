@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedrec.errors import RunError
+from fedrec.core.errors import RunError
 from fedrec.privacy.ledger import Ledger
 from fedrec.reporting.explain import explain
-from fedrec.reporting.rundir import RunDirectory
-from simulations.engine.cohorts import Alone
+from fedrec.run.directory import RunDirectory
+from simulations.engine.cohorts import OneProcess
 from tests.integration.conftest import outcome
 from tests.integration.many import Many
 
@@ -32,30 +32,30 @@ def back_to(run: RunDirectory, number: int) -> None:
 
 @pytest.mark.parametrize("form", ["mean", "histogram"])
 def test_a_resumed_run_tells_the_same_bits_and_pays_once(form: str, many: Many) -> None:
-    run, last = many.run(Alone(), **asking(form))
+    run, last = many.run(OneProcess(), **asking(form))
     whole, paid = outcome(run, last), last.validation_ledger
     back_to(run, 1)
     assert run.latest_checkpoint().round == 1  # type: ignore[union-attr]
     assert explain(run).facts["epsilon_of_validation_if_told"] > explain(run).facts["validation"]["epsilon"]
-    again = many.go_on(run, Alone())
+    again = many.go_on(run, OneProcess())
     assert outcome(run, again) == whole
     assert again.validation_ledger == paid
 
 
 def test_a_ledger_that_forgot_what_validation_users_paid_is_refused(many: Many) -> None:
-    run, _ = many.run(Alone(), **asking("mean"))
+    run, _ = many.run(OneProcess(), **asking("mean"))
     back_to(run, 1)
     here = run.latest_checkpoint()
     assert here is not None
     run.save_checkpoint(replace(here, validation_ledger=Ledger()))
     with pytest.raises(RunError, match=r"validation users' ledger .* lacks rounds"):
-        many.go_on(run, Alone())
+        many.go_on(run, OneProcess())
 
 
 def test_training_and_its_price_do_not_depend_on_who_validates(many: Many) -> None:
-    private, asked = many.run(Alone(), **asking("mean"))
+    private, asked = many.run(OneProcess(), **asking("mean"))
     volunteers = asking("mean") | {"evaluation": {"every": 2, "select": "best"}}
-    open_, told = many.run(Alone(), **volunteers)
+    open_, told = many.run(OneProcess(), **volunteers)
     assert asked.ledger == told.ledger
     assert outcome(private, asked).sha256 == outcome(open_, told).sha256
     exact = [line["exact"]["loss"] for line in private.rounds()]
@@ -64,7 +64,7 @@ def test_training_and_its_price_do_not_depend_on_who_validates(many: Many) -> No
 
 
 def test_a_histogram_tells_every_cut_off_and_picks_by_rank(many: Many) -> None:
-    run, last = many.run(Alone(), **asking("histogram"))
+    run, last = many.run(OneProcess(), **asking("histogram"))
     lines = run.rounds()
     assert all("loss" not in line for line in lines)
     ranks = [line["validation"]["last"]["log_rank"] for line in lines]

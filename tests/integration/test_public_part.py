@@ -16,26 +16,26 @@ import pytest
 import torch
 
 from clients.cohort import answer_cohort
-from fedrec.conclusion import conclude
-from fedrec.config import Experiment
+from fedrec.core.files import write_whole
+from fedrec.core.progress import silent
 from fedrec.data.columns import write_columns
 from fedrec.data.interactions import Dataset, Interactions
 from fedrec.data.split import split_users
-from fedrec.evaluation.contributions import Contributions
-from fedrec.evaluation.judge import Judge
-from fedrec.files import write_whole
-from fedrec.models.base import build_model, pretrained_base
-from fedrec.prepared import ROWS, Prepared, prepare
-from fedrec.progress import silent
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.evaluation.validation.contributions import Contributions
+from fedrec.experiment.config import Experiment
 from fedrec.reporting.explain import explain
-from fedrec.reporting.rundir import METRICS, RunDirectory
+from fedrec.reporting.summary import conclude
+from fedrec.run.directory import METRICS, RunDirectory
+from fedrec.run.preparation import ROWS, Prepared, prepare
 from fedrec.training import vectorized
-from server import opening
-from server.adoption import build_strategy
-from server.rounds import Course, run_rounds
-from server.stop import Stop
-from server.total import Adder, Total
-from simulations.engine.cohorts import Alone, CohortGrid
+from fedrec.training.pretraining import build_model, pretrained_base
+from server import item_counts
+from server.aggregation.update_sum import SumAggregator, UpdateSum
+from server.rounds import RoundContext, run_rounds
+from server.stop import StopRequest
+from server.strategies.build import build_strategy
+from simulations.engine.cohorts import CohortGrid, OneProcess
 from tests.tiny import new_run, tiny
 
 FILES = ("adapter.safetensors", "checksums.json", "ledger.json", "metrics.jsonl", "report.html", "summary.json")
@@ -71,10 +71,10 @@ def without(prepared: Path, place: Path, user: int, table: str = "train") -> Pat
 def published(experiment: Experiment, prepared: Path, place: Path) -> RunDirectory:
     """Run to the end."""
     run = new_run(place, prepared, experiment)
-    grid = CohortGrid(len(run.job.prepared.federation), Alone(), answer_cohort)
-    judge = Judge(run.job)
-    last = run_rounds(Course(run, build_strategy(run.job), grid, judge), silent, (), Stop(run.path))
-    conclude(run, judge, last, silent)
+    grid = CohortGrid(len(run.job.prepared.federation), OneProcess(), answer_cohort)
+    evaluator = Evaluator(run.job)
+    last = run_rounds(RoundContext(run, build_strategy(run.job), grid, evaluator), silent, (), StopRequest(run.path))
+    conclude(run, evaluator, last, silent)
     return run
 
 
@@ -111,14 +111,14 @@ def test_the_public_parts_of_neighbouring_runs_are_equal_byte_for_byte(
     user = int(np.argmax(source.train.lengths_of(source.federation.users.values)))
     neighbour = without(tmp_path / "prepared", tmp_path / "neighbour", int(source.federation.users.values[user]))
 
-    real = Adder.add_cohort
+    real = SumAggregator.add_cohort
 
-    def nothing(self: Adder, before: Any, update: Any) -> Total:
+    def nothing(self: SumAggregator, before: Any, update: Any) -> UpdateSum:
         total = real(self, before, update)
         return replace(total, sums={name: np.zeros_like(value) for name, value in total.sums.items()}, bits=0.0)
 
-    monkeypatch.setattr(Adder, "add_cohort", nothing)
-    monkeypatch.setattr(opening, "shortened", lambda counts, clip_norm: np.zeros(len(counts)))
+    monkeypatch.setattr(SumAggregator, "add_cohort", nothing)
+    monkeypatch.setattr(item_counts, "shortened", lambda counts, clip_norm: np.zeros(len(counts)))
     runs = [
         published(experiment, folder, tmp_path / name)
         for name, folder in (("whole", tmp_path / "prepared"), ("less", neighbour))
@@ -176,12 +176,12 @@ def test_what_a_poisson_cohort_was_like_is_nowhere_in_the_public_part(tmp_path: 
 def test_under_privacy_popularity_is_never_counted_on_private_users(tmp_path: Path, cache: Path) -> None:
     alone = tiny(**{**CENTRAL, "split": {"public": 0.0}, "evaluation": {"controls": ()}}, privacy={"trust": "central"})
     prepare(alone, tmp_path / "prepared", cache, silent)
-    judge = Judge(new_run(tmp_path / "run", tmp_path / "prepared", alone).job)
-    assert (judge.popular.counts, judge.popular.of) == (None, "nobody")
-    judge.learn_popularity({"item_counts": torch.tensor([-1.0, 3.0])})
-    assert judge.popular.of == "released item counts"
-    assert judge.popular.counts is not None
-    assert judge.popular.counts.tolist() == [0.0, 3.0]
+    evaluator = Evaluator(new_run(tmp_path / "run", tmp_path / "prepared", alone).job)
+    assert (evaluator.popular.counts, evaluator.popular.of) == (None, "nobody")
+    evaluator.learn_popularity({"item_counts": torch.tensor([-1.0, 3.0])})
+    assert evaluator.popular.of == "released item counts"
+    assert evaluator.popular.counts is not None
+    assert evaluator.popular.counts.tolist() == [0.0, 3.0]
 
 
 def test_where_the_number_of_users_is_private_the_public_part_does_not_tell_it(tmp_path: Path, cache: Path) -> None:

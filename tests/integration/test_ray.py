@@ -11,8 +11,8 @@ import pytest
 
 from clients.cohort import CohortRequest, answer_cohort
 from fedrec.training.task import CohortUpdate
-from simulations.engine.cohorts import Alone
-from simulations.engine.ray_crew import RayCrew
+from simulations.engine.cohorts import OneProcess
+from simulations.engine.ray_pool import RayWorkerPool
 from simulations.engine.ray_session import ray_session
 from simulations.engine.work import Answer, Parameters, Train
 from tests.integration.conftest import Outcome, outcome
@@ -20,17 +20,17 @@ from tests.integration.many import Many
 
 
 @pytest.fixture(scope="module")
-def crew(many: Many) -> Iterator[RayCrew]:
+def pool(many: Many) -> Iterator[RayWorkerPool]:
     with ray_session(4):
-        made = RayCrew(2)
+        made = RayWorkerPool(2)
         yield made
         made.close()
 
 
 @pytest.fixture(scope="module")
-def one_actor(crew: RayCrew) -> Iterator[RayCrew]:
-    del crew  # opens the session
-    made = RayCrew(1)
+def one_actor(pool: RayWorkerPool) -> Iterator[RayWorkerPool]:
+    del pool  # opens the session
+    made = RayWorkerPool(1)
     yield made
     made.close()
 
@@ -50,53 +50,53 @@ def once(marker: Path, fault: str) -> Train:
 
 
 def test_one_process_one_actor_and_two_give_the_same_bits_lines_and_ledger(
-    many: Many, many_steady: Outcome, crew: RayCrew, one_actor: RayCrew
+    many: Many, many_steady: Outcome, pool: RayWorkerPool, one_actor: RayWorkerPool
 ) -> None:
-    assert outcome(*many.run(crew)) == many_steady
+    assert outcome(*many.run(pool)) == many_steady
     assert outcome(*many.run(one_actor)) == many_steady
 
 
-def test_sums_made_in_secret_have_the_same_bits_in_one_process_and_on_actors(many: Many, crew: RayCrew) -> None:
+def test_sums_made_in_secret_have_the_same_bits_in_one_process_and_on_actors(many: Many, pool: RayWorkerPool) -> None:
     changes = {"privacy": {"trust": "secure-aggregation"}, "federation": {"participation": 0.02}}
-    assert outcome(*many.run(crew, **changes)) == outcome(*many.run(Alone(), **changes))
+    assert outcome(*many.run(pool, **changes)) == outcome(*many.run(OneProcess(), **changes))
 
 
-def test_filters_have_the_same_bits_in_one_process_and_on_actors(many: Many, crew: RayCrew) -> None:
+def test_filters_have_the_same_bits_in_one_process_and_on_actors(many: Many, pool: RayWorkerPool) -> None:
     central = {"trust": "central", "delta": 1e-4, "clip_norm": 1.0, "filter_rounds": 1}
-    alone = outcome(*many.run(Alone(), privacy=central))
-    assert outcome(*many.run(crew, privacy=central)) == alone
+    alone = outcome(*many.run(OneProcess(), privacy=central))
+    assert outcome(*many.run(pool, privacy=central)) == alone
     left = [line["filter"]["active"] for line in alone.lines[1:]]
     assert 0 < left[1] < left[0], "some are done, and some are not"
 
 
 def test_an_actor_that_dies_in_a_round_is_replaced_and_changes_no_bit(
-    many: Many, many_steady: Outcome, crew: RayCrew, tmp_path: Path
+    many: Many, many_steady: Outcome, pool: RayWorkerPool, tmp_path: Path
 ) -> None:
-    run, last = many.run(crew, once(tmp_path / "marker", "dies"))
+    run, last = many.run(pool, once(tmp_path / "marker", "dies"))
     assert (tmp_path / "marker").exists()
     assert many.rejected(run, 1) == {}
     assert outcome(run, last) == many_steady
 
 
-def test_a_client_that_takes_every_actor_with_it_fails_alone(many: Many, crew: RayCrew) -> None:
-    victim = many.run(Alone())[0].job.cohort(1)[3]
+def test_a_client_that_takes_every_actor_with_it_fails_alone(many: Many, pool: RayWorkerPool) -> None:
+    victim = many.run(OneProcess())[0].job.cohort(1)[3]
 
     def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
         if request.round == 1 and victim in request.clients:
             os._exit(9)
         return answer_cohort(request, parameters)
 
-    run, _ = many.run(crew, train)
+    run, _ = many.run(pool, train)
     assert many.rejected(run, 1) == {victim: "client failed: its worker died (ActorDiedError)"}
     assert many.rejected(run, 2) == {}
     assert [line["replies"] - line["cohort"] for line in run.rounds()[1:]] == [-1, 0]
 
 
 def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
-    many: Many, crew: RayCrew, tmp_path: Path
+    many: Many, pool: RayWorkerPool, tmp_path: Path
 ) -> None:
     began = time.monotonic()
-    run, _ = many.run(crew, once(tmp_path / "marker", "hangs"), federation={"timeout": 24.0})
+    run, _ = many.run(pool, once(tmp_path / "marker", "hangs"), federation={"timeout": 24.0})
     assert time.monotonic() - began < 120
     late = many.rejected(run, 1)
     assert len(late) >= 8
@@ -104,7 +104,7 @@ def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
     assert many.rejected(run, 2) == {}
 
 
-def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: Many, crew: RayCrew) -> None:
+def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: Many, pool: RayWorkerPool) -> None:
     victim = many.new().job.cohort(1)[3]
 
     def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
@@ -116,21 +116,21 @@ def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: 
 
     began = time.monotonic()
     # one round: both actors may have died for it, and a busy machine may take longer than that to start new ones
-    run, _ = many.run(crew, train, rounds=1, federation={"timeout": 40.0})
+    run, _ = many.run(pool, train, rounds=1, federation={"timeout": 40.0})
     assert time.monotonic() - began < 120
     assert many.rejected(run, 1)[victim] == "no reply: nothing came within federation.timeout"
 
 
 @pytest.mark.parametrize("strategy", ["median", "fedadam", "flwr.serverapp.strategy:FedAvg"])
 def test_every_kind_of_strategy_gives_the_same_bits_in_one_process_and_on_actors(
-    many: Many, crew: RayCrew, strategy: str
+    many: Many, pool: RayWorkerPool, strategy: str
 ) -> None:
     changes = {"strategy": {"name": strategy}, "privacy": {"epsilon": float("inf")}, "rounds": 1}
-    assert outcome(*many.run(crew, **changes)) == outcome(*many.run(Alone(), **changes))
+    assert outcome(*many.run(pool, **changes)) == outcome(*many.run(OneProcess(), **changes))
 
 
-def test_ctrl_c_ends_actors_at_once_whatever_they_do(many: Many, crew: RayCrew, tmp_path: Path) -> None:
-    marker, sleeper = tmp_path / "marker", RayCrew(1)
+def test_ctrl_c_ends_actors_at_once_whatever_they_do(many: Many, pool: RayWorkerPool, tmp_path: Path) -> None:
+    marker, sleeper = tmp_path / "marker", RayWorkerPool(1)
 
     def interrupt() -> None:
         while not marker.exists() or not marker.read_text():

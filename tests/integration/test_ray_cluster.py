@@ -9,7 +9,7 @@ from ray.cluster_utils import Cluster
 
 from clients.cohort import CohortRequest, answer_cohort
 from fedrec.training.task import CohortUpdate
-from simulations.engine.ray_crew import RayCrew
+from simulations.engine.ray_pool import RayWorkerPool
 from simulations.engine.ray_session import ray_session
 from simulations.engine.work import Parameters
 from tests.integration.conftest import Outcome, outcome
@@ -35,7 +35,7 @@ def test_a_node_that_is_lost_in_a_round_changes_no_bit(many: Many, many_steady: 
     killer = threading.Thread(target=kill)
     try:
         with ray_session(2, cluster.address):
-            actors = RayCrew(2)
+            actors = RayWorkerPool(2)
             killer.start()
             found = outcome(*many.run(actors, train))
             actors.close()

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from fedrec.attacks.success import Point
-from fedrec.config import Experiment
-from fedrec.errors import ConfigError
-from fedrec.experiment_file import dump_experiment
-from fedrec.prepared import prepare
-from fedrec.progress import silent
-from simulations.cli import app
-from simulations.recovery import Recovery, recovery_point
+from fedrec.attacks.success import OperatingPoint
+from fedrec.core.errors import ConfigError
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.file import dump_experiment
+from fedrec.run.preparation import prepare
+from simulations.attacks.recovery import Recovery, recovery_point
+from simulations.cli.app import app
 from tests.integration.audits import CENTRAL, LOCAL, SECRET, small
 
 OFF = {"epsilon": float("inf")}
@@ -35,12 +35,12 @@ def wide(privacy: dict[str, Any], **changes: Any) -> Experiment:
     return small(privacy, model={"window": 50}, **changes)
 
 
-def recovered(folder: Path, experiment: Experiment, asked: Recovery | None = None) -> Point:
+def recovered(folder: Path, experiment: Experiment, asked: Recovery | None = None) -> OperatingPoint:
     place = folder / f"run-{len(list(folder.iterdir()))}"
     return recovery_point(experiment, folder / "prepared", place, silent, asked or Recovery())
 
 
-def aucs(point: Point) -> dict[str, float]:
+def aucs(point: OperatingPoint) -> dict[str, float]:
     return {line: found.mean for line, found in point.measures["auc"].items()}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.errors import RunError
+from fedrec.core.errors import RunError
 from simulations.options import RunOptions
 from simulations.runner import resume, run
 from tests.integration.conftest import NewRun

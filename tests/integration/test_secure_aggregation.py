@@ -9,15 +9,15 @@ import pytest
 import clients.cohort
 import server.base
 from clients.state import ClientStore
-from fedrec.errors import FederationError, PrivacyError
-from fedrec.privacy.accounting import Release, epsilon
-from fedrec.privacy.statement import statement
-from fedrec.progress import silent
+from fedrec.core.errors import FederationError, PrivacyError
+from fedrec.core.progress import silent
+from fedrec.privacy.accounting.prices import Release, epsilon
+from fedrec.privacy.statement.statement import statement
+from fedrec.training.context import TrainingContext
 from fedrec.training.task import CohortTask, CohortUpdate
-from fedrec.training.workbench import Workbench
-from server.secret_sum import SecretSum
-from server.total import Adder
-from simulations.engine.cohorts import Alone
+from server.aggregation.secret_sum import SecretSum
+from server.aggregation.update_sum import SumAggregator
+from simulations.engine.cohorts import OneProcess
 from simulations.options import RunOptions
 from simulations.runner import run as run_experiment
 from tests.integration.conftest import outcome
@@ -32,11 +32,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Callable[[int, int], bool]) 
     """Let clients fail for whom `fails(round, client)`."""
     real = clients.cohort.train_cohort
 
-    def train_cohort(bench: Workbench, task: CohortTask) -> CohortUpdate:
+    def train_cohort(context: TrainingContext, task: CohortTask) -> CohortUpdate:
         if any(fails(task.round, client) for client in task.clients):
             message = "battery is flat"
             raise ValueError(message)
-        return real(bench, task)
+        return real(context, task)
 
     monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
 
@@ -46,7 +46,7 @@ def test_masks_change_no_bit(many: Many, law: dict[str, Any]) -> None:
     outcomes = []
     for rounds in (0, 2):
         secure = {**SECURE["privacy"], "secure_aggregation": {"masked_rounds": rounds, **law}}
-        outcomes.append(outcome(*many.run(Alone(), **{**SECURE, "privacy": secure})))
+        outcomes.append(outcome(*many.run(OneProcess(), **{**SECURE, "privacy": secure})))
     assert outcomes[0] == outcomes[1]
 
 
@@ -55,8 +55,8 @@ def test_only_sums_reach_the_server(many: Many, monkeypatch: pytest.MonkeyPatch)
         pytest.fail(f"the server was shown {given}")
 
     monkeypatch.setattr(server.base, "check_replies", seen)
-    monkeypatch.setattr(Adder, "add", seen)
-    monkeypatch.setattr(Adder, "add_cohort", seen)
+    monkeypatch.setattr(SumAggregator, "add", seen)
+    monkeypatch.setattr(SumAggregator, "add_cohort", seen)
     told: list[SecretSum] = []
     real = server.base.decoded
 
@@ -65,17 +65,17 @@ def test_only_sums_reach_the_server(many: Many, monkeypatch: pytest.MonkeyPatch)
         return real(opened, *others)
 
     monkeypatch.setattr(server.base, "decoded", decoded)
-    run, last = many.run(Alone(), **SECURE)
+    run, last = many.run(OneProcess(), **SECURE)
     numbers = sum(value.numel() for value in last.parameters.values())
     assert [opened.vector.shape for opened in told] == [(numbers,)] * 2
     assert [list(opened.survivors) for opened in told] == [run.job.cohort(number) for number in (1, 2)]
 
 
 def test_the_plan_the_ledger_and_the_statement_say_what_ran(many: Many) -> None:
-    run, last = many.run(Alone(), **SECURE)
+    run, last = many.run(OneProcess(), **SECURE)
     plan, asked = run.job.plan, [run.job.cohort(number) for number in (1, 2)]
     assert plan.agreement is not None
-    assert (plan.placement, plan.sampling_rate, plan.steps) == ("sum", 1.0, 1)
+    assert (plan.trust, plan.sampling_rate, plan.steps) == ("secure-aggregation", 1.0, 1)
     assert plan.agreement.cohort == len(asked[0]) == len(asked[1])
     twice = sorted(set(asked[0]) & set(asked[1]))
     expected = 2 if twice else 1
@@ -97,7 +97,7 @@ def test_clients_that_drop_out_are_named_paid_for_and_not_in_the_sum(
 ) -> None:
     cohorts = {number: many.new(**SECURE).job.cohort(number) for number in (1, 2)}
     failing(monkeypatch, lambda number, client: client in cohorts[number][:2])
-    run, last = many.run(Alone(), **SECURE)
+    run, last = many.run(OneProcess(), **SECURE)
     for number, cohort in cohorts.items():
         assert many.rejected(run, number) == dict.fromkeys(
             cohort[:2], f"client failed: ValueError: battery is flat (round {number})"
@@ -110,19 +110,19 @@ def test_clients_that_drop_out_are_named_paid_for_and_not_in_the_sum(
 def test_too_many_dropouts_lose_the_round_and_the_run_goes_on_to_the_same_bits(
     many: Many, monkeypatch: pytest.MonkeyPatch, lost: int
 ) -> None:
-    steady = outcome(*many.run(Alone(), **SECURE))
+    steady = outcome(*many.run(OneProcess(), **SECURE))
     run = many.new(**SECURE)
     asked = run.job.cohort(lost)
     failing(monkeypatch, lambda number, client: number == lost and client in asked[:5])
     lost_how = f"round {lost}: {len(asked) - 5} of {len(asked)} clients sent a masked vector.*the round is lost"
     with pytest.raises(FederationError, match=lost_how):
-        many.go_on(run, Alone())
+        many.go_on(run, OneProcess())
     assert [line["round"] for line in run.rounds()] == list(range(lost))
     checkpoint = run.latest_checkpoint()
     assert checkpoint is not None
     assert checkpoint.round == lost - 1
     monkeypatch.undo()
-    assert outcome(run, many.go_on(run, Alone())) == steady
+    assert outcome(run, many.go_on(run, OneProcess())) == steady
 
 
 def test_an_engine_that_shows_updates_is_refused_before_any_work(tmp_path: Path, cache: Path, many: Many) -> None:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fedrec.experiment_file import dump_experiment
-from fedrec.reporting.rundir import RunDirectory
+from fedrec.experiment.file import dump_experiment
+from fedrec.run.directory import RunDirectory
 from tests.tiny import tiny
 
 ROOT = Path(__file__).parents[2]

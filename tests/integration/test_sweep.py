@@ -17,15 +17,15 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from fedrec.experiment_file import dump_experiment
-from simulations.cli import app
+from fedrec.experiment.file import dump_experiment
+from simulations.cli.app import app
 from tests.tiny import tiny
 
 GRID = ("--over", "privacy.epsilon=8,inf", "--over", "seed=0,1")
 
 # As in test_kill_and_resume: a server that has imported everything forks each sweep, and the sweep forks its workers.
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["simulations.cli", "simulations.sweep.conduct", "fedrec.experiment_file"])
+context.set_forkserver_preload(["simulations.cli.app", "simulations.sweep.run", "fedrec.experiment.file"])
 
 
 def call(*arguments: str | Path) -> Result:

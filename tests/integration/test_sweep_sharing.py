@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from fedrec.config import Experiment
-from fedrec.config_section import Section
-from fedrec.experiment_layers import flatten
-from fedrec.prepared import Prepared, is_prepared, prepare
-from fedrec.progress import silent
+from fedrec.core.progress import silent
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.layers import flatten
+from fedrec.experiment.section import Section
+from fedrec.run.preparation import Prepared, is_prepared, prepare
 from simulations.sweep.sharing import NOT_READ, link, preparation_key, prepare_once
 from tests.tiny import tiny
 
@@ -48,7 +48,7 @@ def test_preparation_reads_nothing_that_the_key_leaves_out(
     changes: dict[str, Any], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # it changes nothing that is prepared, and is asked of every trial of a sweep beforehand
-    monkeypatch.setattr("fedrec.prepared.require_trainable", lambda experiment: None)
+    monkeypatch.setattr("fedrec.run.preparation.require_trainable", lambda experiment: None)
     experiment = tiny(**changes)
     watch = Watch(monkeypatch)
     prepare(experiment, tmp_path, cache, silent)

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fedrec.privacy.accounting import Release
+from fedrec.privacy.accounting.prices import Release
 from fedrec.privacy.ledger import Ledger
-from fedrec.reporting.checkpoint import Checkpoint
-from server.privacy import NoisyMean
+from fedrec.run.checkpoint import Checkpoint
+from server.aggregation.privacy import NoisyMean
+from server.aggregation.update import Update, norm_of
+from server.aggregation.update_sum import SumAggregator
 from server.strategies.fedavg import FedAvg
 from server.strategies.median import Median
 from server.strategies.trimmed_mean import TrimmedMean
-from server.total import Adder
-from server.update import Update, norm_of
 from tests.tiny import aggregate_of, setting
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
@@ -62,7 +62,7 @@ def test_one_liar_in_three_or_more_cannot_drag_a_median_out_of_the_others(cohort
 
 @given(values=arrays(np.float32, 5, elements=st.floats(-(2.0**60), 2.0**60, width=32)), clip_norm=st.floats(1e-6, 1e6))
 def test_clip_never_lengthens_never_exceeds_and_keeps_the_direction(values, clip_norm):
-    clipped = Adder(np.inf, clip_norm).add([Update(0, {"w": values}, 5.0)]).sums
+    clipped = SumAggregator(np.inf, clip_norm).add([Update(0, {"w": values}, 5.0)]).sums
     assert norm_of(clipped) <= min(norm_of({"w": values}), clip_norm) * (1 + 1e-12)
     assert (np.sign(clipped["w"]) * np.sign(values) >= 0).all()
 
@@ -72,8 +72,8 @@ def test_leaving_one_client_out_moves_the_noisy_sum_by_at_most_the_clip_norm(coh
     how = setting(noise=1.0, clip_norm=clip_norm, central=True)
     shape = {"w": cohort[0].delta["w"]}
     without = [update for update in cohort if update.client != left_out % len(cohort)]
-    adder = Adder(np.inf, clip_norm)
-    everyone, others = (NoisyMean(how).change(adder.add(some), shape, 1)["w"] for some in (cohort, without))
+    aggregator = SumAggregator(np.inf, clip_norm)
+    everyone, others = (NoisyMean(how).change(aggregator.add(some), shape, 1)["w"] for some in (cohort, without))
     apart = everyone - others
     assert norm_of({"w": apart * np.float32(how.expected_cohort)}) <= clip_norm * (1 + 1e-3) + 1e-4
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrec.cohorts import DRAWS, Population
-from fedrec.config import FederationConfig
+from fedrec.experiment.config import FederationConfig
+from fedrec.run.cohorts import DRAWS, Population
 
 SEEDS, CLIENTS = st.integers(0, 2**31), st.integers(1, 60)
 frugal = settings(max_examples=40, deadline=None)

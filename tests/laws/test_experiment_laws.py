@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrec.config import (
+from fedrec.experiment.config import (
     AdapterConfig,
     DataConfig,
     EvaluationConfig,
@@ -18,7 +18,7 @@ from fedrec.config import (
     TableConfig,
     TextConfig,
 )
-from fedrec.experiment_file import differing_keys, dump_experiment, load_experiment
+from fedrec.experiment.file import differing_keys, dump_experiment, load_experiment
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 paths = st.text(string.ascii_letters + " .'\"é", min_size=1, max_size=8).map(lambda name: Path("/data") / name)

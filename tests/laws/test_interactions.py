@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedrec.core.errors import DataError
 from fedrec.data.clean import clean
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
-from fedrec.errors import DataError
 
 USERS, ITEMS = 5, 6
 ROW = st.tuples(

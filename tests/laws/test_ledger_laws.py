@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrec.errors import RunError
-from fedrec.privacy.accounting import Release, epsilon
+from fedrec.core.errors import RunError
+from fedrec.privacy.accounting.prices import Release, epsilon
 from fedrec.privacy.ledger import Ledger
 
 DELTA = 1e-5

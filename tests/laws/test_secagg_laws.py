@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 from fedrec.privacy.secagg import server
 from fedrec.privacy.secagg.checks import check_opens
 from fedrec.privacy.secagg.client import Client

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedrec.config import FederationConfig, SplitConfig, TrainingConfig
 from fedrec.data.examples import examples_of
 from fedrec.data.federation import federate
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import TARGETS, Negatives, Split, split_users
+from fedrec.experiment.config import FederationConfig, SplitConfig, TrainingConfig
 from tests.handmade import dataset
 
 ITEMS = 6

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.experiment_file import load_experiment
-from fedrec.experiment_layers import scenario_files
-from fedrec.privacy.refusals import check
+from fedrec.experiment.file import load_experiment
+from fedrec.experiment.layers import scenario_files
+from fedrec.privacy.checks import check
 from server.base import averages
 from simulations.plugins import SCENARIOS, registries_of
 

@@ -14,7 +14,7 @@ STRATEGY = '''
 import numpy as np
 
 from server.base import MeanStrategy
-from server.update import Arrays
+from server.aggregation.update import Arrays
 
 
 class Half(MeanStrategy):
@@ -42,7 +42,7 @@ def strategy(tmp_path: Path) -> Path:
 def test_any_module_can_be_imported_first_and_no_command_line_starts(
     first: str, python: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    code = f"import sys, {first}; print('simulations.cli' in sys.modules, {first}.__file__)"
+    code = f"import sys, {first}; print('simulations.cli.app' in sys.modules, {first}.__file__)"
     started, place = run(python, "-c", code, cwd=tmp_path, env=environment).stdout.split(maxsplit=1)
     assert started == "False"
     assert Path(place.strip()).is_relative_to(python.parents[1])

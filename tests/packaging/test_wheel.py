@@ -20,7 +20,7 @@ try:
     start.main()
 except SystemExit:
     pass
-import clients.app, fedrec.job, server.app, server.strategies, simulations.runner
+import clients.app, fedrec.run.job, server.app, server.strategies, simulations.runner
 origins = {name: module.__file__ for name, module in list(sys.modules.items()) if getattr(module, "__file__", None)}
 print(json.dumps(origins))
 """

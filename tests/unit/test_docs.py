@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from fedrec.experiment_file import load_experiment
-from fedrec.privacy.refusals import check
+from fedrec.experiment.file import load_experiment
+from fedrec.privacy.checks import check
 from server.base import averages
 from simulations.plugins import SCENARIOS, registries_of
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedrec.config import DataConfig
+from fedrec.core.registry import Registry
 from fedrec.data.interactions import Dataset
-from fedrec.registry import Registry
+from fedrec.experiment.config import DataConfig
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 `movielens-100k` is read in GroupLens' own layout (`u.data u.item u.user`) and in RecBole's (`ml-100k.inter
 .item .user`); both give the same data set. The others come as `ratings.csv` and `movies.csv`. Items are all
 rows of the film file in its order. Users follow the user file (100k) or their number (the others). Titles
-are written as `fedrec.data.titles` says; an item's text is `Title (year). Genre, Genre`. Item attributes are
+are written as `fedrec.data.sources.titles` says; an item's text is `Title (year). Genre, Genre`. Item attributes are
 `year` and `genres` (joined by "|"; "" for none); user attributes (100k) are `gender`, `occupation` and `age`
 as a decade such as "20-29".
 """
@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fedrec.config import DataConfig
-from fedrec.data.assemble import Rows, assemble
-from fedrec.data.cells import identifiers, numbers, texts, times
-from fedrec.data.frames import Table, read_table
+from fedrec.core.errors import DataError
 from fedrec.data.interactions import Catalogue, Dataset, Users
-from fedrec.data.layout import Layout
 from fedrec.data.sources.base import DATASETS, Download, Source
-from fedrec.data.titles import film_text, film_title
-from fedrec.errors import DataError
+from fedrec.data.sources.titles import film_text, film_title
+from fedrec.data.tables.assemble import Rows, assemble
+from fedrec.data.tables.layout import Layout
+from fedrec.data.tables.parse import identifiers, numbers, texts, times
+from fedrec.data.tables.table import Table, read_table
+from fedrec.experiment.config import DataConfig
 
 TERMS = "MovieLens, GroupLens Research: for research, no redistribution or commercial use without permission"
 OFFICIAL = "https://files.grouplens.org/datasets/movielens"

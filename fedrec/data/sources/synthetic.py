@@ -1,13 +1,13 @@
-"""A made-up population of any size, drawn from a real data set (see `fedrec.data.population`): for scale tests only."""
+"""A made-up population of any size (see `fedrec.data.sources.population`): for tests of scale only."""
 
 from pathlib import Path
 
-from fedrec.config import DataConfig
+from fedrec.core.errors import ConfigError
 from fedrec.data.clean import clean
 from fedrec.data.interactions import Dataset
-from fedrec.data.population import synthetic_population
 from fedrec.data.sources.base import DATASETS, Source
-from fedrec.errors import ConfigError
+from fedrec.data.sources.population import synthetic_population
+from fedrec.experiment.config import DataConfig
 
 NAME = "synthetic"
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from fedrec.config import DataConfig, TableConfig
-from fedrec.data.assemble import Rows, assemble, order_of
-from fedrec.data.cells import identifiers, numbers, texts, times
-from fedrec.data.frames import Table, read_table
+from fedrec.core.errors import DataError
 from fedrec.data.interactions import Catalogue, Dataset, Users
-from fedrec.data.layout import layout_of, plain_name
 from fedrec.data.sources.base import DATASETS, Source
-from fedrec.errors import DataError
+from fedrec.data.tables.assemble import Rows, assemble, order_of
+from fedrec.data.tables.layout import layout_of, plain_name
+from fedrec.data.tables.parse import identifiers, numbers, texts, times
+from fedrec.data.tables.table import Table, read_table
+from fedrec.experiment.config import DataConfig, TableConfig
 
 
 def load_table(path: Path, config: DataConfig) -> Dataset:

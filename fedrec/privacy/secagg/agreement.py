@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from fedrec.config import Experiment
-from fedrec.privacy.accounting import Mechanism
+from fedrec.core.seeding import seed_for
+from fedrec.experiment.config import Experiment
+from fedrec.privacy.accounting.prices import Mechanism
 from fedrec.privacy.secagg.coding import CODES, Code, Sizes
 from fedrec.privacy.secagg.noise import noise_share
 from fedrec.privacy.secagg.terms import Terms, neighbours_for
-from fedrec.seeding import seed_for
 
 UNTIED = 0.01
 """Share of delta for a sparse graph that fails in any round: too few of some client's neighbours stay, or only

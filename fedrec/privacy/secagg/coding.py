@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from fedrec.errors import ConfigError
-from fedrec.privacy.accounting import Mechanism
+from fedrec.core.errors import ConfigError
+from fedrec.privacy.accounting.prices import Mechanism
 from fedrec.privacy.secagg.lattice import MOST_BITS, Lattice
 from fedrec.privacy.secagg.quantisation import Grid, Integers, Reals, check_finite, decode, finest
 from fedrec.privacy.secagg.rotation import Rotation, width_for

@@ -1,6 +1,6 @@
 """How a round of secure aggregation fails: closed, with nothing opened."""
 
-from fedrec.errors import FederationError
+from fedrec.core.errors import FederationError
 
 
 class SecureAggregationError(FederationError):

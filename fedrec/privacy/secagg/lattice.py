@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
+from fedrec.privacy.accounting.skellam import LEAST_RESOLUTION
 from fedrec.privacy.secagg.quantisation import Integers, Reals, check_finite
-from fedrec.privacy.skellam import LEAST_RESOLUTION
 
 ROOM = 5.0
 """Deviations of a sum's number that fit on each side of 0: others are 1 in 100,000, even if all clients move alike."""

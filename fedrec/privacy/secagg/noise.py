@@ -16,7 +16,7 @@ from four steps on no float64 can show. So it is charged as a Gaussian; a test c
 
 import math
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 
 
 def noise_share(noise_multiplier: float, clip_norm: float, threshold: int, colluding: int = 0) -> float:

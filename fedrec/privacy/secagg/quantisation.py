@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
 from fedrec.privacy.secagg.errors import SecureAggregationError
 from fedrec.privacy.secagg.terms import Vector
 

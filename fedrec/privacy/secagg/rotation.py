@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.seeding import rng_for
+from fedrec.core.seeding import rng_for
 
 Reals = NDArray[np.float64]
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from fedrec.core.seeding import rng_for
 from fedrec.privacy.secagg import server
 from fedrec.privacy.secagg.client import Client
 from fedrec.privacy.secagg.primitives import Entropy
 from fedrec.privacy.secagg.terms import Terms, Vector
-from fedrec.seeding import rng_for
 
 
 @dataclass(frozen=True, eq=False)

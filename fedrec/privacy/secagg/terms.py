@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from fedrec.errors import ConfigError
+from fedrec.core.errors import ConfigError
+from fedrec.core.seeding import rng_for
 from fedrec.privacy.secagg.graph import Ring
-from fedrec.seeding import rng_for
 
 Vector = NDArray[np.unsignedinteger]
 

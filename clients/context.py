@@ -1,0 +1,35 @@
+"""What a process needs to do clients' work in a run: the context of their training, and what they keep."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from clients.state import ClientStore
+from fedrec.core.errors import FedrecError
+from fedrec.run.job import Job
+from fedrec.training.context import TrainingContext
+
+
+@dataclass(frozen=True, eq=False)
+class ClientContext:
+    """The model, the training rows and the settings; and the clients' own columns."""
+
+    training: TrainingContext
+    store: ClientStore
+
+
+@lru_cache(maxsize=2)  # a server that asks for sizes has its context on the CPU, its clients perhaps on a GPU
+def client_context(run: str, device: str) -> ClientContext:
+    """Return what this process's clients share; one torch thread a worker, so that cores are not fought over.
+
+    Raises:
+        FedrecError: If this process cannot read the run's folder.
+    """
+    if not Path(run).is_dir():
+        message = f"the run's folder {run} cannot be read by this client"
+        raise FedrecError(message)
+    torch.set_num_threads(1)
+    job = Job(Path(run))
+    return ClientContext(job.training_context.on(torch.device(device)), ClientStore.of(job))

@@ -1,0 +1,1 @@
+"""Public files, fetched once and checked by hash."""

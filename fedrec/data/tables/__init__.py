@@ -1,0 +1,1 @@
+"""Files of a user's own: how they are laid out, written and read."""

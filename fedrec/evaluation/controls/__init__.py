@@ -1,0 +1,1 @@
+"""Recommenders that a run is put beside."""

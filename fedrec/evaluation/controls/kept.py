@@ -1,0 +1,118 @@
+"""Controls that are finished, one file each in a run's `private/controls/`: they can take longer than the rounds.
+
+A run that ends among its controls goes on with the next one. All of a control lies in the private part: what of it may
+be published, the summary says, by the class that is kept with it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+
+from fedrec.core.files import write_whole
+from fedrec.core.progress import Progress
+from fedrec.data.interactions import IntArray
+from fedrec.evaluation.controls.trained import Control
+from fedrec.evaluation.ranking import Evaluation
+from fedrec.privacy.disclosure import Disclosure
+from fedrec.run.tensor_file import checked_bytes, read_checked
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A finished control, and the seconds that it took."""
+
+    control: Control
+    seconds: float
+
+
+@dataclass(frozen=True)
+class KeptControls:
+    """The finished controls of a run.
+
+    Attributes:
+        folder: Where they lie; made when the first one is kept.
+        fingerprint: Of the run's experiment: a file of another one's is none of this run's.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    def find(self, name: str, progress: Progress) -> Kept | None:
+        """Return the control called `name`, to the bits that it was kept with; None if it must be made.
+
+        A file that is damaged, or is another control's, is told and counts as none: the control is made again.
+        """
+        path = self._path(name)
+        if not path.is_file():
+            return None
+        try:
+            return _read(path, self._about(name))
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            progress("note", 0, 0, f"{path.name} is damaged ({error}); the control is made again")
+            return None
+
+    def keep(self, name: str, kept: Kept) -> None:
+        """Write a control, whole or not at all."""
+        tensors, facts = _written(kept)
+        texts = {"about": self._about(name), "facts": json.dumps(facts)}
+        write_whole(self._path(name), checked_bytes(tensors, texts))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe='')}.safetensors"  # a name may be package.module:Class
+
+    def _about(self, name: str) -> str:
+        return f"{name} of {self.fingerprint}"
+
+
+def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what differs by user as tensors, all else as facts; nan and infinity survive both."""
+    tensors: dict[str, Tensor] = {}
+    for target, found in kept.control.test.items():
+        per_user = {f"per_user/{metric}": values for metric, values in found.per_user.items()}
+        arrays: dict[str, NDArray[Any]] = {
+            "users": found.users,
+            "recommended": found.recommended,
+            "ranks": np.concatenate((np.empty(0, dtype=np.int64), *found.ranks)),
+            "targets": np.array([len(own) for own in found.ranks], dtype=np.int64),
+            **per_user,
+        }
+        tensors |= {f"{target}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
+    test = {
+        target: {"name": found.name, "metrics": list(found.per_user), "lists": found.lists}
+        for target, found in kept.control.test.items()
+    }
+    told = {"note": kept.control.note, "disclosure": kept.control.disclosure.value, "seconds": kept.seconds}
+    return tensors, {**told, "test": test}
+
+
+def _read(path: Path, about: str) -> Kept:
+    tensors, texts = read_checked(path)
+    if texts["about"] != about:
+        message = "it is of another control or run"
+        raise SafetensorError(message)
+    facts = json.loads(texts["facts"])
+    test = {
+        target: Evaluation(
+            name=told["name"],
+            users=tensors[f"{target}/users"].numpy(),
+            per_user={metric: tensors[f"{target}/per_user/{metric}"].numpy() for metric in told["metrics"]},
+            ranks=_split(tensors[f"{target}/ranks"], tensors[f"{target}/targets"]),
+            recommended=tensors[f"{target}/recommended"].numpy(),
+            lists=told["lists"],
+        )
+        for target, told in facts["test"].items()
+    }
+    return Kept(Control(test, facts["note"], Disclosure(facts["disclosure"])), facts["seconds"])
+
+
+def _split(ranks: Tensor, targets: Tensor) -> tuple[IntArray, ...]:
+    """Return each user's ranks, given all of them in a row and each user's number of targets."""
+    return tuple(own.numpy() for own in torch.split(ranks, targets.tolist()))

@@ -1,0 +1,157 @@
+"""Controls that train, or come from, the run's own model: the base, each client alone, all data in one place."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from fedrec.core.errors import ConfigError
+from fedrec.core.progress import Progress
+from fedrec.core.registry import Registry
+from fedrec.core.seeding import rng_for
+from fedrec.data.examples import examples_of
+from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
+from fedrec.evaluation.ranking import Evaluation
+from fedrec.evaluation.scoring import model_scorer
+from fedrec.evaluation.validation.volunteers import Volunteers
+from fedrec.models.adapters import load_parameters_
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
+from fedrec.run.job import Job
+from fedrec.training.central import CentralSettings, train_centrally_
+from fedrec.training.client import train_client
+from fedrec.training.task import ClientTask
+
+LOCAL_CLIENTS = 5
+"""Clients that `local_only` trains: their mean tells what federation brings, and all of them would take too long."""
+CENTRAL_PATIENCE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """How a control did on the test users.
+
+    Attributes:
+        test: Target -> evaluation.
+        note: How it was made, in words.
+        disclosure: Who may see it: a control that looks at private users without privacy is for a simulation's eyes.
+    """
+
+    test: dict[str, Evaluation]
+    note: str
+    disclosure: Disclosure
+
+
+ControlMaker = Callable[[Job, Evaluator, Progress], Control]
+
+CONTROLS: Registry[ControlMaker] = Registry("control", group="fedrec.controls")
+
+
+@CONTROLS.register("random")
+def random_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """Scores drawn by name."""
+    del progress
+    return Control(
+        evaluator.test(random_scorer(job.experiment.seed, job.prepared.train.num_items)), "scores at random", PUBLIC
+    )
+
+
+@CONTROLS.register("popularity")
+def popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """How often training users touched each item."""
+    del progress
+    test = evaluator.test(popularity_scorer(job.prepared.train))
+    return Control(test, "training counts, central, no privacy", PRIVATE)
+
+
+@CONTROLS.register("ease")
+def ease_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """EASE on the training users' interactions."""
+    del progress
+    test = evaluator.test(ease_scorer(job.prepared.train))
+    return Control(test, "lambda 300, central, no privacy, item ids only", PRIVATE)
+
+
+@CONTROLS.register("base")
+def base_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """The model before the first round."""
+    del progress
+    note = {"random": "random weights", "public_users": "pretrained on public users"}[job.experiment.model.base]
+    return Control(
+        evaluator.test(evaluator.scorer(evaluator.context.shared_start)), f"before federation: {note}", PUBLIC
+    )
+
+
+@CONTROLS.register("base_popularity")
+def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """The base with the popularity of its own public users: what is to be had without asking anybody else.
+
+    Raises:
+        ConfigError: Without public users, or if the item bias is not trained.
+    """
+    del progress
+    split, start = job.prepared.split, evaluator.context.shared_start
+    if not len(split.public) or BIAS not in start:
+        message = (
+            "the control base_popularity needs public users and an item bias that is trained and travels; set "
+            "split.public, for example to 0.15, or leave it out of evaluation.controls"
+        )
+        raise ConfigError(message)
+    counts = np.zeros(split.train.num_items)
+    for user in split.public:
+        counts[np.unique(split.train.items_of(int(user)))] += 1
+    known, scale = popularity(counts, 0.0), evaluator.context.model.bias_scale
+    parameters, weight = with_popularity(start, known, scale, Volunteers(evaluator).best_of)
+    note = f"before federation, public users' counts, weight {weight:g}"
+    return Control(evaluator.test(evaluator.scorer(parameters)), note, PUBLIC)
+
+
+@CONTROLS.register("local_only")
+def local_only_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """Federation and privacy off: the mean of clients that train by themselves, the same work as in the run."""
+    clients = len(job.prepared.federation)
+    chosen = rng_for(job.experiment.seed, "local only").permutation(clients)[:LOCAL_CLIENTS]
+    results = []
+    progress("control local_only", 0, len(chosen))
+    for number, client in enumerate(sorted(chosen.tolist())):
+        results.append(evaluator.test(evaluator.scorer(_alone(job, evaluator, client))))
+        progress("control local_only", number + 1, len(chosen))
+    means = {target: _mean([result[target] for result in results]) for target in results[0]}
+    return Control(means, f"mean of {len(chosen)} of {clients} clients alone, no privacy", PRIVATE)
+
+
+@CONTROLS.register("central")
+def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """The same model, adapter and base, trained on the private users' pooled data without privacy."""
+    experiment, context, split = job.experiment, evaluator.context, job.prepared.split
+    load_parameters_(context.model, context.start)
+    settings = CentralSettings(
+        experiment.evaluation.central_epochs, experiment.evaluation.central_lr, CENTRAL_PATIENCE, "control central"
+    )
+    pooled = examples_of(split.train, split.private, experiment.training, experiment.model.window)
+    epoch = train_centrally_(context.model, pooled, settings, experiment.seed, evaluator.loss_now, progress)
+    note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
+    return Control(evaluator.test(model_scorer(context.model)), note, PRIVATE)
+
+
+def _alone(job: Job, evaluator: Evaluator, client: int) -> Mapping[str, Tensor]:
+    """Return the adapter of a client after all rounds without hearing of the others."""
+    context = replace(evaluator.context, plan=replace(job.plan, trust="none"))
+    parameters: Mapping[str, Tensor] = dict(context.shared_start)
+    private: Mapping[str, Tensor] = {}
+    for number in range(1, job.experiment.rounds + 1):
+        update = train_client(context, ClientTask(client, number, parameters, private))
+        parameters, private = update.parameters, update.private
+    return parameters
+
+
+def _mean(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Return the mean over models, user by user; `recommended` stays the first model's."""
+    first = evaluations[0]
+    per_user = {
+        name: np.mean([evaluation.per_user[name] for evaluation in evaluations], axis=0) for name in first.per_user
+    }
+    lists = {name: float(np.mean([evaluation.lists[name] for evaluation in evaluations])) for name in first.lists}
+    return replace(first, per_user=per_user, lists=lists)

@@ -1,0 +1,164 @@
+"""The server's evaluator: one model, many adapters, the held-out users.
+
+Validation users are outside the training ledger. The run hears them through `validation`: as they are, if they
+consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedrec.core.errors import ConfigError
+from fedrec.data.examples import examples_of
+from fedrec.data.interactions import IntArray
+from fedrec.data.split import Cases, ranked_targets
+from fedrec.evaluation.beyond_accuracy import Counts
+from fedrec.evaluation.ranking import RANKED, Evaluation, Scorer, evaluate
+from fedrec.evaluation.scoring import finite, model_scorer
+from fedrec.evaluation.validation.private import PrivateValidation, Scale
+from fedrec.evaluation.validation.volunteers import Validation, Volunteers
+from fedrec.models.adapters import load_parameters_
+from fedrec.run.job import Job
+from fedrec.training.context import TrainingContext
+from fedrec.training.held_out_loss import user_losses
+
+
+@dataclass(frozen=True, eq=False)
+class Popular:
+    """How popular items are, for novelty and popularity of lists.
+
+    Attributes:
+        counts: Of each item, `[items]`; None if nothing may be shown.
+        of: Whose counts these are, in words; "nobody" without counts.
+    """
+
+    counts: Counts | None
+    of: str
+
+
+def _popular(job: Job) -> Popular:
+    """Return all training users' counts without privacy; under privacy the public users' alone.
+
+    Metrics are published, and exact counts of private users would be no secret beside them.
+    """
+    split = job.prepared.split
+    if job.plan.trust == "none":
+        return Popular(job.prepared.train_counts, "training users")
+    if not len(split.public):
+        return Popular(None, "nobody")
+    rows = [split.train.items_of(int(user)) for user in split.public]
+    return Popular(np.bincount(np.concatenate(rows), minlength=split.train.num_items), "public users")
+
+
+def scale_of(job: Job) -> Scale:
+    """Return what decides the noise of private validation users' answers beside their plan."""
+    evaluation, dataset = job.experiment.evaluation, job.prepared.facts["dataset"]
+    cutoffs = tuple(sorted({*evaluation.cutoffs, RANKED}))
+    return Scale(dataset["items"], cutoffs, ranked_targets(evaluation.targets, dataset["order"]))
+
+
+class Evaluator:
+    """Scores adapters and other scorers of one run.
+
+    Args:
+        job: The prepared run.
+
+    Raises:
+        ConfigError: If a cut-off is above the number of items, where every list is complete.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._split = job.prepared.split
+        self.popular = _popular(job)
+        asked, num_items = job.experiment.evaluation.cutoffs, job.prepared.train.num_items
+        if (largest := max(asked)) > num_items:
+            message = f"evaluation.cutoffs = {list(asked)}: the catalogue has {num_items} items; leave {largest} out"
+            raise ConfigError(message)
+        self.cutoffs = scale_of(job).cutoffs
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """What of each held-out user is ranked."""
+        return scale_of(self._job).targets
+
+    @cached_property
+    def context(self) -> TrainingContext:
+        """The model with the adapter attached; loading another adapter overwrites the last."""
+        return self._job.training_context
+
+    @cached_property
+    def validation(self) -> Validation:
+        """The validation users as the run hears them."""
+        plan = self._job.validation
+        if not plan.private:
+            return Volunteers(self)
+        return PrivateValidation(self, plan, self._job.secret_seed, self.context.shared_start, scale_of(self._job))
+
+    def losses(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return the exact loss of each validation user with data under an adapter, in nats, `[users]`."""
+        load_parameters_(self.context.model, {**self.context.start, **parameters})
+        return self._losses_now()
+
+    def loss_now(self) -> float:
+        """Return their mean for the model as it is; nan without such users."""
+        return float(self._losses_now().mean())
+
+    def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
+        """Return the exact ranking of the validation users by target.
+
+        Where they are private, neither a user without data nor a score that is not finite is an error, which would tell
+        of it.
+        """
+        scorer, users = self.scorer(parameters), self._split.validation
+        if not self._job.validation.private:
+            return self._evaluate(scorer, users)
+        with_data = users[self._split.held_out.lengths_of(users) >= 2]
+        return self._evaluate(finite(scorer), with_data)
+
+    def test(self, scorer: Scorer) -> dict[str, Evaluation]:
+        """Return the ranking of the test users by target: once per finished model."""
+        return self._evaluate(scorer, self._split.test)
+
+    def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
+        """Return the scorer of an adapter; it holds until the next adapter is loaded."""
+        load_parameters_(self.context.model, {**self.context.start, **parameters})
+        return model_scorer(self.context.model)
+
+    def test_cases(self, target: str) -> Cases:
+        """Return the test users' cases, for groups and paired tests."""
+        return self._split.cases(self._split.test, target)
+
+    def _losses_now(self) -> Tensor:
+        experiment = self._job.experiment
+        held_out = examples_of(
+            self._split.held_out, self._split.validation, experiment.training, experiment.model.window
+        )
+        return user_losses(self.context.model, held_out)
+
+    def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
+        return {target: self._rank(scorer, self._split.cases(users, target)) for target in self.targets if len(users)}
+
+    def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
+        return evaluate(
+            scorer,
+            cases,
+            len(self._vectors),
+            self.cutoffs,
+            counts=self.popular.counts,
+            item_vectors=self._vectors,
+        )
+
+    def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
+        """Count popularity by what was released before the first round, where nothing better may be shown."""
+        if self.popular.counts is None and "item_counts" in released:
+            self.popular = Popular(np.maximum(released["item_counts"].numpy(), 0.0), "released item counts")
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self._job.prepared.item_vectors.numpy()
+        return vectors

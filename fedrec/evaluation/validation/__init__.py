@@ -1,0 +1,1 @@
+"""What validation users say of an adapter: volunteers exactly, others by sums with noise."""

@@ -1,0 +1,85 @@
+"""The validation users as the run hears them: volunteers, or private users of whom noisy sums alone are told.
+
+Whatever picks - a round, the weight of popularity - asks here, and so sees nothing that the public part may not have.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from fedrec.evaluation.ranking import RANKED, Evaluation
+
+Parameters = Mapping[str, Tensor]
+
+NDCG = f"ndcg@{RANKED}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What validation users say of an adapter.
+
+    Attributes:
+        score: The lower the better; nan if nobody says anything.
+        fields: What of it stands in a round's line.
+    """
+
+    score: float
+    fields: dict[str, Any]
+
+
+class Exact(Protocol):
+    """The validation users as the server's evaluator sees them."""
+
+    def losses(self, parameters: Parameters) -> Tensor:
+        """Return the loss of each user who has data in nats, `[users]`."""
+
+    def validate(self, parameters: Parameters) -> dict[str, Evaluation]:
+        """Return the ranking by target, of the same users; empty without any."""
+
+
+class Validation(Protocol):
+    """The validation users as the run hears them."""
+
+    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
+        """Return what they say after a round, 0 for the base."""
+
+    def of_result(self, parameters: Parameters) -> dict[str, dict[str, float]]:
+        """Return how they find the finished result: target -> metrics."""
+
+    def best_of(self, candidates: Sequence[Parameters]) -> int:
+        """Return which of the candidates for a result they like best by NDCG, at least one; the first of equals."""
+
+
+class Volunteers:
+    """Users who consented: everything they say is told as it is.
+
+    Args:
+        exact: The users; there may be none.
+    """
+
+    def __init__(self, exact: Exact) -> None:
+        self._exact = exact
+
+    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
+        """Return the mean loss, and the metrics if the round is ranked."""
+        del number
+        loss = float(self._exact.losses(parameters).mean())
+        return Told(loss, {"loss": loss} | ({"validation": self.of_result(parameters)} if ranked else {}))
+
+    def of_result(self, parameters: Parameters) -> dict[str, dict[str, float]]:
+        """Return every metric."""
+        return {target: evaluation.to_json() for target, evaluation in self._exact.validate(parameters).items()}
+
+    def best_of(self, candidates: Sequence[Parameters]) -> int:
+        """Return the candidate of the highest mean NDCG; without users, the first."""
+        scores = [mean_ndcg(self._exact.validate(candidate)) for candidate in candidates]
+        return max(range(len(scores)), key=scores.__getitem__)
+
+
+def mean_ndcg(rankings: Mapping[str, Evaluation]) -> float:
+    """Return NDCG averaged over targets; 0 without users."""
+    found = [evaluation.means[NDCG] for evaluation in rankings.values()]
+    return float(np.mean(found)) if found else 0.0

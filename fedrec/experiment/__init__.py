@@ -1,0 +1,1 @@
+"""An experiment as a value: its sections, files, settings and mistakes."""

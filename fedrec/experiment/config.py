@@ -1,0 +1,385 @@
+"""An experiment is a value: what is computed, apart from how it is run.
+
+Every key has a default and a description; unknown keys, wrong types and values out of range are reported
+all at once. `fingerprint` hashes the whole experiment, and nothing else.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from fedrec.experiment.section import Positive, Rate, Section, Share
+from fedrec.experiment.validation import PrivateValidationConfig
+
+Adjacency = Literal["zero-out", "add-remove", "replace-one"]
+"""What a neighbour has of one unit: nothing, the number of units being public; nothing, and that number is private;
+or other data of the same unit."""
+
+Sampling = Literal["fixed", "poisson", "without-replacement", "balls-in-bins"]
+"""How cohorts are drawn; see `fedrec.run.cohorts`."""
+
+
+class TableConfig(Section):
+    """Columns of the user's own table (`data.name = "table"`)."""
+
+    user: str = "user"
+    """Column with the user's identifier."""
+    item: str = "item"
+    """Column with the item's identifier."""
+    time: str | None = None
+    """Column with the time (number or ISO date); without it, file order is time order."""
+    time_format: str | None = None
+    """How dates that are not ISO dates are written, as for strptime: "%d/%m/%Y", "%m/%d/%Y %H:%M"."""
+    value: str | None = None
+    """Column with a rating or weight."""
+    items_path: Path | None = None
+    """Second file with one row per item; without it, item columns are read from the main file."""
+    items_key: str | None = None
+    """Its column with the item's identifier; named as in the main file, or "id", if not given."""
+    text: tuple[str, ...] = ()
+    """Columns whose words describe an item, joined in this order; without any, the identifier is the text."""
+    title: str | None = None
+    """Column with an item's name for people; the first text column if not given."""
+    users_path: Path | None = None
+    """Optional file with one row per user; its further columns become user attributes."""
+    users_key: str | None = None
+    """Its column with the user's identifier; named as in the main file, or "id", if not given."""
+    separator: str | None = None
+    """Field separator; found in each file's first lines (comma, semicolon, tab, bar) if not given, and asked for where
+    they leave a choice that the suffix (.csv comma, .tsv tab) does not settle."""
+    encoding: str = "utf-8"
+    """Encoding of the files; one that garbles them is refused."""
+
+
+class SyntheticConfig(Section):
+    """A population of any size for scale tests (`data.name = "synthetic"`); never for claims about quality."""
+
+    users: Positive = 10_000
+    """Number of users to make up."""
+    based_on: str = "movielens-100k"
+    """Registered data set whose catalogue, history lengths and popularity they follow; `data.path` is its place."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the population; apart, so that several experiments share one."""
+
+
+class DataConfig(Section):
+    """Which interactions."""
+
+    name: str = "movielens-100k"
+    """Registered data set, "table" for the user's own files, or "synthetic" for a made-up population."""
+    path: Path | None = None
+    """Folder or file to read instead of downloading."""
+    min_value: float | None = None
+    """Keep only interactions with at least this value; all by default."""
+    min_interactions: Positive = 2
+    """Users with fewer interactions are left out (counted and reported): they have no history to rank from."""
+    table: TableConfig = TableConfig()
+    synthetic: SyntheticConfig = SyntheticConfig()
+
+
+class SplitConfig(Section):
+    """Who is held out."""
+
+    validation: Share = 0.1
+    """Share of users who pick hyper-parameters and show progress."""
+    test: Share = 0.2
+    """Share of users scored once, at the end."""
+    public: Share = 0.0
+    """Share of the training users who declared consent to central, non-private pretraining."""
+
+
+class FederationConfig(Section):
+    """Who trains together."""
+
+    partition: Literal["users", "shards", "dirichlet", "attribute"] = "shards"
+    """One user a client, random shards of users, shards skewed by taste, or one client per attribute value."""
+    clients: Positive = 20
+    """Number of clients for `shards` and `dirichlet`; `users` and `attribute` follow from the data."""
+    alpha: Annotated[float, Field(gt=0)] = 0.5
+    """Concentration of the Dirichlet skew; small means clients of one taste."""
+    attribute: str = "occupation"
+    """User attribute whose values are the clients of `attribute`."""
+    participation: Rate = 1.0
+    """Expected share of the clients in a round's cohort."""
+    sampling: Sampling = "fixed"
+    """How cohorts are drawn: of a fixed size, anew each round, not counted as secret (`fixed`); each client by its own
+    coin (`poisson`); a fixed size in secret (`without-replacement`); or each client in exactly one round of every
+    1 / participation, drawn for itself (`balls-in-bins`). Under central trust the latter three amplify privacy."""
+    min_replies: Annotated[int, Field(ge=0)] = 1
+    """Fewer valid replies than this fail the run; a Poisson cohort that was drawn empty does not. Which replies are
+    valid depends on private data: under `privacy.trust` central and secure-aggregation a round therefore goes on with
+    whoever is left, the others being reported, and fails only if nobody answers at all, unless this is 0."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds to wait for a round's replies."""
+    max_update_norm: Annotated[float, Field(gt=0)] = 1000.0
+    """A reply whose change is longer than this (L2) is rejected and counted, without privacy and under `privacy.trust`
+    local. Where whole changes are clipped (central, secure-aggregation) a long one is, and only what is not finite is
+    left out: to reject by a private length would tell of it."""
+
+    declared_cohort: Annotated[float, Field(gt=0)] | None = None
+    """The number that a noised sum is divided by; the expected number of clients a round if not given.
+    `privacy.adjacency = "add-remove"` needs it, because the expected number tells how many clients there are."""
+
+    def fixed_cohort(self, clients: int) -> int:
+        """Return the size of a fixed cohort: the expected share of the clients, at least one."""
+        return max(1, int(self.participation * clients + 0.5))
+
+    @property
+    def epoch(self) -> int:
+        """Rounds of which balls in bins put a client into exactly one: the whole number next to 1 / participation."""
+        return max(1, round(1 / self.participation))
+
+    def expected_cohort(self, clients: int) -> float:
+        """Return the expected number of clients a round, or the declared one: the denominator that no data decides."""
+        if self.declared_cohort is not None:
+            return self.declared_cohort
+        varying = {"poisson": self.participation * clients, "balls-in-bins": clients / self.epoch}
+        return varying.get(self.sampling, float(self.fixed_cohort(clients)))
+
+
+class TextConfig(Section):
+    """How item text becomes item vectors."""
+
+    encoder: str = "all-MiniLM-L6-v2"
+    """Known name, Hugging Face name or local folder of a transformers encoder."""
+    layers: Positive | None = None
+    """Keep only the first layers of the encoder; all by default."""
+    pooling: Literal["mean", "cls"] = "mean"
+    """How token vectors become one item vector."""
+    max_tokens: Positive = 64
+    """Item text is cut after this many tokens."""
+    dimensions: Positive = 256
+    """Width after whitening (principal components of the catalogue); at most the encoder's width."""
+
+
+class ModelConfig(Section):
+    """The recommender."""
+
+    name: str = "text_transformer"
+    """Registered model."""
+    width: Positive = 64
+    """Width of the hidden state."""
+    layers: Positive = 2
+    """Transformer blocks."""
+    heads: Positive = 2
+    """Attention heads."""
+    window: Positive = 50
+    """Longest history the model reads."""
+    softmax_items: Positive = 20_000
+    """Catalogues above this size train on a softmax over sampled items instead of all."""
+    base: Literal["random", "public_users"] = "random"
+    """Where the base comes from: random weights, or central pretraining on the consenting public users."""
+    base_epochs: Positive = 100
+    """Most epochs of central pretraining for `public_users`; validation users pick the best."""
+    base_lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate of that pretraining (Adam)."""
+
+
+class AdapterConfig(Section):
+    """What is trained and travels."""
+
+    name: str = "lora"
+    """Registered adapter."""
+    rank: Positive = 8
+    """LoRA rank, or the bottleneck's width."""
+    targets: tuple[str, ...] = ("query", "key", "value", "output", "expand", "contract")
+    """Modules that get a LoRA."""
+    freeze_a: bool = False
+    """Leave LoRA's A as it was drawn and train B alone: half of the numbers, and less for noise to spoil."""
+    adaptor: bool = True
+    """Also train the adaptor from item vectors to the model's width."""
+    item_bias: bool = True
+    """Also train one popularity bias per item (clients must share the catalogue)."""
+    item_delta: bool = False
+    """Also train a free vector per item beside its text (clients must share the catalogue)."""
+    private: tuple[str, ...] = ()
+    """Parameter name patterns that are trained but never leave the client."""
+
+
+class TrainingConfig(Section):
+    """Work of one client in one round."""
+
+    optimizer: Literal["sgd", "adam"] = "adam"
+    """Local optimiser; its state starts anew each round."""
+    lr: Annotated[float, Field(gt=0)] = 0.005
+    """Local learning rate."""
+    steps: Positive = 4
+    """Local steps a round."""
+    example: Literal["sequence", "prefix"] = "sequence"
+    """One training example: a user's whole sequence, or one (prefix, next item) pair."""
+    sampling_rate: Rate = 0.25
+    """Chance of each example to be in a step's batch (Poisson)."""
+
+
+class StrategyConfig(Section):
+    """How updates become one model."""
+
+    name: str = "fedavg"
+    """Registered strategy, or package.module:Class or file.py:Class of any Flower Strategy."""
+    options: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Arguments of the strategy, by name."""
+
+
+class SecureAggregationConfig(Section):
+    """How a sum is opened and no summand (`privacy.trust = "secure-aggregation"`)."""
+
+    dropouts: Annotated[float, Field(ge=0, lt=0.5)] = 0.2
+    """Share of a cohort that may drop out: with more the round is lost. More tolerance takes more noise."""
+    colluding: Annotated[int, Field(ge=0)] = 1
+    """Most clients of a cohort that tell others what they know: their shares of the noise are not counted."""
+    noise: Literal["gaussian", "skellam"] = "gaussian"
+    """Each client's share of the noise: a Gaussian on a fine grid that a sum never wraps around, or Skellam noise on a
+    coarse one after a public rotation, which needs few bits (10 to 20) and is priced by its own theorem."""
+    bits: Annotated[int, Field(ge=8, le=64)] = 32
+    """Sums are taken modulo 2^bits, on the finest grid with room for a cohort."""
+    masked_rounds: Annotated[int, Field(ge=0)] = 1
+    """First rounds whose masks a simulation really computes: seconds for a cohort of 66 clients, minutes for 660. Later
+    ones add the same integers without masks, to the same bits."""
+
+
+class AdaptiveClipConfig(Section):
+    """A clip norm that follows the updates' lengths (`privacy.trust = "central"`; Andrew et al. 2021)."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the updates that should be no longer than the clip norm, which then starts at `privacy.clip_norm`; the
+    clip norm stays fixed if not given."""
+    lr: Annotated[float, Field(gt=0)] = 0.2
+    """The clip norm is multiplied by exp(-lr * (share - quantile)) a round."""
+    noise: Annotated[float, Field(gt=0)] = 0.05
+    """Noise on the share of updates that were short enough: a release, which the updates' own noise pays for."""
+
+
+class ItemCountsConfig(Section):
+    """How many users have each item: one noisy release before the first round (`privacy.trust = "central"`).
+
+    Its logarithm is added to the item bias of the finished adapter, with the weight that validation users like best.
+    """
+
+    share: Share = 0.0
+    """Share of `privacy.epsilon` that it alone would spend; 0 asks for no counts. Without privacy any share asks for
+    the counts as they are."""
+    clip_norm: Annotated[float, Field(gt=0)] = 8.0
+    """L2 bound of one user's vector of ones and zeros: a user with n items is shortened if n > clip_norm^2."""
+
+
+class PrivacyConfig(Section):
+    """What is promised to whom."""
+
+    epsilon: Annotated[float, Field(gt=0)] = math.inf
+    """Target epsilon of the whole run; inf trains without privacy."""
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Target delta, below 1 / n of the n units, or of `population` where that is larger: a mechanism that publishes one
+    unit whole has delta 1 / n. By default min(n^-1.1, 0.01 / n), which is at most a hundredth of that."""
+    adjacency: Adjacency = "zero-out"
+    """What a neighbour has of one unit: nothing, while units, clients and their number are public (`zero-out`);
+    nothing, and the number of units stays private, too (`add-remove`: central trust, Poisson cohorts, a delta and a
+    `federation.declared_cohort`); or other data (`replace-one`, which takes about twice the noise)."""
+    unit: Literal["user", "example", "platform"] = "user"
+    """What one neighbour adds or removes: a user, a training example, or all that one client holds."""
+    trust: Literal["local", "secure-aggregation", "central"] = "local"
+    """Who adds the noise: each client for itself (nobody is trusted), the clients together, of whom the server learns
+    the sum alone (it is trusted to follow the protocol), or the server (it is trusted)."""
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    """L2 bound of one unit's contribution."""
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    """Noise in units of `clip_norm`; calibrated from `epsilon` if not given."""
+    noise_key: Annotated[int, Field(ge=0)] | None = None
+    """Fixes all secret draws (noise, Poisson cohorts and batches), so that the run can be repeated to the same bits.
+    Reproducible, and protects nobody: whoever reads the experiment can take the noise off. A fresh key of the
+    operating system for every run if not given."""
+    budget: Annotated[float, Field(gt=0)] = math.inf
+    """The run ends before the round that would bring its ledger's epsilon above this."""
+    bands: Positive = 1
+    """Rounds over which the server's noise is correlated, so that it cancels in the sum of all rounds (banded matrix
+    factorisation); clients then take part in every `bands`-th round only. 1 is independent noise."""
+    filter_rounds: Positive | None = None
+    """Per-user filters (`privacy.trust = "central"`): noise for so many rounds at the clip norm, while `rounds` may be
+    more. Each user pays for the length of its own clipped updates, and adds nothing once it has spent what so many
+    updates as long as the clip norm cost. Without it, noise is for all rounds that a user is in."""
+    population: Positive | None = None
+    """Extrapolation: the server's noise is that of a population of so many users, and protects this one less. Always
+    labelled, and never a claim about this run's users."""
+    shuffled: bool = False
+    """With local trust: a trusted shuffler passes on each round's messages, at least `federation.min_replies` of them
+    or none, so that nobody learns who sent which; what that is worth is taken off the noise."""
+    adaptive_clip: AdaptiveClipConfig = AdaptiveClipConfig()
+    item_counts: ItemCountsConfig = ItemCountsConfig()
+    secure_aggregation: SecureAggregationConfig = SecureAggregationConfig()
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is clipped and noised."""
+        return math.isfinite(self.epsilon) or self.noise_multiplier is not None
+
+
+class EvaluationConfig(Section):
+    """How the global recommender is scored."""
+
+    targets: tuple[Literal["last", "last20"], ...] | None = None
+    """What of each held-out user is ranked: the last item, the last 20 % (always among them). By default both; without
+    times the last 20 % alone, because a file's last row is nobody's next item."""
+    cutoffs: tuple[Positive, ...] = (5, 10, 20)
+    """Cut-offs of the ranking metrics."""
+    every: Positive = 5
+    """Rounds between two rankings of the validation users (their loss is taken every round)."""
+    select: Literal["best", "last", "average"] = "best"
+    """Which adapter is the result: that of the lowest validation loss, that of the last round, or the mean of those of
+    the last half of the rounds, which under privacy costs nothing and averages noise out."""
+    central_epochs: Positive = 60
+    """Most epochs of the central control; validation users pick the best."""
+    central_lr: Annotated[float, Field(gt=0)] = 2e-3
+    """Learning rate of the central control (Adam)."""
+    controls: tuple[str, ...] = ("random", "popularity", "ease", "base", "local_only", "central")
+    """What the result is put beside."""
+    groups: tuple[str, ...] = ("activity", "gender", "age")
+    """User attributes whose groups are compared; `activity` is the length of the history."""
+    private: PrivateValidationConfig = PrivateValidationConfig()
+
+
+class Experiment(Section):
+    """Everything that determines a result."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every draw but the split's and, under privacy, the secret ones (see `privacy.noise_key`)."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of who is held out; apart, so that several seeds share one split."""
+    rounds: Positive = 30
+    """Rounds of training."""
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    federation: FederationConfig = FederationConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    training: TrainingConfig = TrainingConfig()
+    strategy: StrategyConfig = StrategyConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def ranks(self, round: int) -> bool:  # noqa: A002
+        """Return whether the validation users' lists are ranked after a round: the base's, every few, and the last."""
+        return round % self.evaluation.every == 0 or round == self.rounds
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the experiment in canonical JSON."""
+        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys and no white space; infinity as the string "inf"."""
+    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

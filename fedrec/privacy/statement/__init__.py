@@ -1,0 +1,1 @@
+"""What may be claimed, in words and numbers."""

@@ -1,0 +1,105 @@
+"""The page of a sweep: one HTML file like a run's report, with the same look, to be read anywhere and offline."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from fedrec.evaluation.significance import Interval
+from fedrec.reporting.frontier.cost import Cost
+from fedrec.reporting.frontier.figures import frontier_charts, group_frontiers
+from fedrec.reporting.frontier.points import (
+    Curve,
+    FrontierPoint,
+    TrialResult,
+    frontier,
+    groups_of,
+    metric_of,
+    score,
+    targets_of,
+)
+from fedrec.reporting.frontier.table import in_order
+from fedrec.reporting.frontier.template import FRONTIER
+from fedrec.reporting.run.tables import TARGETS
+from fedrec.reporting.wording import DASH, epsilon_text, listed, metric_label, number, score_text
+
+MAIN_TARGET = "last20"
+"""The target that sentences and groups are about."""
+
+
+def render_frontier(
+    name: str, results: Sequence[TrialResult], failures: Sequence[Mapping[str, str]], cost: Cost, asked: str
+) -> str:
+    """Return the page.
+
+    Args:
+        name: Of the sweep.
+        results: All its trials; those that are not finished are listed and nothing more.
+        failures: `trial` and `message` of each that failed.
+        cost: What all of them cost together.
+        asked: The sweep as a file.
+    """
+    metric, ordered = metric_of(results), in_order(results)
+    curves = frontier(ordered)
+    templates = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    targets = targets_of(curves)
+    groups = groups_of(ordered, MAIN_TARGET)
+    return templates.from_string(FRONTIER).render(
+        name=name,
+        results=ordered,
+        varied=listed(sorted({key for result in ordered for key in result.point})),
+        answer=answer(ordered, curves, metric),
+        failures=failures,
+        cost=cost.sentences(),
+        charts=frontier_charts(curves, metric) if curves else [],
+        rows=[_row(curve, point, metric, targets) for curve in curves for point in curve.points],
+        groups=[chart for curve in curves for chart in group_frontiers(curve, groups, MAIN_TARGET, metric)],
+        trials=[_trial(result, metric) for result in ordered],
+        metric=metric_label(metric),
+        target=MAIN_TARGET,
+        targets=targets,
+        asked=asked,
+        plotly=get_plotlyjs(),
+    )
+
+
+def answer(results: Sequence[TrialResult], curves: Sequence[Curve], metric: str) -> list[str]:
+    """Return what was found, a sentence a setting: its scores from the least epsilon to none."""
+    finished = sum(result.summary is not None for result in results)
+    sentences = [f"{finished} of {len(results)} trials finished."]
+    for curve in curves:
+        scores = []
+        for point in curve.points:
+            found = point.over_seeds(score(MAIN_TARGET, metric))
+            where = "without privacy" if math.isinf(point.epsilon) else f"at epsilon {epsilon_text(point.epsilon)}"
+            scores.append(f"{_cell(found)['mean']} {_cell(found)['interval']} {where}".replace("  ", " "))
+        setting = f"With {curve.label}, " if curve.label else ""
+        sentences.append(f"{setting}{metric_label(metric)} on {TARGETS[MAIN_TARGET]} is {', '.join(scores)}.")
+    return sentences
+
+
+def _row(curve: Curve, point: FrontierPoint, metric: str, targets: Iterable[str]) -> dict[str, Any]:
+    return {
+        "setting": curve.label or "Federated",
+        "epsilon": "∞" if math.isinf(point.epsilon) else epsilon_text(point.epsilon),
+        "seeds": len(point.results),
+        "cells": [_cell(point.over_seeds(score(target, metric))) for target in targets],
+    }
+
+
+def _cell(found: Interval) -> dict[str, str]:
+    without = math.isnan(found.low + found.high)
+    return {"mean": score_text(found.mean), "interval": "" if without else f"[{found.low:.3f}, {found.high:.3f}]"}
+
+
+def _trial(result: TrialResult, metric: str) -> dict[str, str]:
+    if result.summary is None:
+        return {"label": result.label, "folder": "", "epsilon": "not finished", "score": DASH}
+    return {
+        "label": result.label,
+        "folder": result.folder,
+        "epsilon": "none" if math.isinf(result.epsilon) else epsilon_text(result.epsilon),
+        "score": score_text(number(score(MAIN_TARGET, metric)(result.summary))),
+    }

@@ -1,0 +1,315 @@
+"""What a run's summary says, as rows and in one paragraph: shared by the report and the terminal.
+
+Pure functions of `summary.json`. Nothing is claimed that the summary does not hold.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT
+from fedrec.reporting.wording import (
+    Summary,
+    count_text,
+    epsilon_text,
+    get_path,
+    listed,
+    metric_label,
+    number,
+    p_text,
+    score_text,
+)
+
+TARGETS = {"last20": "the last 20 %", "last": "the last item"}
+"""What is ranked of each held-out user, the more telling first."""
+LABELS = {
+    "base": "Base before federation",
+    "base_popularity": "Base with its public users' popularity",
+    "central": "Central training, no privacy",
+    "local_only": "Local only, federation off",
+    "ease": "EASE",
+    "popularity": "Popularity",
+    "random": "Random",
+}
+BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
+SEEN = {"private": "seen only because this is a simulation"}
+"""By the class of a control (see `fedrec.privacy.disclosure`)."""
+
+Verdict = Literal["better", "worse", "level", "unknown"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recommender's score on one target; nan where unknown.
+
+    Attributes:
+        value: Mean over the test users.
+        low: Lower end of its 95 % interval over users.
+        high: Upper end.
+        p_value: Of the Holm-corrected paired test against the federated model; nan for that model itself.
+        best: Whether no recommender scores higher.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    best: bool
+
+    @property
+    def interval(self) -> str:
+        """The interval as "[0.131, 0.176]"; nothing without both ends."""
+        return "" if math.isnan(self.low + self.high) else f"[{self.low:.3f}, {self.high:.3f}]"
+
+    def against(self, base: float) -> Verdict:
+        """Return how this score stands to the base's: beyond the interval, level with it, or unknown without one."""
+        if math.isnan(self.low + self.high + base):
+            return "unknown"
+        if self.low > base:
+            return "better"
+        return "worse" if self.high < base else "level"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recommender: its name in the summary ("federated" for the run's own), its label and its cells by target."""
+
+    name: str
+    label: str
+    cells: dict[str, Cell]
+    note: str
+
+    @property
+    def federated(self) -> bool:
+        """Whether this is the run's own recommender."""
+        return self.name == "federated"
+
+
+def measured_targets(*summaries: Summary) -> dict[str, str]:
+    """Return those of `TARGETS` that any of the summaries was scored on; all of them where none was."""
+    found = [target for target in TARGETS if any(get_path(summary, "metrics", "test", target) for summary in summaries)]
+    return {target: TARGETS[target] for target in found or TARGETS}
+
+
+def main_metric(summary: Summary) -> str:
+    """Return "ndcg@10", or the first NDCG of the summary if the experiment cuts elsewhere."""
+    found = [
+        name for target in TARGETS for name in get_path(summary, "metrics", "test", target) if name.startswith("ndcg@")
+    ]
+    return "ndcg@10" if "ndcg@10" in found or not found else str(found[0])
+
+
+def control_rows(summary: Summary) -> list[Row]:
+    """Return the federated model, always first, and every control beside it, on the `main_metric`, target by target.
+
+    Known controls come in the order of `LABELS`, others after them by name.
+    """
+    metric, entries, targets = main_metric(summary), _entries(summary), measured_targets(summary)
+    best = {
+        target: max(_nan_last(number(get_path(entry, "test", target, metric))) for entry in entries.values())
+        for target in targets
+    }
+    return [
+        Row(
+            name=name,
+            label="Federated, this run" if name == "federated" else LABELS.get(name, name),
+            cells={target: _cell(entry, target, metric, best[target]) for target in targets},
+            note="; ".join(filter(None, (str(entry.get("note") or ""), SEEN.get(str(entry.get("disclosure")), "")))),
+        )
+        for name, entry in entries.items()
+    ]
+
+
+def metric_rows(summary: Summary, target: str) -> list[tuple[str, list[float]]]:
+    """Return every metric of a target by label, with one value for each of the `control_rows`."""
+    tables = [get_path(entry, "test", target) for entry in _entries(summary).values()]
+    metrics = dict.fromkeys(metric for table in tables for metric in table if metric != "users")
+    return [(metric_label(metric), [number(table.get(metric)) for table in tables]) for metric in metrics]
+
+
+def headline(summary: Summary) -> str:
+    """Return the run's answer in one paragraph of plain words.
+
+    What was asked, how well the federated model ranks, what training added to its base, what is better still, and
+    what is promised.
+    """
+    rows = {row.name: row for row in control_rows(summary)}
+    measured = [target for target, cell in rows["federated"].cells.items() if not math.isnan(cell.value)]
+    scores = (
+        [
+            f"Its {metric_label(main_metric(summary))} is {_scores(rows['federated'], measured)} of each of them "
+            "(95 % intervals over users).",
+            *_against_base(summary, rows, measured),
+            *_against_others(rows, measured),
+        ]
+        if measured
+        else through_noise(summary) or ["It was not scored on them, so nothing can be said of its quality."]
+    )
+    return " ".join([_asked(summary), *_ended_early(summary), *scores, _promise(summary)])
+
+
+def through_noise(summary: Summary) -> list[str]:
+    """Return what private validation users say of the result, a sentence an entry; nothing where they volunteered."""
+    validation = get_path(summary, "privacy", "validation")
+    if not validation:
+        return []
+    metric = main_metric(summary)
+    found = {target: number(get_path(summary, "metrics", "validation", target, metric)) for target in TARGETS}
+    deviation = score_text(number(get_path(validation, "deviation", metric)))
+    told = listed(
+        [f"{score_text(value)} on {TARGETS[target]}" for target, value in found.items() if not math.isnan(value)]
+    )
+    return [
+        "How well it ranks for them is not published, because they are no volunteers.",
+        f"For {count_text(validation.get('users'), 'private validation user')} {metric_label(metric)} is {told}, with "
+        f"noise of standard deviation {deviation}.",
+    ]
+
+
+def _entries(summary: Summary) -> dict[str, Mapping[str, Any]]:
+    controls = get_path(summary, "controls")
+    known = [name for name in LABELS if name in controls]
+    own = {"test": get_path(summary, "metrics", "test"), "intervals": get_path(summary, "intervals")}
+    return {"federated": own} | {name: controls[name] for name in [*known, *sorted(set(controls) - set(known))]}
+
+
+def _cell(entry: Mapping[str, Any], target: str, metric: str, best: float) -> Cell:
+    value = number(get_path(entry, "test", target, metric))
+    low, high = get_path(entry, "intervals", target, metric) or (None, None)
+    return Cell(value, number(low), number(high), number(get_path(entry, "p_value", target)), best=value == best)
+
+
+def _nan_last(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _scores(row: Row, targets: Sequence[str]) -> str:
+    cells = {target: row.cells[target] for target in targets}
+    return listed(
+        [f"{score_text(cell.value)} {cell.interval}".strip() + f" on {TARGETS[c]}" for c, cell in cells.items()]
+    )
+
+
+def _ended_early(summary: Summary) -> list[str]:
+    done, asked = number(summary.get("rounds_run")), number(summary.get("rounds"))
+    if not done < asked:
+        return []
+    return [f"It ended after {count_text(done, 'round')}: one more would have exceeded privacy.budget."]
+
+
+def _asked(summary: Summary) -> str:
+    adapter, split = get_path(summary, "adapter"), get_path(summary, "split")
+    return (
+        f"{count_text(get_path(summary, 'federation', 'clients'), 'client')}, with "
+        f"{count_text(split.get('private'), 'user')} between them, trained the adapter {adapter.get('name', '?')} "
+        f"({count_text(adapter.get('parameters'), 'parameter')}) of {get_path(summary, 'model').get('name', '?')} for "
+        f"{count_text(summary.get('rounds'), 'round')} on {get_path(summary, 'dataset').get('name', '?')}; the "
+        f"resulting recommender ranked the whole catalogue for {count_text(split.get('test'), 'test user')} it had "
+        "never seen."
+    )
+
+
+def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[str]) -> list[str]:
+    if "base" not in rows:
+        return ["The base before federation was not among the controls, so what training added is not known."]
+    start = get_path(summary, "model").get("base", "")
+    origin = f" ({BASES.get(start, start)})" if start else ""
+    scored = f"The base before federation{origin} scores {_scores(rows['base'], measured)}"
+    users = _test_users(summary)
+    if users < FEW_USERS:
+        return [f"{scored}; {count_text(users, 'test user')} cannot tell whether training gained or lost anything."]
+    base = {target: rows["base"].cells[target].value for target in measured}
+    found = {target: rows["federated"].cells[target].against(base[target]) for target in measured}
+    told = {
+        "better": "better beyond its interval on",
+        "level": "no different within its interval on",
+        "worse": "worse beyond its interval on",
+        "unknown": "without an interval, so without a verdict, on",
+    }
+    parts = [
+        f"{text} {listed([TARGETS[target] for target in measured if found[target] == kind])}"
+        for kind, text in told.items()
+        if kind in found.values()
+    ]
+    sentence = f"{scored}; the federated model is {listed(parts)}."
+    useless = "better" not in found.values() and set(found.values()) != {"unknown"}
+    return [sentence, *(_cost(summary, rows, base) if useless else [])]
+
+
+def _test_users(summary: Summary) -> float:
+    """Return how many test users were ranked; those of the split where that is not recorded, nan without either."""
+    ranked = [number(get_path(summary, "metrics", "test", target, "users")) for target in measured_targets(summary)]
+    return next((users for users in ranked if not math.isnan(users)), number(get_path(summary, "split", "test")))
+
+
+def _cost(summary: Summary, rows: Mapping[str, Row], base: Mapping[str, float]) -> list[str]:
+    if not _private(summary):
+        return ["Training gained nothing over its base."]
+    plain = "Privacy at this population cost everything: the private model is not better than its base."
+    central = rows.get("central")
+    found = {central.cells[target].against(value) for target, value in base.items()} if central else {"unknown"}
+    if found & {"better", "unknown"}:
+        return [plain]
+    return [plain, "Central training without privacy is not better either, so privacy may not be the only cause."]
+
+
+def _against_others(rows: Mapping[str, Row], measured: Sequence[str]) -> list[str]:
+    competitors = [rows[name] for name in ("popularity", "ease") if name in rows]
+    central = rows.get("central")
+    beside = [f"{row.label} {_values(row, measured)}" for row in competitors]
+    beside += [f"the same model trained centrally without privacy {_values(central, measured)}"] if central else []
+    sentences = [f"On the same lists: {'; '.join(beside)}."] if beside else []
+    ahead = [text for row in competitors for target in measured if (text := _ahead(row, rows["federated"], target))]
+    sentences += ahead or (
+        [f"Nowhere ahead of it: {listed([row.label for row in competitors])}."] if competitors else []
+    )
+    return sentences
+
+
+def _values(row: Row, measured: Sequence[str]) -> str:
+    return listed([score_text(row.cells[target].value) for target in measured])
+
+
+def _ahead(competitor: Row, federated: Row, target: str) -> str:
+    cell = competitor.cells[target]
+    if not cell.value > federated.cells[target].value:
+        return ""
+    if math.isnan(cell.p_value):
+        return f"{competitor.label} is ahead on {TARGETS[target]} (not tested)."
+    p_value = p_text(cell.p_value)
+    chance = f"Holm-corrected p {p_value if p_value.startswith('<') else f'= {p_value}'}"
+    if cell.p_value < SIGNIFICANT:
+        return f"{competitor.label} still wins on {TARGETS[target]} ({chance})."
+    return f"{competitor.label} is ahead on {TARGETS[target]}, though not beyond chance ({chance})."
+
+
+def _private(summary: Summary) -> bool:
+    return math.isfinite(number(get_path(summary, "privacy", "epsilon")))
+
+
+def _promise(summary: Summary) -> str:
+    privacy = get_path(summary, "privacy")
+    if not privacy:
+        return "No privacy statement is recorded."
+    if not _private(summary):
+        return "Privacy is off: nothing is protected."
+    there = get_path(privacy, "extrapolated")
+    label = "REPRODUCIBLE, PROTECTS NOBODY: privacy.noise_key is fixed. " if privacy.get("noise_key") == "fixed" else ""
+    label += (
+        f"EXTRAPOLATED: the noise is that of a population of {number(get_path(there, 'population')):,.0f} units, which "
+        f"would have epsilon {epsilon_text(get_path(there, 'epsilon'))}; what this run's own have comes next. "
+        if there
+        else ""
+    )
+    promise = (
+        f"Promised is {privacy.get('unit', '?')}-level differential privacy with epsilon "
+        f"{epsilon_text(privacy.get('epsilon'))} at delta {number(privacy.get('delta')):.2g} under "
+        f"{privacy.get('trust', '?')} trust; the privacy statement says against whom."
+    )
+    if validation := get_path(privacy, "validation"):
+        promise += (
+            f" Validation users are promised epsilon {epsilon_text(validation.get('epsilon'))} at delta "
+            f"{number(validation.get('delta')):.2g}."
+        )
+    return label + promise

@@ -1,0 +1,236 @@
+"""The end of a run: the chosen adapter is scored on the test users, once, beside its controls, and all is written."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fedrec.core.freed_memory import give_back
+from fedrec.core.progress import Progress
+from fedrec.evaluation.controls.fitted import check_canary, may_be_chance
+from fedrec.evaluation.controls.kept import Kept, KeptControls
+from fedrec.evaluation.controls.trained import CONTROLS, Control
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.evaluation.groups import compare_groups
+from fedrec.evaluation.ranking import RANKED, Evaluation
+from fedrec.evaluation.selection import Selection, finished
+from fedrec.evaluation.significance import bootstrap_interval, compare
+from fedrec.evaluation.validation.volunteers import Volunteers
+from fedrec.models.adapters import is_private, parameters_sha256
+from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
+from fedrec.privacy.plan import PrivacyPlan
+from fedrec.reporting.cautions import Caution, cautions, unheard_canary
+from fedrec.reporting.claim import claim
+from fedrec.reporting.run.report import render_report
+from fedrec.run.checkpoint import Checkpoint
+from fedrec.run.directory import RunDirectory
+from fedrec.run.environment import environment
+
+SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
+"""Metrics that get an interval and a paired test."""
+
+
+def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress: Progress) -> dict[str, Any]:
+    """Score, compare, check the canary, and write adapter, ledger, summary and report; returns the whole summary.
+
+    What a deployment could publish goes to `public/`, all of it to `private/`.
+
+    Raises:
+        CanaryError: If a client that never federated beats EASE: some held-out data leaked.
+    """
+    evaluator.learn_popularity(last.released)
+    result = finished(last, run.experiment, run.job.plan, evaluator)
+    chosen = result.parameters
+    test = evaluator.test(evaluator.scorer(chosen))
+    kept = _kept_controls(run, evaluator, progress)
+    controls = {name: one.control for name, one in kept.items()}
+    validation = run.job.validation
+    if validation.private:  # a control is scored on test users, who are no volunteers then
+        controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
+    paid = validation.charge(last.validation_ledger, validation.result)
+    warned = [*_cautions(run, evaluator, test), *_canary(controls)]
+    rounds = run.rounds()
+    seconds = {
+        "rounds": sum(line.get("seconds", 0.0) for line in rounds),
+        "controls": sum(one.seconds for one in kept.values()),
+    }
+    summary = {
+        **_identity(run, evaluator, result, last.round),
+        "metrics": {
+            "validation": evaluator.validation.of_result(chosen),
+            "test": {target: evaluation.to_json() for target, evaluation in test.items()},
+        },
+        **({"exact": {"validation": Volunteers(evaluator).of_result(chosen)}} if validation.private else {}),
+        "intervals": _intervals(test),
+        "groups": {
+            target: compare_groups(
+                {name: evaluation.per_user[name] for name in SHOWN if name in evaluation.per_user},
+                evaluator.test_cases(target),
+                run.job.prepared.users,
+                run.experiment.evaluation.groups,
+            ).to_json()
+            for target, evaluation in test.items()
+        },
+        "controls": _beside(test, controls),
+        "privacy": claim(run.job, last.ledger, paid).summary,
+        "communication": _communication(run.job.plan, rounds, chosen),
+        **_filters(rounds),
+        "faults": _faults(rounds),
+        "warnings": [caution.text for caution in warned],
+        "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
+        "environment": environment(),
+    }
+    classes = summary_fields({n: control.disclosure for n, control in controls.items()}, run.job.plan, validation)
+    shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
+    # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
+    told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
+    public = published({**summary, "controls": _beside(test, shown), "warnings": told}, classes)
+    run.conclude(summary, public, chosen, last.ledger, paid if validation.private else None)
+    render_report(run.path)
+    return run.summary()
+
+
+def _kept_controls(run: RunDirectory, evaluator: Evaluator, progress: Progress) -> dict[str, Kept]:
+    """Return the controls that were asked for, by name; those that an interrupted run had finished are not repeated."""
+    names = run.experiment.evaluation.controls
+    files = KeptControls(run.private / "controls", run.experiment.fingerprint)
+    kept: dict[str, Kept] = {}
+    for number, name in enumerate(names):
+        progress("controls", number, len(names), name)
+        found = files.find(name, progress)
+        if found is None:
+            began = time.monotonic()
+            give_back()
+            control = CONTROLS.get(name)(run.job, evaluator, progress)
+            found = Kept(control, time.monotonic() - began)
+            files.keep(name, found)
+        kept[name] = found
+    if names:
+        progress("controls", len(names), len(names))
+    return kept
+
+
+def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds_run: int) -> dict[str, Any]:
+    chosen = result.parameters
+    facts, experiment = run.job.prepared.facts, run.experiment
+    trained = run.job.training_context.start
+    return {
+        "fedrec": version("fedrec"),
+        "name": run.name,
+        "fingerprint": experiment.fingerprint,
+        "parameters_sha256": parameters_sha256(chosen),
+        "rounds": experiment.rounds,
+        "rounds_run": rounds_run,
+        "chosen_round": result.round,
+        "popularity_weight": result.popularity,
+        "popularity_of": evaluator.popular.of,
+        "dataset": facts["dataset"],
+        "split": facts["split"],
+        "federation": {**facts["federation"], "partition": experiment.federation.partition},
+        "model": {
+            "name": experiment.model.name,
+            "parameters": facts["model_parameters"],
+            "base": experiment.model.base,
+            "encoder": experiment.text.encoder,
+            "encoder_sha256": facts["encoder_sha256"],
+        },
+        "adapter": {
+            "name": experiment.adapter.name,
+            "parameters": sum(value.numel() for value in chosen.values()),
+            "bytes": sum(value.nbytes for value in chosen.values()),
+            "private_parameters": sum(v.numel() for n, v in trained.items() if is_private(n, experiment.adapter)),
+        },
+        "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
+    }
+
+
+def _cautions(run: RunDirectory, evaluator: Evaluator, test: Mapping[str, Evaluation]) -> list[Caution]:
+    dataset = run.job.prepared.facts["dataset"]
+    return cautions(
+        dataset["order"],
+        dataset["items"],
+        evaluator.cutoffs,
+        {target: evaluator.test_cases(target) for target in test},
+        users_are_public=run.job.plan.adjacency != "add-remove",
+        volunteers=not run.job.validation.private,
+    )
+
+
+def _canary(controls: Mapping[str, Control]) -> list[Caution]:
+    """Check the canary if both of its controls were asked for; a lead that may be chance is told instead."""
+    if not {"local_only", "ease"} <= controls.keys():
+        return []
+    metric = f"ndcg@{RANKED}"
+    local, ease = (controls[name].test["last20"] for name in ("local_only", "ease"))
+    ahead = local.means[metric] > ease.means[metric]
+    if ahead and may_be_chance(local.per_user[metric], ease.per_user[metric]):
+        return [unheard_canary(local.means[metric], ease.means[metric], len(ease.users))]
+    check_canary(local.means[metric], ease.means[metric])
+    return []
+
+
+def _intervals(test: Mapping[str, Evaluation]) -> dict[str, dict[str, list[float]]]:
+    return {
+        target: {name: _interval(values) for name, values in evaluation.per_user.items() if name in SHOWN}
+        for target, evaluation in test.items()
+    }
+
+
+def _interval(values: NDArray[Any]) -> list[float]:
+    found = bootstrap_interval(values)
+    return [found.low, found.high]
+
+
+def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> dict[str, Any]:
+    """Return each control's metrics, intervals and Holm-corrected paired test against the federated model."""
+    metric = f"ndcg@{RANKED}"
+    tests = {
+        target: compare(
+            test[target].per_user[metric],
+            {name: control.test[target].per_user[metric] for name, control in controls.items()},
+        )
+        for target in test
+    }
+    return {
+        name: {
+            "test": {target: evaluation.to_json() for target, evaluation in control.test.items()},
+            "intervals": _intervals(control.test),
+            "p_value": {target: tests[target][name].p_holm for target in test},
+            "note": control.note,
+            "disclosure": control.disclosure,
+        }
+        for name, control in controls.items()
+    }
+
+
+def _communication(plan: PrivacyPlan, rounds: list[dict[str, Any]], chosen: dict[str, Tensor]) -> dict[str, int]:
+    payload = sum(value.nbytes for value in chosen.values())
+    asked = sum(line.get("cohort", 0) for line in rounds)
+    return {
+        "upload_bytes_per_client_round": plan.upload_bytes(sum(value.numel() for value in chosen.values())),
+        "download_bytes_per_client_round": payload,
+        "upload_bytes_total": sum(line.get("upload_bytes", 0) for line in rounds),
+        "download_bytes_total": payload * asked,
+    }
+
+
+def _filters(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return who could still take part after each round, and what was spent in the end; nothing without filters."""
+    told = [line["filter"] for line in rounds if "filter" in line]
+    if not told:
+        return {}
+    active = [found["active"] for found in told]
+    return {"filter": {"active_after_rounds": active, "clients_by_tenth_spent": told[-1]["spent_tenths"]}}
+
+
+def _faults(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    rejections = [rejection for line in rounds for rejection in line.get("rejections", [])]
+    return {
+        "rejected": dict(Counter(rejection["reason"] for rejection in rejections)),
+        "clients": dict(Counter(str(rejection["client"]) for rejection in rejections)),
+    }

@@ -1,0 +1,217 @@
+"""What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
+
+`prepare` writes a folder and seals it (see `fedrec.core.checksums`); clients and server read it. What clients read
+(`train/`, `federation/`, item vectors, base) holds no held-out interaction: those lie in `held_out/`, for the server's
+evaluation alone. Whatever grows with the number of users lies in columns (see `fedrec.data.columns`), so opening a run
+costs the same for a million of them.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from fedrec.core.checksums import damage, is_sealed, seal
+from fedrec.core.errors import RunError
+from fedrec.core.files import replacing, write_whole
+from fedrec.core.progress import DownloadBar, Progress
+from fedrec.core.threads import one_thread
+from fedrec.data.columns import RaggedArray, StringColumn, open_column, write_columns
+from fedrec.data.federation import Federation, federate
+from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
+from fedrec.data.load import load_dataset
+from fedrec.data.split import Split, split_users
+from fedrec.experiment.config import Experiment
+from fedrec.models.adapters import attach_
+from fedrec.text.encoder import encode_items, weights_sha256
+from fedrec.text.locate import locate_encoder
+from fedrec.text.whitening import whiten
+from fedrec.training.pretraining import build_model, new_base, pretrained_base
+
+FACTS = "facts.json"
+ROWS = ("bounds", "item", "time", "value")
+GROUPS = ("private", "public", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A prepared folder, opened. Each part is read when it is first asked for."""
+
+    folder: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the run says of its data, encoder and base."""
+        facts: dict[str, Any] = json.loads((self.folder / FACTS).read_text(encoding="utf-8"))
+        return facts
+
+    @cached_property
+    def train(self) -> Interactions:
+        """Rows of the training users."""
+        return self._interactions("train")
+
+    @cached_property
+    def train_counts(self) -> IntArray:
+        """Training rows of each item, `[items]`."""
+        return open_column(self.folder / "train", "item_counts")
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The clients."""
+        columns = partial(open_column, self.folder / "federation")
+        return Federation(
+            users=RaggedArray(columns("users"), columns("bounds")),
+            names=StringColumn(columns("names"), columns("name_bounds")),
+        )
+
+    @cached_property
+    def item_vectors(self) -> Tensor:
+        """Frozen item vectors, `[items, dimensions]`."""
+        return torch.from_numpy(np.load(self.folder / "item_vectors.npy"))
+
+    @cached_property
+    def base(self) -> dict[str, Tensor]:
+        """The model's weights before any adapter."""
+        return load_file(self.folder / "base.safetensors")
+
+    @cached_property
+    def split(self) -> Split:
+        """The split, held-out rows included: for the server only."""
+        groups = {name: open_column(self.folder / "groups", name) for name in GROUPS}
+        return Split(train=self.train, held_out=self._interactions("held_out"), **groups)
+
+    @cached_property
+    def users(self) -> Users:
+        """All users with their attributes."""
+        return Users(**json.loads((self.folder / "users.json").read_text(encoding="utf-8")))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All items."""
+        return Catalogue(**json.loads((self.folder / "items.json").read_text(encoding="utf-8")))
+
+    def _interactions(self, table: str) -> Interactions:
+        columns = {name: open_column(self.folder / table, name) for name in ROWS}
+        return Interactions(**columns, num_items=self.facts["dataset"]["items"])
+
+
+def is_prepared(folder: Path) -> bool:
+    """Return whether `prepare` finished here."""
+    return is_sealed(folder)
+
+
+def require_intact(folder: Path) -> None:
+    """Read a prepared folder through and compare it with its checksums.
+
+    Raises:
+        RunError: If it is not what was prepared: training would go on from other data, and say nothing.
+    """
+    if found := damage(folder):
+        message = f"{found}; remove {folder} and resume: it is prepared again, to the same bits"
+        raise RunError(message)
+
+
+def require_trainable(experiment: Experiment) -> None:
+    """Attach the configured adapter to a model of two items: what cannot work fails before anything long is done.
+
+    Raises:
+        ConfigError: If model or adapter is unknown, the rank is above a layer's width, or nothing that is trained
+            would travel.
+    """
+    attach_(build_model(experiment, torch.zeros(2, experiment.text.dimensions)), experiment.adapter, experiment.seed)
+
+
+def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
+    """Fill `folder` with all that the rounds need; its checksums, written last, say that it is whole.
+
+    Raises:
+        FedrecError: As the loaders, the split, the federation and the encoder do.
+    """
+    began = time.monotonic()
+    require_trainable(experiment)
+
+    def notify(line: str) -> None:
+        progress("note", 0, 0, line)
+
+    dataset = load_dataset(experiment.data, cache, notify=notify, progress=DownloadBar("downloading data", progress))
+    split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
+    federation = federate(dataset, split, experiment.federation, experiment.seed)
+    encoder = locate_encoder(experiment.text.encoder, cache, notify)
+    make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
+    with one_thread():
+        raw = encode_items(dataset.catalogue.texts, experiment.text, encoder, cache, progress)
+        vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
+        model = build_model(experiment, vectors)
+        base = make_base(model, experiment, split, progress)
+    _write_data(folder, dataset, split, federation)
+    _write_model(folder, vectors.numpy(), base)
+    facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
+    facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
+    write_whole(folder / FACTS, json.dumps(facts, indent=1))
+    seal(folder)
+    return Prepared(folder)
+
+
+def _facts(
+    dataset: Dataset, split: Split, federation: Federation, encoder_sha256: str, base: dict[str, Tensor]
+) -> dict[str, Any]:
+    sizes = federation.users.lengths
+    held_out = split.held_out.lengths_of(np.concatenate((split.validation, split.test)))
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "users": len(dataset.users),
+            "items": len(dataset.catalogue),
+            "interactions": len(dataset.interactions),
+            "cleaning": dataset.cleaning,
+            "terms": dataset.terms,
+            "source": dataset.source,
+            "order": dataset.order,
+        },
+        "split": {
+            "private": len(split.private),
+            "public": len(split.public),
+            "validation": len(split.validation),
+            "test": len(split.test),
+            "excluded": int(np.sum(held_out < 2)),
+        },
+        "federation": {
+            "clients": len(federation),
+            "users_per_client": [int(of(sizes)) for of in (np.min, np.median, np.max)],
+        },
+        "encoder_sha256": encoder_sha256,
+        "model_parameters": sum(value.numel() for value in base.values()),
+    }
+
+
+def _write_data(folder: Path, dataset: Dataset, split: Split, federation: Federation) -> None:
+    for table, rows in (("train", split.train), ("held_out", split.held_out)):
+        write_columns(folder / table, **{name: getattr(rows, name) for name in ROWS})
+    write_columns(folder / "train", item_counts=np.bincount(split.train.item, minlength=split.train.num_items))
+    write_columns(folder / "groups", **{name: getattr(split, name) for name in GROUPS})
+    users, names = federation.users, federation.names
+    write_columns(
+        folder / "federation",
+        users=users.values,
+        bounds=users.bounds,
+        names=names.letters,
+        name_bounds=names.bounds,
+    )
+    people = {"ids": list(dataset.users.ids), "attributes": dataset.users.attributes}
+    write_whole(folder / "users.json", json.dumps(people))
+    write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
+
+
+def _write_model(folder: Path, vectors: NDArray[np.float32], base: dict[str, Tensor]) -> None:
+    with replacing(folder / "item_vectors.npy") as file:
+        np.save(file, vectors)
+    write_whole(folder / "base.safetensors", tensors_to_bytes(base))

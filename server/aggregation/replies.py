@@ -1,0 +1,106 @@
+"""Every reply is checked before any arithmetic: a bad one is rejected, counted and reported, never averaged."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Message
+
+from server.aggregation.update import Array, Update, norm_of
+
+LONGEST_DETAIL = 300
+"""Characters kept of what a client says went wrong."""
+
+Adapter = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A reply that was not used: whose, and why in one or two words and in one sentence."""
+
+    client: int
+    reason: str
+    detail: str
+
+
+def check_replies(replies: Iterable[Message], before: Adapter, max_norm: float) -> tuple[list[Update], list[Rejection]]:
+    """Return the usable updates and the rejections, both in the order of the clients' numbers.
+
+    Args:
+        replies: Answers of a round; the source node is the client's number.
+        before: The global adapter that was sent, by parameter name.
+        max_norm: Longest accepted change (L2 over the whole adapter); inf rejects none for its length.
+    """
+    updates: list[Update] = []
+    rejections: list[Rejection] = []
+    for reply in sorted(replies, key=lambda message: message.metadata.src_node_id):
+        outcome = _check(reply, before, max_norm)
+        if isinstance(outcome, Update):
+            updates.append(outcome)
+        else:
+            rejections.append(outcome)
+    return updates, rejections
+
+
+def in_words(rejections: Sequence[Rejection]) -> str:
+    """Return the first three rejections and how many more there are, for a message."""
+    if not rejections:
+        return "nobody else was asked"
+    shown = [f"client {rejection.client}: {rejection.reason} ({rejection.detail})" for rejection in rejections[:3]]
+    more = f"; and {len(rejections) - len(shown)} more" if len(rejections) > len(shown) else ""
+    return "; ".join(shown) + more
+
+
+def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejection:
+    client = reply.metadata.src_node_id
+    if reply.has_error():
+        return failed(client, reply.error.reason or "no reason given")
+    try:
+        after = {name: array.numpy() for name, array in reply.content.array_records["arrays"].items()}
+        weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
+    except Exception as error:  # noqa: BLE001 - what foreign bytes raise when they are decoded has no bounds
+        detail = f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}"
+        return _rejection(client, "unreadable", detail)
+    for reason, detail in _faults(after, before, weight):
+        return _rejection(client, reason, detail)
+    if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
+        return not_finite(client, bad)
+    with np.errstate(over="ignore"):  # a finite reply may be infinitely far away
+        delta = {name: after[name] - before[name] for name in before}
+    norm = norm_of(delta)
+    if norm > max_norm:
+        return too_long(client, norm, max_norm)
+    return Update(client, delta, weight) if math.isfinite(norm) else not_finite(client, sorted(delta))
+
+
+def failed(client: int, why: str) -> Rejection:
+    """Return the rejection of a client that answered with an error."""
+    return _rejection(client, "client failed", why)
+
+
+def not_finite(client: int, names: Sequence[str]) -> Rejection:
+    """Return the rejection of an answer with NaN or infinity in the parameters of these names."""
+    return _rejection(client, "not finite", f"NaN or infinity in {', '.join(names[:3])}")
+
+
+def too_long(client: int, norm: float, max_norm: float) -> Rejection:
+    """Return the rejection of a change that is longer than is accepted."""
+    return _rejection(client, "too long", f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}")
+
+
+def _faults(after: Adapter, before: Adapter, weight: float) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with an adapter and its weight, reason and detail; the first one counts."""
+    if not (math.isfinite(weight) and weight >= 0):
+        yield "bad weight", f"num-examples is {weight}"
+    if after.keys() != before.keys():
+        missing, extra = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+        yield "wrong shape", f"missing {missing[:3] or 'nothing'}, unexpected {extra[:3] or 'nothing'}"
+    for name, array in after.items():
+        if array.shape != before[name].shape or array.dtype != before[name].dtype:
+            sent, came = (f"{a.dtype}{list(a.shape)}" for a in (before[name], array))
+            yield "wrong shape", f"{name} is {came}, sent {sent}"
+
+
+def _rejection(client: int, reason: str, detail: str) -> Rejection:
+    return Rejection(client, reason, " ".join(detail.split())[:LONGEST_DETAIL])

@@ -1,0 +1,161 @@
+"""What a round's usable changes add up to: all that an averaging strategy needs, whoever adds.
+
+A server adds replies one after the other; a worker adds the stacked changes of a chunk of clients where they were
+made, so that no cohort ever lies in one memory. Totals of chunks are added in the chunks' order, and no chunk depends
+on how many workers there are: neither does any bit of the sum.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fedrec.core.errors import ConfigError, PrivacyError
+from fedrec.privacy.accounting.filters import Filter
+from fedrec.training.task import CohortUpdate
+from server.aggregation.replies import Rejection, failed, not_finite, too_long
+from server.aggregation.update import Array, Arrays, Update, norm_of
+
+Sums = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateSum:
+    """Sums in float64.
+
+    Attributes:
+        sums: Sum of `weight * change` over the accepted clients, by parameter name; empty for nobody.
+        weight: Sum of their weights.
+        accepted: Their numbers, in the order in which they were added.
+        rejections: Who was left out, and why.
+        bits: Sum of the accepted changes' bits: 1/2 of one no longer than the clip norm, -1/2 of a longer one, and none
+            (0) of no change at all, so that a client and the same without its data are 1/2 apart.
+        costs: What each accepted change costs its client, by client; empty without filters.
+    """
+
+    sums: Mapping[str, NDArray[np.float64]]
+    weight: float = 0.0
+    accepted: Sequence[int] = ()
+    rejections: Sequence[Rejection] = ()
+    bits: float = 0.0
+    costs: Mapping[int, float] = field(default_factory=dict)
+
+    def __add__(self, other: "UpdateSum") -> "UpdateSum":
+        both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
+        return UpdateSum(
+            both or other.sums,
+            self.weight + other.weight,
+            (*self.accepted, *other.accepted),
+            (*self.rejections, *other.rejections),
+            self.bits + other.bits,
+            {**self.costs, **other.costs},
+        )
+
+    def mean(self) -> Arrays:
+        """Return the weighted mean change.
+
+        Raises:
+            ConfigError: If no update has a weight above 0.
+        """
+        if not self.weight > 0:
+            message = f"a mean needs at least one weight above 0, got {len(self.accepted)} updates without"
+            raise ConfigError(message)
+        return {name: (value / self.weight).astype(np.float32) for name, value in self.sums.items()}
+
+
+@dataclass(frozen=True)
+class SumAggregator:
+    """How changes are added: clipped where the server's privacy mechanism says so, else rejected if they are too long.
+
+    Where changes are clipped, whose is long is nobody's to know: only what is not finite is then rejected.
+
+    Args:
+        max_norm: Longer changes are rejected; any length may be added by default.
+        clip_norm: L2 bound of each change, whose weight is then 1; None adds changes as they are, by weight.
+        filter: Shortens each clipped change to what its client may still spend; None for clipping alone.
+
+    Raises:
+        PrivacyError: If changes would be both clipped and rejected by their length.
+    """
+
+    max_norm: float = math.inf
+    clip_norm: float | None = None
+    filter: Filter | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None and self.max_norm < math.inf:
+            message = (
+                f"changes are clipped to {self.clip_norm:g}, so none may be rejected for a length above "
+                f"{self.max_norm:g}, which would tell of private data; leave max_norm out"
+            )
+            raise PrivacyError(message)
+
+    def add(self, updates: Sequence[Update]) -> UpdateSum:
+        """Return the total of checked updates, added in their order."""
+        sums: Sums = {}
+        weight, bits, costs = 0.0, 0.0, dict[int, float]()
+        for update in updates:
+            norm = norm_of(update.delta)
+            factor, weighs = self._factor(update.weight, norm)
+            factor *= self._admit_(costs, update.client, norm * factor)
+            for name, change in update.delta.items():
+                value = np.multiply(change, factor, dtype=np.float64)
+                sums[name] = sums[name] + value if name in sums else value
+            weight += weighs
+            bits += self._bit(norm)
+        return UpdateSum(sums, weight, [update.client for update in updates], bits=bits, costs=costs)
+
+    def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> UpdateSum:
+        """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
+
+        Row by row through one buffer that fits a processor's cache: whole stacks in float64 would go through memory.
+        """
+        rejections = [failed(client, why) for client, why in update.failures.items()]
+        if not update.clients:
+            return UpdateSum({}, rejections=rejections)
+        names = sorted(before)
+        stack = torch.cat([update.parameters[name].reshape(len(update.clients), -1) for name in names], dim=1)
+        start = torch.cat([torch.from_numpy(np.array(before[name])).flatten() for name in names])
+        change, total = torch.empty_like(start, dtype=torch.float64), torch.zeros_like(start, dtype=torch.float64)
+        weight, accepted, bits, costs = 0.0, [], 0.0, dict[int, float]()
+        for place, client in enumerate(update.clients):
+            torch.sub(stack[place], start, out=change)
+            norm = float(change.dot(change).sqrt())
+            if not math.isfinite(norm) and not (norm > self.max_norm and stack[place].isfinite().all()):
+                bad = [name for name, value in update.parameters.items() if not value[place].isfinite().all()]
+                rejections.append(not_finite(client, bad or names))
+            elif norm > self.max_norm:
+                rejections.append(too_long(client, norm, self.max_norm))
+            else:
+                factor, weighs = self._factor(update.weights[place], norm)
+                factor *= self._admit_(costs, client, norm * factor)
+                total.add_(change, alpha=factor)
+                weight += weighs
+                bits += self._bit(norm)
+                accepted.append(client)
+        parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
+        sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
+        return UpdateSum(sums if accepted else {}, weight, accepted, rejections, bits, costs)
+
+    def _admit_(self, costs: dict[int, float], client: int, length: float) -> float:
+        """Return what a client's clipped change is multiplied by, and write down what it costs."""
+        if self.filter is None:
+            return 1.0
+        factor, costs[client] = self.filter.admit(client, length)
+        return factor
+
+    def _short(self, norm: float) -> bool:
+        return self.clip_norm is None or norm <= self.clip_norm
+
+    def _bit(self, norm: float) -> float:
+        """Return a change's bit (Andrew et al. 2021, section 2.2); a client without data has no change, and no bit."""
+        return 0.0 if self.clip_norm is None or norm == 0 else 0.5 if self._short(norm) else -0.5
+
+    def _factor(self, weight: float, norm: float) -> tuple[float, float]:
+        """Return what a change is multiplied by, and what it weighs."""
+        if self.clip_norm is None:
+            return weight, weight
+        return (1.0 if self._short(norm) else self.clip_norm / norm), 1.0

@@ -1,0 +1,91 @@
+"""From a strategy's name and options to a strategy: ours as it is, a Flower strategy adapted."""
+
+from collections.abc import Callable
+
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy as FlowerStrategy
+
+from fedrec.core.errors import ConfigError, PrivacyError
+from fedrec.experiment.config import Experiment, PrivacyConfig
+from fedrec.privacy.checks import check
+from fedrec.privacy.plan import UnitCounts, plan, trust_of
+from fedrec.run.job import Job
+from server.aggregation.secret_sum import secret
+from server.base import Strategy, averages
+from server.context import StrategyContext
+from server.strategies import STRATEGIES
+from server.strategies.flower import FlowerStrategyAdapter
+
+
+def check_strategy(experiment: Experiment) -> None:
+    """Find out before any work whether the strategy exists, takes its options and keeps the privacy claim.
+
+    Raises:
+        ConfigError: If it is unknown or does not take its options.
+        PrivacyError: If it cannot keep the privacy claim.
+    """
+    kind = STRATEGIES.get(experiment.strategy.name)
+    check(experiment, linear_strategy=averages(kind))
+    open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
+    adopt(kind, StrategyContext(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
+
+
+def check_grid(experiment: Experiment, grid: Grid) -> None:
+    """Refuse a grid that would show the server what the experiment hides from it.
+
+    Raises:
+        PrivacyError: Saying what to choose instead.
+    """
+    if trust_of(experiment.privacy) == "secure-aggregation":
+        secret(grid)
+
+
+def build_strategy(job: Job) -> Strategy:
+    """Return the configured strategy.
+
+    Raises:
+        ConfigError: If it is unknown or does not take its options, or the grid of a secure sum is too coarse.
+        PrivacyError: If it cannot keep the privacy claim.
+    """
+    experiment = job.experiment
+    kind = STRATEGIES.get(experiment.strategy.name)
+    check(experiment, linear_strategy=averages(kind))
+    if job.plan.agreement is not None:
+        job.plan.agreement.check(sum(value.numel() for value in job.training_context.shared_start.values()))
+    context = StrategyContext(
+        seed=experiment.seed,
+        secret_seed=job.secret_seed,
+        cohort=job.cohort,
+        expected_cohort=job.expected_cohort,
+        min_replies=experiment.federation.min_replies,
+        max_update_norm=experiment.federation.max_update_norm,
+        plan=job.plan,
+    )
+    return adopt(kind, context, dict(experiment.strategy.options))
+
+
+def adopt(strategy: Callable[..., FlowerStrategy], context: StrategyContext, options: dict[str, object]) -> Strategy:
+    """Return the strategy built and, if it is not ours, adopted.
+
+    Raises:
+        ConfigError: If it does not take the options.
+        PrivacyError: If it works with another context than it was given.
+    """
+    name = getattr(strategy, "__name__", repr(strategy))
+    ours = isinstance(strategy, type) and issubclass(strategy, Strategy)
+    try:
+        built = strategy(context, **options) if ours else strategy(**options)
+    except (TypeError, ValueError) as error:
+        message = f"strategy.options do not fit {name}: {error}"
+        raise ConfigError(message) from error
+    if isinstance(built, Strategy):
+        if built.context is not context:
+            message = (
+                f"strategy {name} changed its context, for which the privacy plan was made; keep it as it was given"
+            )
+            raise PrivacyError(message)
+        return built
+    if not isinstance(built, FlowerStrategy):
+        message = f"strategy {name} is no flwr.serverapp.strategy.Strategy; name a class that is"
+        raise ConfigError(message)
+    return FlowerStrategyAdapter(context, built)

@@ -1,0 +1,1 @@
+"""How fast clients are trained, on each engine and beside other simulators."""

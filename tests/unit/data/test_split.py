@@ -1,0 +1,94 @@
+"""Who is held out, on tables small enough to write down."""
+
+import numpy as np
+import pytest
+
+from fedrec.core.errors import ConfigError
+from fedrec.data.split import Negatives, ranked_targets, split_users
+from fedrec.experiment.config import SplitConfig
+from tests.handmade import interactions
+
+TEN = interactions([[user % 7, (user + 1) % 7] for user in range(10)])
+
+
+def test_shares_are_of_all_users_and_public_is_of_the_training_users():
+    # 10 users: 0.3 * 10 = 3 test, 0.2 * 10 = 2 validation, 5 left to train, of whom round(0.4 * 5) = 2 are public
+    split = split_users(TEN, SplitConfig(test=0.3, validation=0.2, public=0.4), seed=0)
+    sizes = [len(group) for group in (split.test, split.validation, split.private, split.public)]
+    assert sizes == [3, 2, 3, 2]
+
+
+def test_movielens_is_split_as_the_benchmark_says(ml100k):
+    split = split_users(ml100k.interactions, SplitConfig(), seed=0)
+    assert (len(split.private), len(split.validation), len(split.test)) == (660, 94, 189)
+
+
+def test_seed_decides_who_is_held_out():
+    same, again, other = (split_users(TEN, SplitConfig(), seed=seed).test for seed in (0, 0, 1))
+    np.testing.assert_array_equal(same, again)
+    assert not np.array_equal(same, other)
+
+
+def test_a_user_without_rows_is_in_no_group():
+    split = split_users(interactions([[0, 1], [], [2, 3], [4, 5]]), SplitConfig(validation=0, test=0.4), seed=0)
+    dealt = np.concatenate((split.private, split.public, split.validation, split.test))
+    assert sorted(dealt.tolist()) == [0, 2, 3]
+
+
+def test_no_validation_users_if_none_are_wanted():
+    split = split_users(TEN, SplitConfig(validation=0.0), seed=0)
+    assert len(split.validation) == 0
+    assert len(split.cases(split.validation, "last").users) == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"validation": 0.5, "test": 0.5}, "leave nobody to train"),
+        ({"validation": 0.01, "test": 0.2}, "no validation users"),
+        ({"validation": 0.1, "test": 0.01}, "no test users"),
+        ({"validation": 0.1, "test": 0.2, "public": 0.01}, "no public users"),
+        ({"validation": 0.0, "test": 0.0, "public": 0.99}, "no private users"),
+    ],
+)
+def test_an_empty_group_is_an_error_that_names_it(shares, said):
+    with pytest.raises(ConfigError, match=said):
+        split_users(TEN, SplitConfig(**shares), seed=0)
+
+
+def test_last20_takes_a_fifth_and_at_least_one():
+    sequences = [list(range(7)) * 2, [0, 1, 2], [5], [3, 4]]  # 14 -> round(2.8) = 3; 3 -> 1; 1 -> excluded; 2 -> 1
+    split = split_users(interactions([*sequences, [6, 6]]), SplitConfig(validation=0.0, test=0.8), seed=0)
+    everyone = np.arange(5)
+    held = interactions([*sequences, [6, 6]])
+    cases = type(split)(split.train, split.private, split.public, split.validation, everyone, held).cases(
+        everyone, "last20"
+    )
+    assert cases.users.tolist() == [0, 1, 3, 4]
+    assert cases.excluded == 1
+    assert [targets.tolist() for targets in cases.targets] == [[4, 5, 6], [2], [4], [6]]
+    assert [history.tolist() for history in cases.histories] == [[*range(7), 0, 1, 2, 3], [0, 1], [3], [6]]
+
+
+def test_negatives_of_a_user_are_what_the_user_has_not_touched():
+    # user 0 touched 0..4 of 7 items: 5 and 6 are left, each with probability 1/2
+    drawn = Negatives(interactions([[0, 1, 2, 3, 4], [5]])).of_user(np.random.default_rng(0), 0, 1000)
+    assert set(drawn.tolist()) == {5, 6}
+    assert abs(int((drawn == 5).sum()) - 500) < 5 * np.sqrt(250)
+
+
+def test_no_negative_is_left_for_a_user_who_touched_everything():
+    with pytest.raises(ConfigError, match="touched all 7 items"):
+        Negatives(interactions([list(range(7))])).of_user(np.random.default_rng(0), 0, 1)
+
+
+def test_shared_negatives_cover_the_catalogue():
+    drawn = Negatives(interactions([[0]])).shared(np.random.default_rng(0), 200)
+    assert set(drawn.tolist()) == set(range(7))
+
+
+def test_without_times_the_last_item_is_ranked_only_if_it_is_asked_for():
+    assert ranked_targets(None, "time") == ("last", "last20")
+    assert ranked_targets(None, "file") == ("last20",)
+    assert ranked_targets(("last20", "last", "last"), "file") == ("last", "last20")
+    assert ranked_targets(("last20",), "time") == ("last20",)
