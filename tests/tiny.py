@@ -78,7 +78,9 @@ def client_app(fault: Callable[[Message, Context, Message], Message] | None = No
     return app
 
 
-def context(noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False, **changes: Any) -> StrategyContext:
+def strategy_context(
+    noise: float = 0.0, clip_norm: float = 1.0, *, central: bool = False, **changes: Any
+) -> StrategyContext:
     """Return a context of four clients, without privacy or under central trust."""
     privacy = (
         PrivacyConfig(trust="central", noise_multiplier=noise, clip_norm=clip_norm) if central else PrivacyConfig()

@@ -10,7 +10,7 @@ from server.asking import ask
 from server.base import STRATEGIES, CohortStrategy, MeanStrategy, averages, to_record
 from server.strategies import STRATEGIES as ALL
 from server.strategies.build import adopt, check_strategy
-from tests.tiny import aggregate_of, context, reply
+from tests.tiny import aggregate_of, reply, strategy_context
 
 NAMES = ALL.names()
 BEFORE = {"w": np.array([0.5, -1.0, 2.0], dtype=np.float32)}
@@ -18,7 +18,7 @@ CHANGES = [(0.1, 0.2, -0.3), (0.4, -0.1, 0.0), (-0.2, 0.3, 0.1), (0.0, 0.0, 0.5)
 
 
 def new(name, **how) -> MeanStrategy | CohortStrategy:
-    return adopt(STRATEGIES.get(name), context(**how), {})
+    return adopt(STRATEGIES.get(name), strategy_context(**how), {})
 
 
 def after_round(strategy, changes, number=1, order=None):

@@ -14,7 +14,7 @@ from fedrec.training.task import CohortUpdate
 from simulations.engine.cohorts import OneProcess
 from simulations.engine.ray_pool import RayWorkerPool
 from simulations.engine.ray_session import ray_session
-from simulations.engine.work import Answer, Parameters, Train
+from simulations.engine.work import Answers, Parameters, Train
 from tests.integration.conftest import Outcome, outcome
 from tests.integration.many import Many
 
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_actors_at_once_whatever_they_do(many: Many, pool: RayWorker
     threading.Thread(target=interrupt).start()
     request = CohortRequest(str(many.folder), [0], 1)
     with pytest.raises(KeyboardInterrupt):
-        list(sleeper.do(Answer(once(marker, "hangs")), [request], {}, None))
+        list(sleeper.do(Answers(once(marker, "hangs")), [request], {}, None))
     sleeper.close()
     deadline = time.monotonic() + 10
     while _runs(int(marker.read_text())):

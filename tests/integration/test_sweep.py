@@ -35,12 +35,12 @@ def call(*arguments: str | Path) -> Result:
 def forked(source: str, out: str, *over: str) -> None:
     """Be `fedrec sweep` with workers that are forked off this process, in a process group of its own."""
     os.setpgrp()
-    conduct, grid, plan, plugins = (
-        import_module(f"simulations.{name}") for name in ("sweep.conduct", "sweep.grid", "sweep.plan", "plugins")
+    sweep, grid, plan, plugins = (
+        import_module(f"simulations.{name}") for name in ("sweep.run", "sweep.grid", "sweep.plan", "plugins")
     )
     asked = grid.read_asked(source, [], over, plugins.SCENARIOS)
-    options = conduct.SweepOptions(out=Path(out), workers=2, context=multiprocessing.get_context("fork"))
-    conduct.sweep(plan.plan_sweep(asked, plugins.registries_of()), options, lambda *_: None)
+    options = sweep.SweepOptions(out=Path(out), workers=2, context=multiprocessing.get_context("fork"))
+    sweep.sweep(plan.plan_sweep(asked, plugins.registries_of()), options, lambda *_: None)
 
 
 def begun(source: Path, out: Path) -> ForkServerProcess:

@@ -19,7 +19,7 @@ from server.aggregation.update_sum import SumAggregator
 from server.strategies.fedavg import FedAvg
 from server.strategies.median import Median
 from server.strategies.trimmed_mean import TrimmedMean
-from tests.tiny import aggregate_of, setting
+from tests.tiny import aggregate_of, strategy_context
 
 FLOATS = st.floats(-1e3, 1e3, width=32)
 AGGREGATORS = [FedAvg, Median, TrimmedMean]
@@ -37,7 +37,7 @@ def updates(draw, least=1):
 @pytest.mark.parametrize("kind", AGGREGATORS)
 @given(cohort=updates())
 def test_an_aggregate_lies_between_the_least_and_the_greatest_update(kind, cohort):
-    result = aggregate_of(kind(setting()), cohort)["w"]
+    result = aggregate_of(kind(strategy_context()), cohort)["w"]
     stacked = np.stack([update.delta["w"] for update in cohort])
     slack = 1e-3 + 1e-6 * np.abs(stacked).max()
     assert (result >= stacked.min(axis=0) - slack).all()
@@ -48,15 +48,15 @@ def test_an_aggregate_lies_between_the_least_and_the_greatest_update(kind, cohor
 @given(cohort=updates(), data=st.data())
 def test_an_aggregate_is_free_of_order(kind, cohort, data):
     shuffled = data.draw(st.permutations(cohort))
-    straight = aggregate_of(kind(setting()), cohort)["w"]
-    np.testing.assert_allclose(aggregate_of(kind(setting()), shuffled)["w"], straight, rtol=1e-5, atol=1e-4)
+    straight = aggregate_of(kind(strategy_context()), cohort)["w"]
+    np.testing.assert_allclose(aggregate_of(kind(strategy_context()), shuffled)["w"], straight, rtol=1e-5, atol=1e-4)
 
 
 @given(cohort=updates(least=3), outlier=st.floats(1e4, 1e30))
 def test_one_liar_in_three_or_more_cannot_drag_a_median_out_of_the_others(cohort, outlier):
     honest = np.stack([update.delta["w"] for update in cohort[1:]])
     lie = Update(0, {"w": np.full_like(honest[0], outlier)}, 1.0)
-    result = Median(setting()).aggregate([lie, *cohort[1:]])["w"]
+    result = Median(strategy_context()).aggregate([lie, *cohort[1:]])["w"]
     assert (result <= honest.max(axis=0) + 1e-3).all()
 
 
@@ -69,7 +69,7 @@ def test_clip_never_lengthens_never_exceeds_and_keeps_the_direction(values, clip
 
 @given(cohort=updates(), clip_norm=st.floats(0.01, 10), left_out=st.integers(0, 6))
 def test_leaving_one_client_out_moves_the_noisy_sum_by_at_most_the_clip_norm(cohort, clip_norm, left_out):
-    how = setting(noise=1.0, clip_norm=clip_norm, central=True)
+    how = strategy_context(noise=1.0, clip_norm=clip_norm, central=True)
     shape = {"w": cohort[0].delta["w"]}
     without = [update for update in cohort if update.client != left_out % len(cohort)]
     aggregator = SumAggregator(np.inf, clip_norm)

@@ -20,13 +20,13 @@ from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.unpaid import unpaid
 from fedrec.training.task import CohortUpdate
-from tests.tiny import setting
+from tests.tiny import strategy_context
 
 TRAIN = Interactions.from_rows(
     np.array([0, 0, 1]), np.array([4, 2, 3]), np.array([5, 6, 7]), np.ones(3, dtype=np.float32), 2, 5
 )
 TWO = Canaries(1, np.array([True, False]), [np.array([1, 0, 2]), np.array([3, 4, 0])])
-PLAN = setting(noise=1.0, central=True).plan
+PLAN = strategy_context(noise=1.0, central=True).plan
 
 
 def test_canaries_follow_the_users_and_one_that_is_out_keeps_a_single_item() -> None:

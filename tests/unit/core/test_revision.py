@@ -10,7 +10,7 @@ from fedrec.core.revision import revision
 from fedrec.run.environment import environment
 from simulations.cli.app import app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -10,7 +10,7 @@ from fedrec.privacy.noise_key import secret_seed, write_noise_key
 from server.aggregation.privacy import NoisyMean
 from server.aggregation.update_sum import SumAggregator
 from tests.handmade import context, moved, plan, task
-from tests.tiny import setting, update
+from tests.tiny import strategy_context, update
 
 
 def experiment(**privacy):
@@ -46,7 +46,7 @@ def test_a_lost_key_is_never_replaced_by_another(tmp_path, content):
 
 def released(noise, key):
     """Return what a server releases of one client's change (0.5, -0.25) with this noise."""
-    bracket = NoisyMean(setting(noise, central=True, secret_seed=key, expected_cohort=1.0))
+    bracket = NoisyMean(strategy_context(noise, central=True, secret_seed=key, expected_cohort=1.0))
     total = SumAggregator(np.inf, 1.0).add([update(0, 0.5, -0.25)])
     return bracket.change(total, {"w": np.zeros(2, dtype=np.float32)}, 1)["w"].astype(np.float64)
 

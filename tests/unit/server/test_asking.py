@@ -14,14 +14,14 @@ from server.strategies.build import adopt
 from server.strategies.fedavg import FedAvg
 from server.strategies.fedavgm import FedAvgM
 from server.strategies.median import Median
-from tests.tiny import context
+from tests.tiny import strategy_context
 
 ARRAYS = to_record({"w": np.zeros(2, dtype=np.float32)})
 
 
 def placed(trust, **changes):
     """Return a context of this trust that asks clients 1 and 3 of four."""
-    found = context(cohort=lambda number: [1, 3], **changes)
+    found = strategy_context(cohort=lambda number: [1, 3], **changes)
     return replace(found, plan=replace(found.plan, trust=trust))
 
 
@@ -161,4 +161,4 @@ def test_a_strategy_that_changes_its_setting_is_refused():
             super().__init__(replace(context, cohort=lambda number: [0, 1, 2, 3]))
 
     with pytest.raises(PrivacyError, match="strategy Wide changed its context"):
-        adopt(Wide, context(), {})
+        adopt(Wide, strategy_context(), {})

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord
-from tests.unit.test_total import BEFORE, answers
 
 from fedrec.experiment.config import Experiment, PrivacyConfig
 from fedrec.privacy.accounting.filters import Filter
@@ -14,7 +13,8 @@ from server.aggregation.privacy import NoisyMean
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.asking import ask
 from server.base import MeanStrategy, to_record
-from tests.tiny import context, reply, update
+from tests.tiny import reply, strategy_context, update
+from tests.unit.server.test_total import BEFORE, answers
 
 SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 
@@ -23,7 +23,7 @@ def filtered(rounds=1, noise=1e-30):
     """Return a context of four clients, each with a budget of so many updates of length 1."""
     privacy = PrivacyConfig(trust="central", noise_multiplier=noise, filter_rounds=rounds)
     made = plan(Experiment(privacy=privacy), UnitCounts(users=4, examples=4, clients=4), 30)
-    return replace(context(), plan=made)
+    return replace(strategy_context(), plan=made)
 
 
 def test_changes_are_clipped_first_and_then_shortened_to_what_is_left():
@@ -76,7 +76,7 @@ def test_a_restart_goes_on_with_what_was_left():
     before = NoisyMean(filtered())
     before.restore({})  # the checkpoint before the first round has no state
     assert before.filter.left.tolist() == [1.0] * 4
-    assert "left" not in NoisyMean(context(noise=1.0, central=True)).state()
+    assert "left" not in NoisyMean(strategy_context(noise=1.0, central=True)).state()
 
 
 def test_a_round_tells_who_is_left_to_the_simulation_alone():

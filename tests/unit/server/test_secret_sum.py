@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord
-from tests.unit.test_agreement import AGREED
 
 import server
 from fedrec.core.errors import FederationError, PrivacyError
@@ -20,14 +19,15 @@ from server.asking import ask
 from server.base import STRATEGIES, MeanStrategy, averages, to_record
 from server.strategies import STRATEGIES as ALL
 from simulations.engine.inprocess import InProcessGrid
-from tests.tiny import client_app, context, reply
+from tests.tiny import client_app, reply, strategy_context
+from tests.unit.privacy.test_agreement import AGREED
 
 SHAPE = {"b": np.zeros((2, 1), dtype=np.float32), "a": np.zeros(2, dtype=np.float32)}
 STEP = AGREED.code(0, 1).grid.step
 
 
 def strategy_of(kind=MeanStrategy, **how):
-    told = context(expected_cohort=10.0, cohort=lambda number: list(range(10)), **how)
+    told = strategy_context(expected_cohort=10.0, cohort=lambda number: list(range(10)), **how)
     return kind(replace(told, plan=replace(told.plan, trust="secure-aggregation", agreement=AGREED)))
 
 

@@ -10,13 +10,13 @@ from server.aggregation.update import Update, norm_of
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.asking import ask
 from server.base import MeanStrategy, to_record
-from tests.tiny import context, reply, update
+from tests.tiny import reply, strategy_context, update
 
 SHAPE = {"w": np.zeros(2, dtype=np.float32)}
 
 
 def bracketed(*updates, round_number=1, shape=SHAPE, **how):
-    told = context(central=True, **how)
+    told = strategy_context(central=True, **how)
     total = SumAggregator(clip_norm=told.plan.clip_norm).add(updates)
     return NoisyMean(told).change(total, shape, round_number)["w"]
 
@@ -68,7 +68,7 @@ def test_noise_is_named_by_its_own_seed_and_the_round():
 def test_noise_does_not_depend_on_the_order_in_which_the_arrays_come():
     shape = {name: np.zeros(2, dtype=np.float32) for name in "ab"}
     there, back = (
-        NoisyMean(context(noise=1.0, central=True)).change(UpdateSum({}), s, 1)
+        NoisyMean(strategy_context(noise=1.0, central=True)).change(UpdateSum({}), s, 1)
         for s in (shape, dict(reversed(shape.items())))
     )
     for name in "ab":
@@ -85,7 +85,7 @@ def test_the_noise_on_the_mean_has_the_stated_deviation():
 
 def central_round(*replies, **how):
     """Return a strategy after a central round, and how far it moved an adapter of zeros."""
-    strategy = MeanStrategy(context(central=True, **how))
+    strategy = MeanStrategy(strategy_context(central=True, **how))
     ask(strategy, 1, to_record(SHAPE), ConfigRecord(), None)
     after, _ = strategy.aggregate_train(1, replies)
     return strategy, after["w"].numpy()
@@ -125,13 +125,13 @@ def test_a_central_round_ignores_weights_and_survives_an_empty_cohort():
     arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
     moved = []
     for examples in (1, 50):
-        strategy = MeanStrategy(context(noise=1e-30, central=True))
+        strategy = MeanStrategy(strategy_context(noise=1e-30, central=True))
         ask(strategy, 1, arrays, ConfigRecord(), None)
         after, _ = strategy.aggregate_train(1, [reply(0, 1.5, 1.0, examples=examples), reply(2, 1.0, 1.0)])
         moved.append(after["w"].numpy())
     np.testing.assert_array_equal(*moved)
     np.testing.assert_allclose(moved[0], [1 + 0.5 / 4, 1], rtol=1e-6)
-    empty = MeanStrategy(context(noise=1.0, central=True, cohort=lambda number: []))
+    empty = MeanStrategy(strategy_context(noise=1.0, central=True, cohort=lambda number: []))
     ask(empty, 1, arrays, ConfigRecord(), None)
     after, _ = empty.aggregate_train(1, [])
     assert norm_of({"w": after["w"].numpy() - 1}) > 0

@@ -18,7 +18,7 @@ from server.strategies.fedyogi import FedYogi
 from server.strategies.median import Median
 from server.strategies.shrinkage import Shrinkage, signal_share
 from server.strategies.trimmed_mean import TrimmedMean
-from tests.tiny import aggregate_of, context, reply, sent_by, update
+from tests.tiny import aggregate_of, reply, sent_by, strategy_context, update
 
 
 def aggregated(strategy, *updates):
@@ -31,16 +31,16 @@ def stepped(strategy, *values):
 
 def test_fedavg_weighs_by_examples():
     # (1*3 + 5*1) / 4 = 2 and (2*3 + -2*1) / 4 = 1
-    mean = aggregated(FedAvg(context()), update(0, 1, 2, weight=3), update(1, 5, -2, weight=1))
+    mean = aggregated(FedAvg(strategy_context()), update(0, 1, 2, weight=3), update(1, 5, -2, weight=1))
     np.testing.assert_allclose(mean, [2.0, 1.0])
 
 
 def test_fedavg_with_a_server_learning_rate_of_a_half_goes_half_of_the_way():
-    np.testing.assert_allclose(stepped(FedAvg(context(), server_lr=0.5), 2.0, -1.0), [1.0, -0.5])
+    np.testing.assert_allclose(stepped(FedAvg(strategy_context(), server_lr=0.5), 2.0, -1.0), [1.0, -0.5])
 
 
 def test_fedprox_is_fedavg_that_tells_its_clients_mu():
-    strategy = FedProx(context(), mu=0.25)
+    strategy = FedProx(strategy_context(), mu=0.25)
     assert strategy.client_config() == {"proximal-mu": 0.25}
     np.testing.assert_allclose(aggregated(strategy, update(0, 1), update(1, 3)), [2.0])
     strategy_messages = ask(strategy, 1, to_record({"w": np.zeros(1, dtype=np.float32)}), ConfigRecord(), None)
@@ -48,7 +48,7 @@ def test_fedprox_is_fedavg_that_tells_its_clients_mu():
 
 
 def test_fedadam_takes_two_steps_of_algorithm_2_of_reddi():
-    strategy = FedAdam(context(), server_lr=0.1, beta_1=0.5, beta_2=0.75, tau=0.5)
+    strategy = FedAdam(strategy_context(), server_lr=0.1, beta_1=0.5, beta_2=0.75, tau=0.5)
     # m1 = 0.5*0 + 0.5*2 = 1;  v1 = 0.75*0.25 + 0.25*4 = 1.1875;  x1 = 0.1 * 1 / (sqrt(1.1875) + 0.5)
     np.testing.assert_allclose(stepped(strategy, 2.0), [0.1 * 1 / (1.1875**0.5 + 0.5)], rtol=1e-6)
     # m2 = 0.5*1 + 0.5*-2 = -0.5;  v2 = 0.75*1.1875 + 0.25*4 = 1.890625
@@ -56,7 +56,7 @@ def test_fedadam_takes_two_steps_of_algorithm_2_of_reddi():
 
 
 def test_fedyogi_takes_two_steps_of_algorithm_2_of_reddi():
-    strategy = FedYogi(context(), server_lr=0.1, beta_1=0.5, beta_2=0.75, tau=0.5)
+    strategy = FedYogi(strategy_context(), server_lr=0.1, beta_1=0.5, beta_2=0.75, tau=0.5)
     # m1 = 1;  v1 = 0.25 - 0.25*4*sign(0.25 - 4) = 0.25 + 1 = 1.25
     np.testing.assert_allclose(stepped(strategy, 2.0), [0.1 * 1 / (1.25**0.5 + 0.5)], rtol=1e-6)
     # m2 = 0.5*1 + 0.5*1 = 1;  v2 = 1.25 - 0.25*1*sign(1.25 - 1) = 1.25 - 0.25 = 1
@@ -64,21 +64,21 @@ def test_fedyogi_takes_two_steps_of_algorithm_2_of_reddi():
 
 
 def test_fedavgm_moves_by_a_mean_over_rounds():
-    strategy = FedAvgM(context(), server_lr=2, momentum=0.75)
+    strategy = FedAvgM(strategy_context(), server_lr=2, momentum=0.75)
     # m = 0.25 * 4 = 1, then 0.75 * 1 + 0.25 * -1 = 0.5
     np.testing.assert_allclose(stepped(strategy, 4.0), [2 * 1])
     np.testing.assert_allclose(stepped(strategy, -1.0), [2 * 0.5])
 
 
 def test_fedavgm_without_momentum_is_fedavg():
-    strategy = FedAvgM(context(), momentum=0)
+    strategy = FedAvgM(strategy_context(), momentum=0)
     np.testing.assert_allclose(stepped(strategy, 2.0, -1.0), [2.0, -1.0])
     np.testing.assert_allclose(stepped(strategy, 5.0, 0.0), [5.0, 0.0])
 
 
 def test_shrinkage_takes_each_array_by_its_share_of_signal():
     # noise 2 * clip 1 over a cohort of 4: variance 0.25 on each number of a round's mean
-    strategy = Shrinkage(context(2.0, central=True), server_lr=10, momentum=0.5)
+    strategy = Shrinkage(strategy_context(2.0, central=True), server_lr=10, momentum=0.5)
     same = {"strong": np.array([3.0, 4.0], np.float32), "weak": np.array([0.5, -0.4], np.float32)}
     steps = strategy.step(same)
     # the mean over rounds is half of it, its variance 0.25 * 0.5^2 = 0.0625
@@ -92,7 +92,7 @@ def test_shrinkage_takes_each_array_by_its_share_of_signal():
 
 
 def test_shrinkage_without_noise_is_fedavgm():
-    shrunk, plain = Shrinkage(context()), FedAvgM(context())
+    shrunk, plain = Shrinkage(strategy_context()), FedAvgM(strategy_context())
     for values in [(2.0, -1.0), (5.0, 0.5)]:
         np.testing.assert_allclose(stepped(shrunk, *values), stepped(plain, *values))
 
@@ -108,7 +108,7 @@ def test_shrinkage_lowers_the_error_and_lets_pure_noise_move_next_to_nothing():
 
 
 def test_shrinkage_refuses_a_clip_norm_that_adapts():
-    found = context(1.0, central=True)
+    found = strategy_context(1.0, central=True)
     clipping = AdaptiveClip(quantile=0.5, lr=0.2, bit_deviation=1.0, noise_multiplier=1.1)
     with pytest.raises(ConfigError, match="shrinkage needs to know the noise beforehand"):
         Shrinkage(replace(found, plan=replace(found.plan, clipping=clipping)))
@@ -116,23 +116,23 @@ def test_shrinkage_refuses_a_clip_norm_that_adapts():
 
 def test_median_takes_the_middle_of_each_coordinate_whatever_the_weights():
     odd = [update(0, 1, -9, weight=100), update(1, 2, 5), update(2, 900, 6)]
-    np.testing.assert_allclose(aggregated(Median(context()), *odd), [2.0, 5.0])
+    np.testing.assert_allclose(aggregated(Median(strategy_context()), *odd), [2.0, 5.0])
     # four values: (2 + 4) / 2 = 3
     np.testing.assert_allclose(
-        aggregated(Median(context()), *(update(i, v) for i, v in enumerate([1, 2, 4, 99]))), [3.0]
+        aggregated(Median(strategy_context()), *(update(i, v) for i, v in enumerate([1, 2, 4, 99]))), [3.0]
     )
 
 
 def test_trimmed_mean_drops_one_of_five_at_each_end():
     # sorted -50 1 2 3 99; floor(0.2 * 5) = 1 cut from each end: (1 + 2 + 3) / 3 = 2
     updates = [update(i, v) for i, v in enumerate([99, 2, -50, 3, 1])]
-    np.testing.assert_allclose(aggregated(TrimmedMean(context(), trim=0.2), *updates), [2.0])
+    np.testing.assert_allclose(aggregated(TrimmedMean(strategy_context(), trim=0.2), *updates), [2.0])
 
 
 def test_trimmed_mean_of_few_drops_nobody():
     # floor(0.1 * 3) = 0: (1 + 2 + 6) / 3 = 3
     np.testing.assert_allclose(
-        aggregated(TrimmedMean(context()), *(update(i, v) for i, v in enumerate([1, 2, 6]))), [3.0]
+        aggregated(TrimmedMean(strategy_context()), *(update(i, v) for i, v in enumerate([1, 2, 6]))), [3.0]
     )
 
 
@@ -152,7 +152,7 @@ def test_trimmed_mean_of_few_drops_nobody():
 )
 def test_an_option_out_of_its_range_is_named(kind, options, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        kind(context(), **options)
+        kind(strategy_context(), **options)
 
 
 def one_round(strategy, *replies, before=(0.0, 0.0)):
@@ -163,7 +163,7 @@ def one_round(strategy, *replies, before=(0.0, 0.0)):
 
 
 def test_a_round_asks_the_cohort_and_moves_the_adapter_by_the_mean_change():
-    strategy = MeanStrategy(context())
+    strategy = MeanStrategy(strategy_context())
     arrays = to_record({"w": np.array([1.0, 1.0], dtype=np.float32)})
     messages = ask(strategy, 3, arrays, ConfigRecord({"run": "here"}), None)
     assert [message.metadata.dst_node_id for message in messages] == [0, 1, 2, 3]
@@ -176,7 +176,7 @@ def test_a_round_asks_the_cohort_and_moves_the_adapter_by_the_mean_change():
 
 
 def test_silent_and_failed_clients_are_reported_and_the_others_are_averaged():
-    strategy = MeanStrategy(context(min_replies=2))
+    strategy = MeanStrategy(strategy_context(min_replies=2))
     after = one_round(strategy, reply(0, 2, 2), sent_by(1, Error(0, "ValueError: no rows")), reply(3, 4, 4))
     np.testing.assert_allclose(after, [3, 3])
     assert [(r.client, r.reason) for r in strategy.report.rejections] == [(1, "client failed"), (2, "no reply")]
@@ -184,24 +184,24 @@ def test_silent_and_failed_clients_are_reported_and_the_others_are_averaged():
 
 def test_too_few_usable_replies_fail_the_round_with_the_reasons():
     with pytest.raises(FederationError, match=r"1 usable replies of 4, federation.min_replies=2; client 1: not finite"):
-        one_round(MeanStrategy(context(min_replies=2)), reply(0, 2, 2), reply(1, np.nan, 0))
+        one_round(MeanStrategy(strategy_context(min_replies=2)), reply(0, 2, 2), reply(1, np.nan, 0))
 
 
 def test_clients_without_examples_change_nothing():
-    strategy = MeanStrategy(context())
+    strategy = MeanStrategy(strategy_context())
     np.testing.assert_allclose(one_round(strategy, reply(0, 9, 9, examples=0), reply(1, 1, 1, examples=2)), [1, 1])
     assert one_round(strategy, reply(0, 9, 9, examples=0)) is None
 
 
 def test_an_empty_poisson_cohort_changes_nothing_and_is_no_failure():
-    strategy = MeanStrategy(context(cohort=lambda number: []))
+    strategy = MeanStrategy(strategy_context(cohort=lambda number: []))
     assert one_round(strategy) is None
     assert strategy.report.cohort == []
 
 
 def test_a_step_that_is_not_finite_fails_the_round():
     with pytest.raises(FederationError, match="FedAvg made w NaN or infinite"):
-        one_round(FedAvg(context(max_update_norm=1e38), server_lr=1e30), reply(0, 1e20, 0), before=(0.0, 0.0))
+        one_round(FedAvg(strategy_context(max_update_norm=1e38), server_lr=1e30), reply(0, 1e20, 0), before=(0.0, 0.0))
 
 
 WRONG = [
@@ -224,7 +224,7 @@ def test_what_is_no_change_of_the_adapter_is_refused_and_names_the_strategy(meth
         def step(self, update):
             return returned if method == "step" else update
 
-    strategy = Mine(context())
+    strategy = Mine(strategy_context())
     strategy.current = {"w": np.zeros(2, dtype=np.float32)}
     with pytest.raises(FederationError, match=rf"round 1: Mine\.{method} returned .*{said}"):
         strategy.aggregate_train(1, [reply(client, 1.0, 2.0) for client in range(4)])

@@ -18,7 +18,7 @@ from fedrec.experiment.config import Experiment
 from fedrec.run.directory import RunDirectory
 from simulations.cli.app import app
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCORES = {"last": {"ndcg@10": 0.151}, "last20": {"ndcg@10": 0.2}}
 SUMMARY = {
     "fingerprint": "f" * 64,
@@ -109,7 +109,7 @@ def test_what_child_processes_print_does_not_touch_the_json() -> None:
     script = """
 import os, subprocess, sys
 sys.path.insert(0, os.getcwd())
-from tests.unit.test_cli import Runner
+from tests.unit.simulations.test_cli import Runner
 import simulations.plugins
 class Loud(Runner):
     def run(self, *told):

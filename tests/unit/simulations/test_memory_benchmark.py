@@ -14,7 +14,7 @@ from simulations.benchmarks import memory
 from simulations.benchmarks.memory import Peaks
 from simulations.benchmarks.memory_table import Size, write_table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 linux_only = pytest.mark.skipif(not memory.FORGET.exists(), reason="only Linux forgets a peak")
 
 

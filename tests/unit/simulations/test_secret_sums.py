@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import ConfigRecord
-from tests.unit.test_agreement import AGREED
-from tests.unit.test_secret_sum import strategy_of
 
 from clients.secure_update import added
 from fedrec.core.seeding import rng_for
@@ -18,6 +16,8 @@ from server.aggregation.update_sum import SumAggregator
 from server.asking import ask
 from server.base import to_record
 from simulations.engine.secret_sums import Encode
+from tests.unit.privacy.test_agreement import AGREED
+from tests.unit.server.test_secret_sum import strategy_of
 
 SEED = 11
 BEFORE = {
