@@ -6,7 +6,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from fedrec.core.revision import revision
+from fedrec.core.revision import PACKAGE, revision
 from fedrec.run.environment import environment
 from simulations.cli.app import app
 
@@ -54,3 +54,9 @@ def test_the_version_is_an_option_and_a_command_with_the_commit_that_runs_record
     assert json.loads(CliRunner().invoke(app, ["version", "--json"]).stdout).items() >= known.items()
     assert environment().items() >= known.items()
     assert all(value in asked.stdout for value in known.values())
+
+
+def test_the_package_is_the_folder_fedrec_wherever_this_module_lies_in_it() -> None:
+    assert PACKAGE == ROOT / "fedrec"
+    if (ROOT / ".git").exists():
+        assert revision()["commit"] == git(ROOT, "rev-parse", "HEAD")
