@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 	$(BIN)/fedrec run $(ARGS)
 
 test: $(INSTALLED_DEV)
-	echo "test: the whole suite; some 4 minutes on 2 cores"
+	echo "test: the whole suite; 6 to 10 minutes on 2 cores"
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(INSTALLED_DEV)
