@@ -57,7 +57,7 @@ def run_rounds(
     """Run the rounds that the run still lacks and return its last checkpoint; a privacy budget may end them earlier.
 
     Raises:
-        Interrupted: If a stop was wished; the round in hand is finished and saved first.
+        Interrupted: If a stop was requested; the round in hand is finished and saved first.
         FederationError: If a round has too few usable replies; the rounds before it are saved.
         RunError: If the ledger of a resumed run lacks a round.
     """

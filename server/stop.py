@@ -17,7 +17,7 @@ class StopRequest:
         self.run = run
         self.is_set = False
         self.finishing = ""
-        """What will still be finished if it is wished now, in words; "" where the next step may be the last."""
+        """What will still be finished if a stop is requested now, in words; "" where the next step may be the last."""
 
     def set(self, *_: object) -> None:
         """Request a stop; usable as a signal handler."""

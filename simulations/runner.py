@@ -37,7 +37,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     Raises:
         UserError: If the experiment, its privacy claim, its data or the directory cannot work, or the directory is
             removed meanwhile; no directory is left.
-        Interrupted: If a stop was wished; the run can be resumed.
+        Interrupted: If a stop was requested; the run can be resumed.
         FedrecError: If the data cannot be had, a round fails, or the canary sings; the run can be resumed.
     """
     check_strategy(experiment)

@@ -22,7 +22,7 @@ AT_ONCE: dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Ha
 
 @contextmanager
 def stoppable(run: Path, progress: Progress) -> Iterator[StopRequest]:
-    """Turn the first signal to end into a wish to stop as soon as nothing is lost; a second one ends at once.
+    """Turn the first signal to end into a request to stop as soon as nothing is lost; a second one ends at once.
 
     Outside of the main thread no signal can be caught, and none is.
 
@@ -32,7 +32,7 @@ def stoppable(run: Path, progress: Progress) -> Iterator[StopRequest]:
     """
     stop = StopRequest(run)
 
-    def wish(signum: int, frame: object) -> None:
+    def request(signum: int, frame: object) -> None:
         stop.set(signum, frame)
         for number, handler in AT_ONCE.items():
             signal.signal(number, handler)
@@ -40,7 +40,7 @@ def stoppable(run: Path, progress: Progress) -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, wish) for number in AT_ONCE}
+    before = {number: signal.signal(number, request) for number in AT_ONCE}
     try:
         with _answered(lambda: progress("note", 0, 0, stop.answer)):
             yield stop

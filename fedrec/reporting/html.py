@@ -13,11 +13,16 @@ _MACROS = """{% macro table(rows, caption) %}
   </table></div>
   {% endif %}
 {% endmacro %}
-{% macro grid(columns, rows, summary) %}
-  {% if rows %}
-  <details>
-    <summary>{{ summary }}</summary>
+{% macro tiles_of(tiles) %}
+  <dl class="tiles">
+    {% for name, text in tiles %}
+    <div><dd>{{ text }}</dd><dt>{{ name }}</dt></div>
+    {% endfor %}
+  </dl>
+{% endmacro %}
+{% macro numbers(columns, rows, caption="") %}
     <div class="scroll"><table>
+      {% if caption %}<caption>{{ caption }}</caption>{% endif %}
       <thead><tr>{% for name in columns %}<th scope="col"{% if not loop.first %} class="number"{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>
       <tbody>
         {% for cells in rows %}
@@ -25,6 +30,12 @@ _MACROS = """{% macro table(rows, caption) %}
         {% endfor %}
       </tbody>
     </table></div>
+{% endmacro %}
+{% macro grid(columns, rows, summary) %}
+  {% if rows %}
+  <details>
+    <summary>{{ summary }}</summary>
+    {{ numbers(columns, rows) }}
   </details>
   {% endif %}
 {% endmacro %}

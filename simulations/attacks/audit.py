@@ -90,7 +90,7 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
     job, strategy = run.job, build_strategy(run.job)
     apart = canaries.clients_apart(source.federation, source.train.num_users)
     context = clear(job.training_context, canaries.rows_in(source.train, everybody=True), apart)
-    observer = _ear(job, strategy, canaries, context, asked.access)
+    observer = _observer(job, strategy, canaries, context, asked.access)
     with one_thread():
         grid = CohortGrid(len(job.prepared.federation), OneProcess(), observer)
         last = run_rounds(RoundContext(run, strategy, grid, Evaluator(job)), progress, (), StopRequest(run.path))
@@ -116,7 +116,9 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
     )
 
 
-def _ear(job: Job, strategy: Strategy, canaries: Canaries, context: TrainingContext, access: Access) -> AuditObserver:
+def _observer(
+    job: Job, strategy: Strategy, canaries: Canaries, context: TrainingContext, access: Access
+) -> AuditObserver:
     """Return who listens: to sums where the server is trusted, to each update where it is not, or to none."""
     experiment, sizes = job.experiment, [value.numel() for value in context.shared_start.values()]
     if access == "black-box":

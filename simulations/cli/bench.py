@@ -47,7 +47,8 @@ def engines(  # noqa: PLR0913 - one argument each
     small: Annotated[
         bool,
         typer.Option(
-            "--small", help="About a minute: tiny sizes, one competitor of each kind. Shows that it works, no more."
+            "--small",
+            help="Some 80 seconds on 2 cores: tiny sizes, one competitor of each kind. Shows that it works, no more.",
         ),
     ] = False,
     keep: Annotated[

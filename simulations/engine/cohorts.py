@@ -86,7 +86,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         size: ChunkSize = CHUNK_SIZES["cpu"],
     ) -> None:
         super().__init__(app, clients)
-        self._crew, self._train, self._positions, self._size = pool, train, positions, size
+        self._pool, self._train, self._positions, self._size = pool, train, positions, size
 
     def send_and_sum(
         self,
@@ -100,7 +100,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         del before  # it is what the messages carry
         total = UpdateSum({})
         for batch in self._batches(messages):
-            for part in self._crew.do(Add(self._train, aggregator), batch.requests, batch.parameters, timeout):
+            for part in self._pool.do(Add(self._train, aggregator), batch.requests, batch.parameters, timeout):
                 total = total if part is None else total + part
         return total
 
@@ -120,7 +120,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         batch = batches[0]
         first = batch.requests[0]
         work = Encode(self._train, agreement, first.round, seed_of(first.run))
-        parts = [part for part in self._crew.do(work, batch.requests, batch.parameters, timeout) if part is not None]
+        parts = [part for part in self._pool.do(work, batch.requests, batch.parameters, timeout) if part is not None]
         return work.open(list(batch.messages), parts, batch.parameters)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
@@ -130,7 +130,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         rest = [message for message in messages if message.metadata.message_type != MessageType.TRAIN]
         replies = super().send_and_receive(rest, timeout=timeout)
         for batch in self._batches(training):
-            for update in self._crew.do(Answers(self._train), batch.requests, batch.parameters, timeout):
+            for update in self._pool.do(Answers(self._train), batch.requests, batch.parameters, timeout):
                 replies += [] if update is None else batch.replies(update)
         place = {message.metadata.dst_node_id: index for index, message in enumerate(messages)}
         return sorted(replies, key=lambda reply: place[reply.metadata.src_node_id])

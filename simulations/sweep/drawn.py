@@ -84,7 +84,7 @@ def sweep_drawn(plan: Plan, draw: Draw, options: SweepOptions, progress: Progres
     Raises:
         PrivacyError: If the claim would be false.
         RunError: If the directory cannot be used.
-        SweepInterrupted: If a stop was wished.
+        SweepInterrupted: If a stop was requested.
         TrialsFailed: If what the trials have in common cannot be prepared.
     """
     check_drawn(plan)

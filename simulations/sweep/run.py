@@ -83,7 +83,7 @@ def sweep(plan: Plan, options: SweepOptions, progress: Progress) -> Finished:
 
     Raises:
         RunError: If the directory cannot be used.
-        SweepInterrupted: If a stop was wished. What was finished is written all the same.
+        SweepInterrupted: If a stop was requested. What was finished is written all the same.
     """
     directory = SweepDirectory((options.out or place_of(plan)).absolute())
     with directory.opened(plan) as lock, one_thread_each():

@@ -88,11 +88,7 @@ PAGE = framed(
 <section id="answer">
   <h2>The answer</h2>
   <p class="answer">{{ answer }}</p>
-  <dl class="tiles">
-    {% for name, text in tiles %}
-    <div><dd>{{ text }}</dd><dt>{{ name }}</dt></div>
-    {% endfor %}
-  </dl>
+  {{ tiles_of(tiles) }}
 </section>
 {% if verdict.faults %}
 <section class="warnings" id="faults">
@@ -104,26 +100,15 @@ PAGE = framed(
   <h2>In words</h2>
   <p>{{ verdict.statement }}</p>
 </section>
-{% macro numbers(caption, head, rows) %}
-  <div class="scroll"><table>
-    <caption>{{ caption }}</caption>
-    <thead><tr>{% for name in head %}<th scope="col"{% if not loop.first %} class="number"{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>
-    <tbody>
-      {% for cells in rows %}
-      <tr><th scope="row">{{ cells[0] }}</th>{% for text in cells[1:] %}<td class="number">{{ text }}</td>{% endfor %}</tr>
-      {% endfor %}
-    </tbody>
-  </table></div>
-{% endmacro %}
 <section id="guesses">
   <h2>What guesses prove</h2>
-  {{ numbers("With " ~ "%.0f" % (100 * verdict.guesses.confidence) ~ " % confidence, at delta " ~ "%.4g" % verdict.guesses.delta, ["Of", "Canaries", "Guessed", "Right", "Epsilon is at least", "Most that could be proved"], proofs) }}
+  {{ numbers(["Of", "Canaries", "Guessed", "Right", "Epsilon is at least", "Most that could be proved"], proofs, "With " ~ "%.0f" % (100 * verdict.guesses.confidence) ~ " % confidence, at delta " ~ "%.4g" % verdict.guesses.delta) }}
 </section>
 <section id="measured">
   <h2>What was measured</h2>
   <p>{{ contribution }}</p>
   {% if noise %}
-  {{ numbers("Noise in claimed deviations: exact two-sided chi-square tests", ["Noise of", "Numbers", "Deviation", "p"], noise) }}
+  {{ numbers(["Noise of", "Numbers", "Deviation", "p"], noise, "Noise in claimed deviations: exact two-sided chi-square tests") }}
   {% endif %}
   {% if verdict.unseen %}<p>Not looked at: {{ verdict.unseen | join(", ") }}.</p>{% endif %}
 </section>

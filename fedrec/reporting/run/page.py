@@ -13,11 +13,7 @@ PAGE = framed(
 <section id="answer">
   <h2>The answer</h2>
   <p class="answer">{{ headline }}</p>
-  <dl class="tiles">
-    {% for name, text in tiles %}
-    <div><dd>{{ text }}</dd><dt>{{ name }}</dt></div>
-    {% endfor %}
-  </dl>
+  {{ tiles_of(tiles) }}
 </section>
 
 {% if summary.warnings | default([], true) %}

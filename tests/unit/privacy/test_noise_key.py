@@ -46,9 +46,9 @@ def test_a_lost_key_is_never_replaced_by_another(tmp_path, content):
 
 def released(noise, key):
     """Return what a server releases of one client's change (0.5, -0.25) with this noise."""
-    bracket = NoisyMean(strategy_context(noise, central=True, secret_seed=key, expected_cohort=1.0))
+    mechanism = NoisyMean(strategy_context(noise, central=True, secret_seed=key, expected_cohort=1.0))
     total = SumAggregator(np.inf, 1.0).add([update(0, 0.5, -0.25)])
-    return bracket.change(total, {"w": np.zeros(2, dtype=np.float32)}, 1)["w"].astype(np.float64)
+    return mechanism.change(total, {"w": np.zeros(2, dtype=np.float32)}, 1)["w"].astype(np.float64)
 
 
 def test_two_releases_that_share_their_noise_give_the_sum_away_and_those_with_keys_of_their_own_do_not():

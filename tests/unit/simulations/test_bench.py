@@ -22,7 +22,7 @@ from simulations.cli.bench import engines as command
 SMALL = Settings(repeats=2, small=True, flower=False, competitors=())
 
 
-def test_rivals_take_turns_and_who_has_fewer_repetitions_is_passed_over() -> None:
+def test_competitors_take_turns_and_who_has_fewer_repetitions_is_passed_over() -> None:
     found = list(turns({"a": 3, "b": 1, "c": 2}))
     assert found == [(1, "a"), (1, "b"), (1, "c"), (2, "a"), (2, "c"), (3, "a")]
     assert list(turns({})) == []
@@ -45,7 +45,7 @@ def test_a_ratio_says_how_many_times_as_fast() -> None:
     assert (limit_of(medians), limit_of({"ours": 2.0})) == ("central-32", None)
 
 
-def test_a_heat_tells_of_every_single_time() -> None:
+def test_a_comparison_tells_of_every_single_time() -> None:
     comparison = Comparison("hand", 4, {}, ("flower",), facts={"registered": 9})
     answers = {"ours": [{"seconds": 1.0}, {"seconds": 3.0}], "flower": [{"seconds": 8.0}]}
     found = comparison_result(comparison, answers)
@@ -66,7 +66,7 @@ def test_an_unknown_case_is_named(tmp_path: Path) -> None:
         bench(["speed"], SMALL, silent, tmp_path)
 
 
-def test_a_rival_that_breaks_down_says_why() -> None:
+def test_a_competitor_that_breaks_down_says_why() -> None:
     with (
         pytest.raises(FedrecError, match="competitor odd broke down: KeyError: 'nonsense'"),
         Child("odd", {"act": "nonsense"}),
@@ -117,7 +117,7 @@ def test_an_interrupted_benchmark_goes_on_with_what_is_missing(tmp_path: Path) -
     assert third["a"].played == third["b"].played == []
 
 
-def test_a_heat_of_one_rival_and_nothing_to_say_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_of_one_competitor_and_nothing_to_say_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     comparison = {**comparison_result(Comparison("alone", 1, {}, ()), {"ours": [{"seconds": 1.0}]}), "load_before": []}
     around = {"cores": 2, "environment": environment(), "kept": "runs/bench/engines-0.jsonl"}
     show({"cases": {"scale": {"about": "Many.", "comparisons": [comparison]}}, **around})
