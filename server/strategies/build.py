@@ -1,6 +1,7 @@
 """From a strategy's name and options to a strategy: ours as it is, a Flower strategy adapted."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
@@ -14,7 +15,7 @@ from server.aggregation.secret_sum import secret
 from server.base import Strategy, averages
 from server.context import StrategyContext
 from server.strategies import STRATEGIES
-from server.strategies.flower import FlowerStrategyAdapter
+from server.strategies.flower import FlowerStrategyAdapter, refuse_former_interface, seeded_global_generators
 
 
 def check_strategy(experiment: Experiment) -> None:
@@ -65,16 +66,19 @@ def build_strategy(job: Job) -> Strategy:
 
 
 def adopt(strategy: Callable[..., FlowerStrategy], context: StrategyContext, options: dict[str, object]) -> Strategy:
-    """Return the strategy built and, if it is not ours, adopted.
+    """Return the strategy built and, if it is not ours, adopted: then its constructor draws by name, too.
 
     Raises:
-        ConfigError: If it does not take the options.
+        ConfigError: If it does not take the options, or is of Flower's former interface.
         PrivacyError: If it works with another context than it was given.
     """
     name = getattr(strategy, "__name__", repr(strategy))
     ours = isinstance(strategy, type) and issubclass(strategy, Strategy)
+    if isinstance(strategy, type):
+        refuse_former_interface(strategy)
     try:
-        built = strategy(context, **options) if ours else strategy(**options)
+        with nullcontext() if ours else seeded_global_generators(context.seed, "constructor"):
+            built = strategy(context, **options) if ours else strategy(**options)
     except (TypeError, ValueError) as error:
         message = f"strategy.options do not fit {name}: {error}"
         raise ConfigError(message) from error
@@ -86,6 +90,7 @@ def adopt(strategy: Callable[..., FlowerStrategy], context: StrategyContext, opt
             raise PrivacyError(message)
         return built
     if not isinstance(built, FlowerStrategy):
+        refuse_former_interface(type(built))
         message = f"strategy {name} is no flwr.serverapp.strategy.Strategy; name a class that is"
         raise ConfigError(message)
     return FlowerStrategyAdapter(context, built)

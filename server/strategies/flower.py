@@ -1,7 +1,8 @@
 """Any Flower strategy, adapted: its own sampling and arithmetic, behind our checks.
 
-Flower's strategies draw from Python's and numpy's global generators. Both are seeded by name around each hook and
-put back, and the grid shows nodes in the order of the clients' numbers, so it is reproducible too.
+Flower's strategies draw from global generators: Python's, numpy's or torch's. All three are seeded by name around each
+hook and around the constructor, and put back; the grid shows nodes in the order of the clients' numbers. So such a
+strategy is reproducible too, also over a restart.
 """
 
 import pickle
@@ -11,16 +12,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import flwr.serverapp.strategy
 import numpy as np
+import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.core.errors import ConfigError, FederationError, FedrecError
-from fedrec.core.seeding import seed_for
+from fedrec.core.seeding import Label, seed_for
 from server.aggregation.update import State, Update, norm_of
 from server.base import Strategy, to_record
 from server.context import StrategyContext
+
+CURRENT = "flwr.serverapp.strategy"
+"""Where Flower's strategies with today's hooks are."""
 
 NEEDS = ("min_available_nodes", "min_train_nodes")
 """Attributes of Flower's own strategies that make them wait, for ever, for more clients than there are."""
@@ -107,12 +113,9 @@ class FlowerStrategyAdapter(Strategy):
     @contextmanager
     def _hook(self, name: str, server_round: int) -> Iterator[None]:
         """Run the inner strategy's code with generators seeded by name, and name it in whatever goes wrong."""
-        seed = seed_for(self.context.seed, "foreign", name, server_round)
-        python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what others draw from
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
         try:
-            yield
+            with seeded_global_generators(self.context.seed, name, server_round):
+                yield
         except Exception as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             message = (
@@ -120,9 +123,56 @@ class FlowerStrategyAdapter(Strategy):
                 f"({at.filename}:{at.lineno})"
             )
             raise FedrecError(message) from error
+
+
+@contextmanager
+def seeded_global_generators(seed: int, *name: Label) -> Iterator[None]:
+    """Seed by name the generators that a Flower strategy may draw from, and put them back as they were afterwards.
+
+    These are Python's, numpy's and torch's global generators; torch's on a GPU only where a GPU is in use already.
+
+    Args:
+        seed: The run's seed.
+        name: Whose draws these are: the hook and its round, or the constructor.
+    """
+    drawn = seed_for(seed, "foreign", *name)
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what others draw from
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if used else ()
+    with torch.random.fork_rng(devices):
+        random.seed(drawn)
+        np.random.seed(drawn % 2**32)  # noqa: NPY002
+        torch.manual_seed(drawn)
+        try:
+            yield
         finally:
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002
+
+
+def refuse_former_interface(kind: type) -> None:
+    """Refuse a strategy of `flwr.server.strategy`, whose hooks no run calls, and name the way out.
+
+    Flower runs these in a loop of its own (`flwr.server.compat`), which has no ledger and no checkpoint.
+
+    Raises:
+        ConfigError: If it is one, with the class of today's interface to name, or to derive from.
+    """
+    former = [base.__name__ for base in kind.__mro__ if base.__module__.startswith("flwr.server.strategy")]
+    if not former:
+        return
+    today = next(name for name in former if name in flwr.serverapp.strategy.__all__)
+    if kind.__name__ == today:
+        way_out = f"name {CURRENT}:{today}, the same strategy with today's hooks"
+    elif kind.__name__ in former:
+        way_out = f"Flower has no {kind.__name__} with today's hooks; name another of {CURRENT}"
+    else:
+        way_out = f"derive it from {CURRENT}.{today} and write configure_train and aggregate_train instead"
+    message = (
+        f"strategy {kind.__name__} has the hooks of Flower's former interface, flwr.server.strategy (configure_fit, "
+        f"aggregate_fit), which a run does not call; {way_out}"
+    )
+    raise ConfigError(message)
 
 
 def _even(replies: Sequence[Message], updates: Sequence[Update]) -> list[Message]:

@@ -1,16 +1,20 @@
 """Any `flwr` strategy by dotted path: its own sampling and arithmetic, behind our checks, reproducible, resumable."""
 
 import random
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from flwr.app import Context, Message
+from flwr.server import strategy as former
 from flwr.serverapp.strategy import FedAvg
 
 from fedrec.core.errors import ConfigError, FederationError, FedrecError, PrivacyError
 from server.strategies.build import check_strategy
+from server.strategies.flower import seeded_global_generators
 from tests.integration.conftest import NewRun, outcome
 from tests.tiny import client_app, rounds_of, tiny
 
@@ -23,6 +27,17 @@ OPEN = {"epsilon": float("inf")}
 
 def stranger(name: str, privacy: dict[str, Any] | None = None, rounds: int = 2, **options: Any) -> Any:
     return tiny(rounds=rounds, strategy={"name": f"{FLOWER}:{name}", "options": options}, privacy=privacy or {})
+
+
+def silent_in(number: int) -> Callable[[Message, Context, Message], Message]:
+    """Return the fault of clients that all raise in a round."""
+
+    def failing(message: Message, context: Context, answer: Message) -> Message:
+        if message.content.config_records["config"]["server-round"] == number:
+            raise ValueError(NO_ROWS)
+        return answer
+
+    return failing
 
 
 @pytest.mark.parametrize(
@@ -58,19 +73,62 @@ def test_its_own_sampling_is_the_same_each_time_and_leaves_global_randomness_alo
     assert [line["cohort"] for line in one.lines[1:]] == [2, 2, 2, 2]
 
 
+class Drawing(FedAvg):
+    """Draws from all three global generators: when it is made, when it asks and when it aggregates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = drawn()
+
+    def configure_train(self, server_round: int, arrays: Any, config: Any, grid: Any) -> Any:
+        self.asked = drawn()
+        return super().configure_train(server_round, arrays, config, grid)
+
+    def aggregate_train(self, server_round: int, replies: Any) -> Any:
+        arrays, metrics = super().aggregate_train(server_round, replies)
+        moved = 1 + 0.01 * (self.start + self.asked + drawn())
+        for array in arrays.values():
+            array.data = type(array)((array.numpy() * moved).astype(np.float32)).data
+        return arrays, metrics
+
+
+def drawn() -> float:
+    return random.random() + float(np.random.random()) + float(torch.rand(()))  # noqa: NPY002
+
+
+def test_what_a_stranger_draws_from_global_generators_is_the_runs_own(start: NewRun) -> None:
+    experiment = tiny(rounds=3, strategy={"name": f"{__name__}:Drawing", "options": {}})
+    outcomes = []
+    for noise in (1, 2):
+        random.seed(noise), np.random.seed(noise), torch.manual_seed(noise)  # noqa: NPY002
+        run = start(experiment)
+        outcomes.append(outcome(run, rounds_of(run)))
+    broken = start(experiment)
+    with pytest.raises(FederationError, match="round 2: 0 usable replies of 4"):
+        rounds_of(broken, client_app(silent_in(2)))
+    random.seed(3), np.random.seed(3), torch.manual_seed(3)  # noqa: NPY002
+    assert outcomes == [outcome(broken, rounds_of(broken))] * 2
+
+
+def test_global_generators_are_put_back_also_when_a_hook_raises() -> None:
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    before = drawn()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)  # noqa: NPY002
+    with seeded_global_generators(0, "a hook", 1):
+        first = drawn()
+    with suppress(ValueError), seeded_global_generators(0, "a hook", 1):
+        assert drawn() == first
+        raise ValueError(NO_CLUE)
+    assert drawn() == before != first
+
+
 def test_a_resumed_stranger_goes_on_with_its_momentum(start: NewRun) -> None:
     experiment = stranger("FedAdam", rounds=3, eta=0.01, beta_1=0.9)
     steady = start(experiment)
     whole = outcome(steady, rounds_of(steady))
     broken = start(experiment)
-
-    def failing(message: Message, context: Context, answer: Message) -> Message:
-        if message.content.config_records["config"]["server-round"] == 3:
-            raise ValueError(NO_ROWS)
-        return answer
-
     with pytest.raises(FederationError, match="round 3: 0 usable replies of 4"):
-        rounds_of(broken, client_app(failing))
+        rounds_of(broken, client_app(silent_in(3)))
     assert outcome(broken, rounds_of(broken)) == whole
 
 
@@ -124,6 +182,28 @@ def test_central_privacy_with_a_stranger_is_refused() -> None:
 def test_what_is_no_strategy_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"strategy OrderedDict is no flwr\.serverapp\.strategy\.Strategy"):
         check_strategy(tiny(strategy={"name": "collections:OrderedDict", "options": {}}))
+
+
+class OwnFormer(former.FedAdam):
+    """A user's, of the former interface."""
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("flwr.server.strategy:FedAdam", r"name flwr\.serverapp\.strategy:FedAdam"),
+        ("flwr.server.strategy:FaultTolerantFedAvg", r"no FaultTolerantFedAvg .*; name another of flwr\.serverapp"),
+        (f"{__name__}:OwnFormer", r"derive it from flwr\.serverapp\.strategy\.FedAdam and write configure_train"),
+        (f"{__name__}:former_by_function", r"name flwr\.serverapp\.strategy:Krum"),
+    ],
+)
+def test_flowers_former_interface_is_refused_with_the_way_out(name: str, way_out: str) -> None:
+    with pytest.raises(ConfigError, match=rf"former interface, flwr\.server\.strategy .*{way_out}"):
+        check_strategy(tiny(strategy={"name": name, "options": {}}))
+
+
+def former_by_function() -> former.Strategy:
+    return former.Krum()
 
 
 class Broken(FedAvg):
