@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from simulations.cli.errors import Failure
 from simulations.cli.options import Json, Quiet
 
 Result = dict[str, Any]
@@ -40,7 +41,11 @@ def engines(  # noqa: PLR0913 - one argument each
     ] = None,
     pfl: Annotated[
         Path | None,
-        typer.Option(metavar="PYTHON", help="Interpreter of an environment that has pfl: pfl-research takes part."),
+        typer.Option(
+            metavar="PYTHON",
+            help="pfl-research takes part: the Python, 3.11 or newer, of an environment that has pfl[pytorch] and what "
+            "fedrec's model imports: torch, numpy, safetensors, peft, pydantic, jaxtyping.",
+        ),
     ] = None,
     *,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower's own simulation takes part.")] = True,
@@ -67,7 +72,7 @@ def engines(  # noqa: PLR0913 - one argument each
     workers   two Ray workers against one process
 
     Takes the better part of an hour, most of it Flower's; nothing else should run meanwhile. The same command goes on
-    with an interrupted one.
+    with an interrupted one. A competitor that fails is left out, the others are measured, and the exit code is 1.
 
     \b
     Examples:
@@ -80,7 +85,7 @@ def engines(  # noqa: PLR0913 - one argument each
 
     with RichProgress(quiet=quiet) as progress:
         from simulations.benchmarks.engines.cases import Settings
-        from simulations.benchmarks.engines.run import bench
+        from simulations.benchmarks.engines.run import bench, failures
         from simulations.benchmarks.engines.table import show
 
         times = repeats or (SMALL_REPEATS if small else REPEATS)
@@ -88,4 +93,6 @@ def engines(  # noqa: PLR0913 - one argument each
         result = bench(case or (), asked, progress, keep)
     if not json:
         show(result)
+    if failed := failures(result):
+        raise Failure(1, "FedrecError", failed, result)
     return result

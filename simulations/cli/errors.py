@@ -24,12 +24,13 @@ INTERRUPTED = 130
 
 
 class Failure(Exception):  # noqa: N818 - the end of a command, not the cause
-    """A command that did not succeed: exit code, kind of error and message."""
+    """A command that did not succeed: exit code, kind of error and message, and what it found all the same."""
 
-    def __init__(self, exit_code: int, kind: str, message: str) -> None:
+    def __init__(self, exit_code: int, kind: str, message: str, result: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.kind = kind
+        self.result = result or {}
 
 
 class Commands(TyperGroup):
@@ -46,7 +47,7 @@ class Commands(TyperGroup):
         except Failure as failure:
             click.echo(f"{click.style('Error:', fg='red')} {failure}", err=True)
             if as_json:
-                _print({"error": {"kind": failure.kind, "message": str(failure)}})
+                _print({**failure.result, "error": {"kind": failure.kind, "message": str(failure)}})
             sys.exit(failure.exit_code)
         if as_json and isinstance(result, dict):
             _print(result)

@@ -93,8 +93,9 @@ class Child(AbstractContextManager[Competitor]):
         """Let it do round `number`, awake."""
         self._signal(signal.SIGCONT)
         time.sleep(SETTLE_SECONDS)
-        self._pipes[0].write(f"{number}\n")
-        self._pipes[0].flush()
+        with suppress(BrokenPipeError):  # it has ended, and is heard to have
+            self._pipes[0].write(f"{number}\n")
+            self._pipes[0].flush()
         answer = self._hear()
         self._signal(signal.SIGSTOP)
         return answer

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import fedrec
 from fedrec.core.app import app_root
-from fedrec.core.errors import FedrecError
+from fedrec.core.errors import ConfigError, FedrecError
 from fedrec.data.examples import pad
 from fedrec.run.job import Job
 from fedrec.training.client import draw_cuts
@@ -75,6 +75,40 @@ class Pfl(AbstractContextManager[Competitor]):
             raise FedrecError(message)
         told = json.loads(done.stdout.strip().splitlines()[-1])
         return {"seconds": told["rounds"][-1], "version": told["version"], "torch": told["torch"]}
+
+
+def check_environment(python: Path) -> None:
+    """Find out before anything is measured whether pfl's environment has what pfl's side imports.
+
+    Raises:
+        ConfigError: If it has not, naming all that is missing, or if the interpreter cannot be run or is too old.
+    """
+    told = json.dumps(list(pfl_side.NEEDS))
+    try:
+        done = subprocess.run([str(python), "-c", _LOOK, told], capture_output=True, text=True, check=True)  # noqa: S603
+        recent, missing = json.loads(done.stdout.strip().splitlines()[-1])
+    except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+        why = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+        message = f"--pfl {python} is no interpreter that runs ({why}); name the python of an environment that has pfl"
+        raise ConfigError(message) from error
+    if not recent:
+        message = f"--pfl {python} is older than Python 3.11, which fedrec's model needs; make it with 3.11"
+        raise ConfigError(message)
+    if missing:
+        packages = " ".join(f"'{pfl_side.NEEDS[name]}'" for name in missing)
+        message = (
+            f"the environment of --pfl {python} lacks {', '.join(missing)}; fedrec's model, which pfl trains there, "
+            f"needs {'it' if len(missing) == 1 else 'them'}: {python} -m pip install {packages}"
+        )
+        raise ConfigError(message)
+
+
+_LOOK = """
+import importlib.util, json, sys
+missing = [name for name in json.loads(sys.argv[1]) if importlib.util.find_spec(name) is None]
+print(json.dumps([sys.version_info >= (3, 11), missing]))
+"""
+"""What pfl's interpreter is asked: whether it is recent, and which modules it does not find."""
 
 
 def trivial(population: int, cohort: int, parameters: int) -> Write:

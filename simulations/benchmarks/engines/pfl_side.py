@@ -1,7 +1,8 @@
 """The competitor pfl-research (Granqvist et al. 2024), training fedrec's own model under the same user-level mechanism.
 
 pfl wants older releases of fedrec's dependencies, so it runs in a virtual environment of its own. fedrec's side calls
-`write_work`; pfl's side is `python pfl_rival.py FOLDER`, with the checkout on PYTHONPATH, and prints one line of JSON.
+`write_work`; pfl's side is `python pfl_side.py FOLDER`, with fedrec on PYTHONPATH, and prints one line of JSON. Besides
+pfl that environment must have what fedrec's model imports: `NEEDS`.
 All that is timed is pfl's: backend, algorithm, model wrapper, clipping, noise and central step. Only the recommender,
 its loss and its start values are fedrec's. Under `torchrun --nproc_per_node N` pfl shares a cohort among N processes.
 
@@ -34,6 +35,17 @@ from fedrec.models.adapters import attach_, load_parameters_
 from fedrec.models.backbone import Backbone
 from fedrec.models.text_transformer import TextTransformer
 from fedrec.training.objective import example_losses, softmax_sample
+
+NEEDS = {
+    "pfl": "pfl[pytorch]",
+    "torch": "torch",
+    "numpy": "numpy",
+    "safetensors": "safetensors",
+    "peft": "peft",
+    "pydantic": "pydantic",
+    "jaxtyping": "jaxtyping",
+}
+"""What pfl's side imports: module -> the package that has it. A test looks whether it is all."""
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 

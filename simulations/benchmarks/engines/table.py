@@ -39,6 +39,7 @@ def _show_comparison(comparison: Mapping[str, Any]) -> None:
     facts = {
         "Limit": comparison["limit"],
         "Padding": ", ".join(f"{name} {share:.1%}" for name, share in comparison["facts"].get("padding", {}).items()),
+        "Failed": ", ".join(comparison["failed"]),
         "Same work": {True: "yes", False: "NO: the competitors' aggregated changes differ"}.get(
             comparison["same_work"]
         ),

@@ -1,7 +1,9 @@
 """The engines' benchmark: its arithmetic by hand, and its small form for real."""
 
+import inspect
 import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 from typing import Self
@@ -14,10 +16,16 @@ from fedrec.run.environment import environment
 from simulations.benchmarks.engines.cases import CASES, Comparison, Settings
 from simulations.benchmarks.engines.competitors import Child
 from simulations.benchmarks.engines.kept import Kept
+from simulations.benchmarks.engines.pfl import check_environment
+from simulations.benchmarks.engines.pfl_side import NEEDS
 from simulations.benchmarks.engines.run import bench, comparison_result, run_comparison, same_work
 from simulations.benchmarks.engines.table import show
 from simulations.benchmarks.engines.times import limit_of, measures, ratios, turns
+from simulations.cli import bench as bench_command
+from simulations.cli.app import app
 from simulations.cli.bench import engines as command
+
+ROOT = Path(__file__).parents[3]
 
 SMALL = Settings(repeats=2, small=True, flower=False, competitors=())
 
@@ -77,20 +85,56 @@ def test_a_competitor_that_breaks_down_says_why() -> None:
 class Counting:
     """A competitor in this process; it breaks down in the round it is told to."""
 
-    def __init__(self, breaks_at: int = 0) -> None:
-        self.breaks_at, self.played = breaks_at, []
+    def __init__(self, breaks_at: int = 0, error: type[BaseException] = KeyboardInterrupt) -> None:
+        self.breaks_at, self.error, self.played, self.ended = breaks_at, error, [], []
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Nothing is held open."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.ended.append(kind)
 
     def run_round(self, number: int) -> dict:
         if number == self.breaks_at:
-            raise KeyboardInterrupt
+            message = f"round {number}"
+            raise self.error(message)
         self.played.append(number)
         return {"seconds": float(number)}
+
+
+def compared(folder: Path, **competitors: Counting) -> dict:
+    about = {"benchmark": "engines", "repeats": 3}
+    comparison = Comparison("comparison", 1, competitors, ())
+    return run_comparison("hand", comparison, Settings(repeats=3), silent, Kept.at(folder, about))
+
+
+def test_a_competitor_that_fails_is_left_out_and_the_others_are_measured(tmp_path: Path) -> None:
+    cold, late, well = Counting(1, FedrecError), Counting(3, FedrecError), Counting()
+    found = compared(tmp_path, cold=cold, late=late, well=well)
+    assert found["failed"] == {"cold": "round 1", "late": "round 3"}
+    # round 1 warms up; what the second measured before it failed stays
+    assert {name: one["seconds"] for name, one in found["competitors"].items()} == {"late": [2.0], "well": [2, 3, 4]}
+    assert (cold.ended, late.ended, well.ended) == ([FedrecError], [FedrecError], [None])
+    again = compared(tmp_path, cold=Counting(), late=Counting(), well=Counting())
+    assert (again["failed"], len(again["competitors"])) == ({}, 3)
+
+
+@pytest.mark.parametrize("broken", [[], ["b"], ["a", "b"]])
+def test_a_failure_is_told_beside_what_was_measured(
+    broken: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = compared(tmp_path, **{name: Counting(1 if name in broken else 0, FedrecError) for name in "ab"})
+    result = {"cases": {"hand": {"about": "By hand.", "comparisons": [found]}}, "cores": 2, "kept": "here"}
+    result["environment"] = environment()
+    monkeypatch.setattr("simulations.benchmarks.engines.run.bench", lambda *_: result)
+    for arguments in ([], ["--json"]):
+        with pytest.raises(SystemExit) as end:
+            app(["bench", "engines", "--quiet", *arguments])
+        assert end.value.code == (1 if broken else 0)
+        out, err = capfd.readouterr()
+        assert all(f"hand, comparison: {name}: round 1" in err for name in broken)
+    assert json.loads(out)["cases"]["hand"]["comparisons"][0]["failed"] == dict.fromkeys(broken, "round 1")
+    assert ("error" in json.loads(out)) == bool(broken)
 
 
 def test_an_interrupted_benchmark_goes_on_with_what_is_missing(tmp_path: Path) -> None:
@@ -118,7 +162,7 @@ def test_an_interrupted_benchmark_goes_on_with_what_is_missing(tmp_path: Path) -
 
 
 def test_a_comparison_of_one_competitor_and_nothing_to_say_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    comparison = {**comparison_result(Comparison("alone", 1, {}, ()), {"ours": [{"seconds": 1.0}]}), "load_before": []}
+    comparison = {**comparison_result(Comparison("alone", 1, {}, ()), {"ours": [{"seconds": 1.0}]}), "failed": {}}
     around = {"cores": 2, "environment": environment(), "kept": "runs/bench/engines-0.jsonl"}
     show({"cases": {"scale": {"about": "Many.", "comparisons": [comparison]}}, **around})
     assert "alone" in capsys.readouterr().out
@@ -141,7 +185,9 @@ def assert_whole(result: dict, case: str, against: str | None) -> None:
     assert result["environment"]["torch"]
     assert result["cases"][case]["about"]
     for comparison in result["cases"][case]["comparisons"]:
-        assert comparison.keys() == {"title", "clients", "facts", "limit", "same_work", "competitors", "load_before"}
+        told = {"title", "clients", "facts", "limit", "same_work", "competitors", "load_before", "failed"}
+        assert comparison.keys() == told
+        assert comparison["failed"] == {}
         for name, competitor in comparison["competitors"].items():
             assert len(competitor["seconds"]) == SMALL.repeats
             numbers = [competitor[key] for key in ("median_s", "clients_per_s", "ms_per_client", "start_s")]
@@ -171,18 +217,52 @@ def test_clients_that_do_nothing_are_timed_beside_pfl(tmp_path: Path) -> None:
     assert_whole(result, "trivial", "pfl-1")
 
 
-def stand_in(folder: Path) -> Path:
-    """Return an interpreter that answers as pfl would, after looking at its work."""
+def stand_in(folder: Path, *missing: str) -> Path:
+    """Return an interpreter that answers as pfl's would: what it lacks, or after a look at its work its times."""
     script = folder / "python"
     told = {"rounds": [0.25], "version": "0", "torch": "0"}
     script.write_text(
         f"#!{sys.executable}\nimport json, pathlib, sys\n"
+        f"if sys.argv[1] == '-c': sys.exit(print(json.dumps([True, {list(missing)!r}])))\n"
         "work = json.loads((pathlib.Path(sys.argv[-1]) / 'work.json').read_text())\n"
         "assert (work['kind'], work['rounds'], work['parameters']) == ('trivial', 2, 1000)\n"
         f"print('chatter'); print(json.dumps({told!r}))\n"
     )
     script.chmod(0o755)
     return script
+
+
+def test_what_pfls_environment_lacks_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    asked = Settings(pfl=stand_in(tmp_path, "pfl", "peft"))
+    with pytest.raises(ConfigError, match=r"lacks pfl, peft; .*-m pip install 'pfl\[pytorch\]' 'peft'"):
+        bench(["trivial"], asked, silent, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    with pytest.raises(ConfigError, match=r"no interpreter that runs \(.*nowhere"):
+        check_environment(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"lacks pfl; .* needs it"):
+        check_environment(Path(sys.executable))
+
+
+IMPORTS = """
+import ast, json, sys
+from pathlib import Path
+import simulations.benchmarks.engines.pfl_side
+ours = [m for n, m in sys.modules.items() if n.split(".")[0] in ("fedrec", "simulations") and m.__file__]
+found = set()
+for module in ours:
+    for node in ast.parse(Path(module.__file__).read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {a.name for a in node.names} if isinstance(node, ast.Import) else {node.module}
+print(json.dumps(sorted({name.split(".")[0] for name in found} - sys.stdlib_module_names - {"fedrec", "simulations"})))
+"""
+"""Prints what the modules that pfl's side loads import at their top, from outside of Python and fedrec."""
+
+
+def test_what_pfls_side_needs_is_what_it_imports_and_stands_in_the_help() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert sorted([*json.loads(done.stdout), "pfl"]) == sorted(NEEDS)
+    said = inspect.getsource(bench_command) + (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert all(said.count(package) >= 2 for package in NEEDS.values())
 
 
 def test_the_command_knows_every_case() -> None:
