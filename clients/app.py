@@ -1,20 +1,25 @@
 """The Flower ClientApp: unpack the message, do the work of `fedrec.training`, pack the reply.
 
-The message's config names the run's folder ("run"), the round ("server-round") and, for FedProx, "proximal-mu".
-The reply carries the adapter under "arrays" and, without privacy, the number of examples and the training loss:
-under privacy both would be releases, so the weight is 1 and no loss is sent.
+The message's config names the run's folder ("run"), the round ("server-round") and the client rule with its options
+(`fedrec.training.rules.wire`); "arrays" is the adapter, and "extras", if there are any, what is sent beside it for the
+rule. The reply carries the adapter under "arrays", the rule's payload, if it has one, under "extras" and, without
+privacy, the number of examples and the training loss: under privacy both would be releases, so the weight is 1 and no
+loss is sent.
 """
+
+from collections.abc import Mapping
 
 import torch
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from clients.cohort import CohortRequest
 from clients.context import client_context
 from clients.state import admit
 from fedrec.core.errors import PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
-from fedrec.training.task import ClientTask, ClientUpdate
+from fedrec.training.task import CohortTask, CohortUpdate, only_row
 
 app = ClientApp()
 
@@ -22,22 +27,22 @@ app = ClientApp()
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train the adapter on this client's interactions."""
-    config = message.content.config_records["config"]
-    run, round_number = str(config["run"]), int(str(config["server-round"]))
     client = int(str(context.node_config["partition-id"]))
-    own = client_context(run, "cpu")
-    if refusal := admit(own.store, own.training.plan, [client], round_number).get(client):
+    asked = CohortRequest.of(message.content.config_records["config"], [client])
+    own = client_context(asked.run, "cpu")
+    if refusal := admit(own.store, own.training.plan, [client], asked.round).get(client):
         raise PrivacyError(refusal)
-    private = own.store.recall([client], before=round_number)
-    task = ClientTask(
-        client=client,
-        round=round_number,
+    task = CohortTask(
+        clients=[client],
+        round=asked.round,
         parameters=_tensors(message.content.array_records["arrays"]),
-        private={name: value[0] for name, value in private.items()},
-        proximal_mu=float(str(config.get("proximal-mu", 0.0))),
+        private=own.store.recall([client], before=asked.round),
+        rule=asked.rule,
+        options=asked.options,
+        extras=_tensors(message.content.array_records.get("extras", ArrayRecord())),
     )
     update = train_client(own.training, task)
-    own.store.keep([client], {name: value[None] for name, value in update.private.items()}, round_number)
+    own.store.keep([client], update.private, asked.round)
     return Message(pack(update), reply_to=message)
 
 
@@ -60,10 +65,16 @@ def _tensors(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array.numpy().copy()) for name, array in arrays.items()}
 
 
-def pack(update: ClientUpdate) -> RecordDict:
-    """Return an answer as it travels."""
-    metrics: dict[str, int | float | list[int] | list[float]] = {"num-examples": update.weight}
-    if update.loss is not None:
-        metrics["train-loss"] = update.loss
-    arrays = ArrayRecord({name: Array(value.numpy()) for name, value in update.parameters.items()})
-    return RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
+def pack(update: CohortUpdate) -> RecordDict:
+    """Return the answer of a cohort of one as it travels."""
+    metrics: dict[str, int | float | list[int] | list[float]] = {"num-examples": update.weights[0]}
+    if (loss := update.losses[0]) is not None:
+        metrics["train-loss"] = loss
+    content = RecordDict({"arrays": _record(update.parameters), "metrics": MetricRecord(metrics)})
+    if update.extras:
+        content["extras"] = _record(update.extras)
+    return content
+
+
+def _record(stack: Mapping[str, torch.Tensor]) -> ArrayRecord:
+    return ArrayRecord({name: Array(value.numpy()) for name, value in only_row(stack).items()})

@@ -1,8 +1,8 @@
 """What the ClientApp does for one client, for many at once: admit, recall, train, keep."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clients.context import client_context
 from clients.state import admit
 from fedrec.training.context import TrainingContext
+from fedrec.training.rules.wire import from_config
 from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody
 from fedrec.training.vectorized import train_cohort
 
@@ -22,13 +23,25 @@ class CohortRequest:
         run: The run's folder.
         clients: Whose work it is, each once.
         round: Number of the round.
-        proximal_mu: FedProx's pull.
+        rule: Name of the client rule.
+        options: The rule's options.
     """
 
     run: str
     clients: Sequence[int]
     round: int
-    proximal_mu: float = 0.0
+    rule: str = "plain"
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Mapping[str, object], clients: Sequence[int]) -> Self:
+        """Return what a message's config asks of clients.
+
+        Raises:
+            FedrecError: If an option of the rule is no number.
+        """
+        rule, options = from_config(config)
+        return cls(str(config["run"]), clients, int(str(config["server-round"])), rule, options)
 
     def each(self) -> Iterator["CohortRequest"]:
         """Yield the same of each client alone."""
@@ -36,8 +49,14 @@ class CohortRequest:
             yield replace(self, clients=[client])
 
 
-def answer_cohort(request: CohortRequest, parameters: Mapping[str, NDArray[Any]], device: str = "cpu") -> CohortUpdate:
-    """Return the clients' answers to the global adapter; whoever cannot answer is named in the failures."""
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def answer_cohort(request: CohortRequest, parameters: Arrays, extras: Arrays, device: str = "cpu") -> CohortUpdate:
+    """Return the clients' answers to the global adapter and the extras beside it.
+
+    Whoever cannot answer is named in the failures.
+    """
     context = client_context(request.run, device)
     refusals = admit(context.store, context.training.plan, request.clients, request.round)
     asked = [client for client in request.clients if client not in refusals]
@@ -46,7 +65,9 @@ def answer_cohort(request: CohortRequest, parameters: Mapping[str, NDArray[Any]]
         round=request.round,
         parameters={name: torch.from_numpy(value.copy()) for name, value in parameters.items()},
         private=context.store.recall(asked, before=request.round),
-        proximal_mu=request.proximal_mu,
+        rule=request.rule,
+        options=request.options,
+        extras={name: torch.from_numpy(value.copy()) for name, value in extras.items()},
     )
     update = _train(context.training, task)
     context.store.keep(update.clients, update.private, request.round)
@@ -62,8 +83,4 @@ def _train(context: TrainingContext, task: CohortTask) -> CohortUpdate:
     except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
         if len(task.clients) == 1:
             return nobody({task.clients[0]: f"{type(error).__name__}: {error} (round {task.round})"})
-        alone = [
-            replace(task, clients=[client], private={n: value[row : row + 1] for n, value in task.private.items()})
-            for row, client in enumerate(task.clients)
-        ]
-        return joined([_train(context, one) for one in alone])
+        return joined([_train(context, alone) for alone in task.each()])

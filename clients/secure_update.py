@@ -15,7 +15,7 @@ from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.errors import SecureAggregationError
 from fedrec.privacy.secagg.quantisation import encode
 from fedrec.privacy.secagg.terms import Terms, Vector
-from fedrec.training.task import CohortUpdate
+from fedrec.training.task import CohortUpdate, only_row
 
 Adapter = Mapping[str, NDArray[np.float32]]
 
@@ -59,7 +59,7 @@ def summands(update: CohortUpdate, before: Adapter, agreement: Agreement, terms:
     given: dict[int, Vector] = {}
     for client, answer in update.each():
         try:
-            given[client] = _summand(_flat(answer.parameters, before), agreement, terms, seed, client)
+            given[client] = _summand(_flat(only_row(answer.parameters), before), agreement, terms, seed, client)
         except SecureAggregationError as error:
             failures[client] = f"{type(error).__name__}: {error}"
     vectors = np.stack(list(given.values())) if given else np.zeros((0, terms.length), terms.dtype)

@@ -21,6 +21,7 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 from fedrec.core.errors import FederationError, PrivacyError
 from fedrec.core.registry import Registry
 from fedrec.privacy.secagg.agreement import Agreement
+from fedrec.training.rules.wire import PLAIN, to_config
 from server.aggregation.privacy import MECHANISMS, Mechanism
 from server.aggregation.replies import Rejection, check_replies, in_words
 from server.aggregation.secret_sum import SecretSum, decoded, forbid_updates
@@ -31,7 +32,7 @@ from server.context import RoundReport, StrategyContext
 MECHANISM = "mechanism/"
 """Before the names of what the mechanism keeps."""
 
-OPEN = frozenset({"step", "client_config", "state", "restore"})
+OPEN = frozenset({"step", "client_config", "extras", "rule", "state", "restore"})
 """What a subclass of `MeanStrategy` may override, besides its constructor."""
 
 STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
@@ -43,6 +44,10 @@ class Strategy(FlowerStrategy):
     Args:
         context: What the runner tells of the run.
     """
+
+    rule = PLAIN
+    """What clients do beside plain training: a name in `fedrec.training.rules`, or `f"{__name__}:Class"` for a `Rule`
+    that stands in the strategy's own file."""
 
     def __init__(self, context: StrategyContext) -> None:
         self.context = context
@@ -59,7 +64,11 @@ class Strategy(FlowerStrategy):
         return update
 
     def client_config(self) -> dict[str, float]:
-        """Return what clients are told beside the parameters; the round's own words are not overridden by it."""
+        """Return the options of the clients' rule."""
+        return {}
+
+    def extras(self) -> Arrays:
+        """Return what clients are sent beside the adapter (`self.current`), by name: what their rule asks for."""
         return {}
 
     def state(self) -> State:
@@ -86,8 +95,10 @@ class Strategy(FlowerStrategy):
     ) -> Iterable[Message]:
         """Return the messages to this round's cohort."""
         del grid
-        told = ConfigRecord({**self.client_config(), **config, "server-round": server_round})
+        told = ConfigRecord({**to_config(self.rule, self.client_config()), **config, "server-round": server_round})
         content = RecordDict({"arrays": arrays, "config": told})
+        if extras := self.extras():
+            content["extras"] = to_record(extras)
         return [
             Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
             for client in self.context.cohort(server_round)
@@ -209,9 +220,10 @@ class CohortStrategy(Strategy):
 class MeanStrategy(Strategy):
     """Mean of the clients' changes, weighted by examples (McMahan et al. 2017); where a sum is noised, a uniform one.
 
-    A subclass may override `step`, `client_config`, `state` and `restore`, besides its constructor. All else decides
-    who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that as it is here.
-    What these return may depend on the noised mean and on what they kept; `asked` and `report` have no noise.
+    A subclass may override `step`, `rule`, `client_config`, `extras`, `state` and `restore`, besides its constructor.
+    All else decides who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that
+    as it is here. What these return may depend on the noised mean and on what they kept; `asked` and `report` have no
+    noise.
 
     Raises:
         PrivacyError: When a subclass is made that overrides something else.

@@ -14,7 +14,7 @@ from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.context import TrainingContext
 from fedrec.training.pretraining import build_model
-from fedrec.training.task import ClientTask
+from fedrec.training.task import CohortTask
 
 torch.set_num_threads(1)  # tensors this small only wait for a second thread
 
@@ -105,9 +105,9 @@ def context(
     return TrainingContext(wanted, model, rows, federation, privacy or plan(), start, wanted.seed)
 
 
-def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> ClientTask:  # noqa: A002
-    """Return the task that starts from the context's own adapter."""
-    return ClientTask(client, round, dict(of.shared_start), **more)
+def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> CohortTask:  # noqa: A002
+    """Return one client's task that starts from the context's own adapter."""
+    return CohortTask([client], round, dict(of.shared_start), **more)
 
 
 def moved(after: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> torch.Tensor:

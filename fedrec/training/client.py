@@ -18,46 +18,57 @@ from fedrec.data.interactions import IntArray
 from fedrec.models.adapters import is_private, load_parameters_, trained_parameters
 from fedrec.models.backbone import Backbone
 from fedrec.training.context import TrainingContext
-from fedrec.training.steps import PlainStep, PrivateStep, Pull
-from fedrec.training.task import ClientTask, ClientUpdate
+from fedrec.training.rules.round import RuleRound
+from fedrec.training.steps import PlainStep, PrivateStep
+from fedrec.training.task import CohortTask, CohortUpdate, only_row
 
 
-def train_client(context: TrainingContext, task: ClientTask) -> ClientUpdate:
-    """Return what the client answers: a pure function of the task and the context's settings.
+def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
+    """Return what the task's only client answers: a pure function of the task and the context's settings.
 
-    A client without examples answers with what it was sent, weight 0 without privacy; under client-side privacy
-    it adds its noise like everybody else. Under secure aggregation a client whose training ends in what is not finite
-    also answers with what it was sent: that it did is nobody's to know.
+    A client without examples moves by what its rule adds alone, weight 0 without privacy; under client-side privacy
+    it adds its noise like everybody else. Where sums are noised it answers with what it was sent, whatever its rule:
+    one unit's data gone may move the sum by the clip norm at most. Under secure aggregation a client whose training
+    ends in what is not finite also answers with what it was sent: that it did is nobody's to know.
 
     Raises:
         FedrecError: If the task carries other parameters than the adapter's, or such that are not finite; or if the
             loss is not, as with too high a learning rate. Where the server is not trusted, a loss is a secret and no
             error.
     """
-    require_adapter(context, task.client, task.parameters)
+    (client,) = task.clients
+    require_adapter(context, client, task.parameters)
     noised = context.plan.trust != "none"
     model = context.per_example_model if context.plan.trust == "local" else context.model
-    load_parameters_(model, {**context.start, **task.parameters, **task.private})
-    examples = context.examples(task.client)
-    step = _step(context, task, model)
+    sent = {**context.start, **task.parameters, **only_row(task.private)}
+    load_parameters_(model, sent)
+    examples = context.examples(client)
+    rule = RuleRound(context, task)
+    step = _step(context, task, model, rule)
     losses = []
     for index in range(context.experiment.training.steps):
-        cuts = draw_cuts(context, task.round, task.client, examples, index)
+        cuts = draw_cuts(context, task.round, client, examples, index)
         history, target = pad(cuts, whole=examples.whole)
         loss = step(history, target, context.draw_negatives(task.round, index))
         if loss is not None:
             if not context.discreet and not np.isfinite(loss):
-                raise FedrecError(not_finite(loss, task.client, task.round, index))
+                raise FedrecError(not_finite(loss, client, task.round, index))
             losses.append(loss)
     after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     if context.plan.trust == "secure-aggregation" and not all(value.isfinite().all() for value in after.values()):
-        after = {**context.start, **task.parameters, **task.private}
-    adapter = context.experiment.adapter
-    return ClientUpdate(
-        parameters={name: value for name, value in after.items() if not is_private(name, adapter)},
-        private={name: value for name, value in after.items() if is_private(name, adapter)},
-        weight=1.0 if noised else float(len(examples)),
-        loss=None if noised or not losses else sum(losses) / len(losses),
+        after = sent
+    if context.sums_are_noised and not len(examples):
+        after = {**after, **task.parameters}
+    adapter, stack = context.experiment.adapter, {name: value[None] for name, value in after.items()}
+    extras, kept = rule.final(stack)
+    return CohortUpdate(
+        clients=[client],
+        parameters={name: value for name, value in stack.items() if not is_private(name, adapter)},
+        private={name: value for name, value in stack.items() if is_private(name, adapter)},
+        weights=[1.0 if noised else float(len(examples))],
+        losses=[None if noised or not losses else sum(losses) / len(losses)],
+        extras=extras,
+        kept=kept,
     )
 
 
@@ -109,10 +120,10 @@ def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa
     return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
 
 
-def _step(context: TrainingContext, task: ClientTask, model: Backbone) -> PlainStep:
-    training = context.experiment.training
-    expected, pull = expected_batch(context, task.client), Pull(task.proximal_mu, task.parameters)
+def _step(context: TrainingContext, task: CohortTask, model: Backbone, rule: RuleRound) -> PlainStep:
+    training, client = context.experiment.training, task.clients[0]
+    expected = expected_batch(context, client)
     if context.plan.trust != "local":
-        return PlainStep(model, training, expected, pull)
-    noise = torch_generator_for(context.secret_seed, "noise", task.round, task.client)
-    return PrivateStep(model, training, expected, pull, context.plan, noise)
+        return PlainStep(model, training, expected, rule)
+    noise = torch_generator_for(context.secret_seed, "noise", task.round, client)
+    return PrivateStep(model, training, expected, rule, context.plan, noise)

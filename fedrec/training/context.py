@@ -58,6 +58,11 @@ class TrainingContext:
         """Whether not even an error may tell the server what a client's data did: it is not trusted with them."""
         return self.plan.trust in {"local", "secure-aggregation"}
 
+    @property
+    def sums_are_noised(self) -> bool:
+        """Whether clients' whole changes are clipped behind their training, and noise is added to their sum."""
+        return self.plan.trust in {"central", "secure-aggregation"}
+
     @cached_property
     def shared_start(self) -> dict[str, Tensor]:
         """The part of `start` that travels."""

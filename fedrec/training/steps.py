@@ -1,8 +1,6 @@
 """One local step: forward, backward, move; plainly, or as DP-SGD through Opacus."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 from opacus.optimizers import DPOptimizer
@@ -14,21 +12,9 @@ from fedrec.models.adapters import trained_parameters
 from fedrec.models.backbone import Backbone
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.objective import example_losses, rows_at_once
+from fedrec.training.rules.round import RuleRound
 
 OPTIMIZERS: dict[str, type[torch.optim.SGD | torch.optim.Adam]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-
-
-@dataclass(frozen=True, eq=False)
-class Pull:
-    """FedProx's pull towards the global adapter: the gradient of `mu / 2 * ||w - anchor||^2`, of no example.
-
-    Attributes:
-        mu: Strength; 0 for none.
-        anchor: The global adapter by parameter name; parameters that never travel have none and are not pulled.
-    """
-
-    mu: float = 0.0
-    anchor: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class PlainStep:
@@ -38,18 +24,18 @@ class PlainStep:
         model: The recommender; its open parameters are moved.
         training: Optimiser and learning rate.
         expected_batch: Denominator of the losses' sum, fixed beforehand.
-        pull: FedProx's pull.
+        rule: What the client's rule adds to the gradient.
     """
 
-    def __init__(self, model: Backbone, training: TrainingConfig, expected_batch: float, pull: Pull) -> None:
-        self.model, self.pull, self.expected_batch = model, pull, expected_batch
+    def __init__(self, model: Backbone, training: TrainingConfig, expected_batch: float, rule: RuleRound) -> None:
+        self.model, self.rule, self.expected_batch = model, rule, expected_batch
         self.trained = trained_parameters(model)
         self.optimizer: Optimizer = OPTIMIZERS[training.optimizer](self.trained.values(), lr=training.lr)
 
     def __call__(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> float | None:
         """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0."""
         losses = self.differentiate(history, target, negatives)
-        self.add_pull()
+        self.turn()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(losses.mean()) if len(losses) else None
@@ -70,13 +56,12 @@ class PlainStep:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         return torch.cat(parts)
 
-    def add_pull(self) -> None:
-        """Add the pull's gradient."""
-        if self.pull.mu:
-            for name, anchor in self.pull.anchor.items():
-                parameter = self.trained[name]
-                pulled = self.pull.mu * (parameter.detach() - anchor)
-                parameter.grad = pulled if parameter.grad is None else parameter.grad + pulled
+    def turn(self) -> None:
+        """Replace the gradients by the rule's direction."""
+        gradient = {n: parameter.grad[None] for n, parameter in self.trained.items() if parameter.grad is not None}
+        parameters = {name: parameter.detach()[None] for name, parameter in self.trained.items()}
+        for name, turned in self.rule.direction(gradient, parameters).items():
+            self.trained[name].grad = turned[0]
 
 
 class PrivateStep(PlainStep):
@@ -88,7 +73,7 @@ class PrivateStep(PlainStep):
         model: The recommender under Opacus' hooks (`TrainingContext.per_example_model`).
         training: Optimiser and learning rate.
         expected_batch: Denominator of the noised sum, fixed beforehand.
-        pull: FedProx's pull, added behind the noise: it depends on no example.
+        rule: What the client's rule adds, behind the noise: it is given no example.
         plan: Clip norm and noise.
         generator: Source of the noise.
     """
@@ -98,11 +83,11 @@ class PrivateStep(PlainStep):
         model: Backbone,
         training: TrainingConfig,
         expected_batch: float,
-        pull: Pull,
+        rule: RuleRound,
         plan: PrivacyPlan,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(model, training, expected_batch, pull)
+        super().__init__(model, training, expected_batch, rule)
         self.private_optimizer = _FiniteSums(
             self.optimizer,
             noise_multiplier=plan.noise_multiplier,

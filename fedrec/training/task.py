@@ -1,65 +1,41 @@
-"""What clients are asked to do and what they answer: values, no engine."""
+"""What clients are asked to do and what they answer: values, no engine. One client is a cohort of one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class ClientTask:
-    """One client's work in one round.
-
-    Attributes:
-        client: Number of the client, in `[0, clients)`.
-        round: Number of the round, from 1.
-        parameters: The global adapter, by parameter name.
-        private: The client's own parameters that never travel, by name; empty in its first round.
-        proximal_mu: Pull towards the global adapter (FedProx, Li et al. 2020); 0 for none.
-    """
-
-    client: int
-    round: int
-    parameters: Mapping[str, Tensor]
-    private: Mapping[str, Tensor] = field(default_factory=dict)
-    proximal_mu: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class ClientUpdate:
-    """The answer.
-
-    Attributes:
-        parameters: The adapter after local training, of the names and shapes that were sent.
-        private: The client's own parameters after training; stays with the client.
-        weight: Number of examples, or 1 under privacy, where the number would be a release.
-        loss: Mean training loss of the round in nats; None under privacy, or if no batch had an example.
-    """
-
-    parameters: Mapping[str, Tensor]
-    private: Mapping[str, Tensor]
-    weight: float
-    loss: float | None
-
-
-@dataclass(frozen=True, eq=False)
 class CohortTask:
-    """The same work for many clients.
+    """The same work for clients of one round.
 
     Attributes:
         clients: Their numbers, each once.
         round: Number of the round, from 1.
         parameters: The global adapter, by parameter name: one for all.
         private: Their own parameters that never travel, `[clients, *shape]` by name; empty in their first round.
-        proximal_mu: As in `ClientTask`.
+        rule: Name of the client rule (see `fedrec.training.rules`).
+        options: The rule's options.
+        extras: What the server sends beside the adapter, by name: one for all; what the rule asks for.
+        kept: What the rule left with them after their last round, `[clients, *shape]` by name; empty in their first.
     """
 
     clients: Sequence[int]
     round: int
     parameters: Mapping[str, Tensor]
     private: Mapping[str, Tensor] = field(default_factory=dict)
-    proximal_mu: float = 0.0
+    rule: str = "plain"
+    options: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def each(self) -> Iterator["CohortTask"]:
+        """Yield the task of each client alone: views of the rows."""
+        for row, client in enumerate(self.clients):
+            private, kept = ({n: v[row : row + 1] for n, v in some.items()} for some in (self.private, self.kept))
+            yield replace(self, clients=[client], private=private, kept=kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +44,13 @@ class CohortUpdate:
 
     Attributes:
         clients: Who answered; the order of the rows.
-        parameters: Adapters after local training, `[clients, *shape]` by name.
-        private: Their own parameters after training, `[clients, *shape]` by name.
-        weights: As in `ClientUpdate`, one a client.
-        losses: As in `ClientUpdate`, one a client.
+        parameters: Adapters after local training, of the names that were sent, `[clients, *shape]`.
+        private: Their own parameters after training, `[clients, *shape]` by name; they stay with the clients.
+        weights: Numbers of examples, or 1 under privacy, where the number would be a release; one a client.
+        losses: Mean training losses of the round in nats; None under privacy, or if no batch had an example.
         failures: What was raised by the others, type and text, by client.
+        extras: The rule's payload, which is sent beside the adapter, `[clients, *shape]` by name.
+        kept: What the rule leaves with the clients, `[clients, *shape]` by name.
     """
 
     clients: Sequence[int]
@@ -81,19 +59,27 @@ class CohortUpdate:
     weights: Sequence[float]
     losses: Sequence[float | None]
     failures: Mapping[int, str] = field(default_factory=dict)
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def each(self) -> Iterator[tuple[int, ClientUpdate]]:
-        """Yield every client that answered, with its answer: views of the rows."""
+    def each(self) -> Iterator[tuple[int, "CohortUpdate"]]:
+        """Yield every client that answered, with its answer, a cohort of one: views of the rows."""
         for row, client in enumerate(self.clients):
+            parameters, private, extras, kept = (
+                {name: value[row : row + 1] for name, value in some.items()}
+                for some in (self.parameters, self.private, self.extras, self.kept)
+            )
             yield (
                 client,
-                ClientUpdate(
-                    {name: value[row] for name, value in self.parameters.items()},
-                    {name: value[row] for name, value in self.private.items()},
-                    self.weights[row],
-                    self.losses[row],
+                CohortUpdate(
+                    [client], parameters, private, [self.weights[row]], [self.losses[row]], extras=extras, kept=kept
                 ),
             )
+
+
+def only_row(stack: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the arrays of a cohort of one: `[1, *shape]` becomes `[*shape]`."""
+    return {name: value.squeeze(0) for name, value in stack.items()}
 
 
 def nobody(failures: Mapping[int, str]) -> CohortUpdate:
@@ -115,4 +101,6 @@ def joined(parts: Sequence[CohortUpdate]) -> CohortUpdate:
         weights=[weight for part in heard for weight in part.weights],
         losses=[loss for part in heard for loss in part.losses],
         failures={client: why for part in parts for client, why in part.failures.items()},
+        extras=rows([part.extras for part in heard]),
+        kept=rows([part.kept for part in heard]),
     )

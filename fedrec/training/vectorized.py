@@ -24,6 +24,7 @@ from fedrec.training.blocks import MOST_ROWS, Group, groups_of
 from fedrec.training.client import draw_cuts, expected_batch, not_finite, require_adapter
 from fedrec.training.context import TrainingContext
 from fedrec.training.objective import example_losses
+from fedrec.training.rules.round import RuleRound
 from fedrec.training.steps import OPTIMIZERS
 from fedrec.training.task import CohortTask, CohortUpdate
 
@@ -84,6 +85,7 @@ class _Sweep:
         noisy = task.clients if self.private else ()
         self.noise = [torch_generator_for(context.secret_seed, "noise", task.round, client) for client in noisy]
         self.objective = _Objective(context.model)
+        self.rule = RuleRound(context, task)
         scored = min(context.train.num_items, context.experiment.model.softmax_items)
         self.most_positions = most_positions(scored, context.device)
         self.losses: list[tuple[Tensor, list[int]]] = []
@@ -95,8 +97,8 @@ class _Sweep:
             self._add_noise_(sums)
         for name, parameter in self.stack.items():
             parameter.grad = sums[name].div_(_beside(self.expected.to(sums[name]), sums[name]))
-            if self.task.proximal_mu and name in self.task.parameters:
-                parameter.grad += self.task.proximal_mu * (parameter - self.anchor[name])
+        for name, turned in self.rule.direction(sums, self.stack).items():
+            self.stack[name].grad = turned
         self.optimizer.step()
         self.losses.append(losses)
 
@@ -109,8 +111,14 @@ class _Sweep:
         failures = {} if self.context.discreet else _failures(means, counts, task)
         if self.context.plan.trust == "secure-aggregation":
             self._undo_lost_()
+        if self.context.sums_are_noised:
+            self._undo_without_data_()
+        extras, kept = self.rule.final(self.stack)
         rows = [row for row, client in enumerate(task.clients) if client not in failures]
-        stack = {name: value.cpu() if not failures else value.cpu()[rows] for name, value in self.stack.items()}
+        stack, extras, kept = (
+            {name: value.cpu() if not failures else value.cpu()[rows] for name, value in some.items()}
+            for some in (self.stack, extras, kept)
+        )
         open_ = self.context.plan.trust == "none"
         return CohortUpdate(
             clients=[task.clients[row] for row in rows],
@@ -119,6 +127,8 @@ class _Sweep:
             weights=[float(len(self.examples[row])) if open_ else 1.0 for row in rows],
             losses=[float(np.nanmean(means[:, row])) if open_ and counts[:, row].any() else None for row in rows],
             failures=failures,
+            extras=extras,
+            kept=kept,
         )
 
     def _undo_lost_(self) -> None:
@@ -128,6 +138,12 @@ class _Sweep:
             for name, value in self.stack.items():
                 own = self.task.private.get(name)
                 value[lost] = self.anchor[name] if own is None else own.to(value)[lost]
+
+    def _undo_without_data_(self) -> None:
+        """Let clients without examples stand where they began, whatever their rule (see `train_client`)."""
+        if empty := [row for row, examples in enumerate(self.examples) if not len(examples)]:
+            for name in self.task.parameters:
+                self.stack[name][empty] = self.anchor[name]
 
     def _gradients(self, index: int) -> tuple[Stack, tuple[Tensor, list[int]]]:
         """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""

@@ -1,6 +1,6 @@
 """FedProx: FedAvg whose clients are pulled towards the global adapter (Li et al. 2020, equation 2).
 
-The server's half is here; the client's half is the gradient `mu * (w - w_global)` in `fedrec.training.client`.
+The server's half is here; the client's half is `fedrec.training.rules.proximal`.
 """
 
 from server.base import STRATEGIES
@@ -18,10 +18,12 @@ class FedProx(FedAvg):
         server_lr: Factor on the mean change.
     """
 
+    rule = "proximal"
+
     def __init__(self, context: StrategyContext, mu: float = 0.01, server_lr: float = 1.0) -> None:
         super().__init__(context, server_lr)
         self.mu = between("mu", mu, least=0)
 
     def client_config(self) -> dict[str, float]:
         """Tell the clients how strongly they are pulled."""
-        return {"proximal-mu": self.mu}
+        return {"mu": self.mu}

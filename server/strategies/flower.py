@@ -21,6 +21,7 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.core.errors import ConfigError, FederationError, FedrecError
 from fedrec.core.seeding import Label, seed_for
+from fedrec.training.rules.wire import to_config
 from server.aggregation.update import State, Update, norm_of
 from server.base import Strategy, to_record
 from server.context import StrategyContext
@@ -30,6 +31,9 @@ CURRENT = "flwr.serverapp.strategy"
 
 NEEDS = ("min_available_nodes", "min_train_nodes")
 """Attributes of Flower's own strategies that make them wait, for ever, for more clients than there are."""
+
+FLOWERS_MU = "proximal-mu"
+"""What Flower's FedProx tells its clients."""
 
 
 class FlowerStrategyAdapter(Strategy):
@@ -47,7 +51,7 @@ class FlowerStrategyAdapter(Strategy):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Return the inner strategy's messages.
+        """Return the inner strategy's messages; the mu of Flower's FedProx becomes an option of our client rule.
 
         Raises:
             ConfigError: If it waits for more clients than there are.
@@ -59,7 +63,12 @@ class FlowerStrategyAdapter(Strategy):
                 message = f"the strategy waits for {wanted} clients, there are {clients}; set strategy.options.{need}"
                 raise ConfigError(message)
         with self._hook("configure_train", server_round):
-            return list(self.inner.configure_train(server_round, arrays, config, grid))
+            messages = list(self.inner.configure_train(server_round, arrays, config, grid))
+        for content in {id(message.content): message.content for message in messages}.values():
+            told = content.config_records.get("config", ConfigRecord())
+            if FLOWERS_MU in told:
+                told.update(to_config("proximal", {"mu": float(str(told.pop(FLOWERS_MU)))}))
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

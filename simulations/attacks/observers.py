@@ -17,7 +17,7 @@ from fedrec.attacks.audit.answers import uncharged
 from fedrec.attacks.audit.canaries import Canaries
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.training.context import TrainingContext
-from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody
+from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody, only_row
 from fedrec.training.vectorized import train_cohort
 from server.aggregation.privacy import NoisyMean
 from server.aggregation.update import Arrays
@@ -73,9 +73,9 @@ class FinalModelObserver:
     train: Train
     notes: Notes
 
-    def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def __call__(self, request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         """Return the clients' answers as they are."""
-        update = self.train(request, parameters)
+        update = self.train(request, parameters, extras)
         self.notes.take(request, update)
         return update
 
@@ -102,9 +102,9 @@ class UpdateObserver:
     def __post_init__(self) -> None:
         self.sums = np.zeros(len(self.canaries))
 
-    def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def __call__(self, request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         """Return the clients' answers as they are; listen."""
-        update = self.train(request, parameters)
+        update = self.train(request, parameters, extras)
         self.notes.take(request, update)
         seen = dict(update.each())
         holders = self.canaries.holders
@@ -112,12 +112,19 @@ class UpdateObserver:
             own = [self.canaries.first + int(row) for row in np.flatnonzero(np.isin(holders, held))]
             # The adversary knows a client's other users, and takes their part of its mean off.
             rest = [client for client in held if client not in self.canaries.clients]
-            sent = {name: torch.from_numpy(value.copy()) for name, value in parameters.items()}
-            task = CohortTask([*rest, *own], request.round, sent, proximal_mu=request.proximal_mu)
-            known = {client: expected.parameters for client, expected in train_cohort(self.clear, task).each()}
+            sent, beside = (
+                {name: torch.from_numpy(value.copy()) for name, value in some.items()} for some in (parameters, extras)
+            )
+            task = CohortTask(
+                [*rest, *own], request.round, sent, rule=request.rule, options=request.options, extras=beside
+            )
+            known = {
+                client: only_row(expected.parameters) for client, expected in train_cohort(self.clear, task).each()
+            }
             for holder in held:
                 planted = np.flatnonzero(holders == holder)
-                apart = flat({n: (seen[holder].parameters[n] - before).numpy() for n, before in sent.items()})
+                heard = only_row(seen[holder].parameters)
+                apart = flat({n: (heard[n] - before).numpy() for n, before in sent.items()})
                 if holder in rest:
                     users = len(self.clear.federation.users[holder])
                     others = flat({n: (known[holder][n] - before).numpy() for n, before in sent.items()})
@@ -189,11 +196,11 @@ class SumObserver:
     def __post_init__(self) -> None:
         self.clips.append(self.strategy.context.plan.clip_norm)
 
-    def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def __call__(self, request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         """Return the clients' answers, the canaries' as they make them; listen."""
         real = [client for client in request.clients if client not in self.canaries.clients]
         planted = [client for client in request.clients if client in self.canaries.clients]
-        update = self.train(replace(request, clients=real), parameters) if real else nobody({})
+        update = self.train(replace(request, clients=real), parameters, extras) if real else nobody({})
         self.notes.take(request, update)
         aggregator = self.aggregator
         answers = self._answers(planted, self._steps(planted, request.round), parameters)
@@ -201,7 +208,7 @@ class SumObserver:
             total = aggregator.add_cohort(parameters, part).sums
             now = sums.setdefault(request.round, np.zeros(self.directions.shape[1]))
             sums[request.round] = now + flat(total) if total else now
-        everybody = joined([replace(update, private={}), answers])
+        everybody = joined([replace(update, private={}, kept={}), answers])
         if request.round <= CHECKED_ROUNDS:
             self._measure(everybody, planted, request.round, parameters)
         if self.strategy.context.plan.filtered:

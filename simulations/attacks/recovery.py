@@ -30,7 +30,7 @@ from fedrec.privacy.ledger import Ledger
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import Prepared
 from fedrec.training.context import TrainingContext
-from fedrec.training.task import CohortUpdate
+from fedrec.training.task import CohortUpdate, only_row
 from server.asking import ask
 from server.base import to_record
 from server.rounds import collect, to_arrays, to_tensors
@@ -94,14 +94,14 @@ class RecoveryObserver:
     def __post_init__(self) -> None:
         self.scores = np.zeros((len(self.victims), self.context.train.num_items))
 
-    def __call__(self, request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def __call__(self, request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         """Return the clients' answers as they are; listen."""
-        update = answer_cohort(request, parameters)
+        update = answer_cohort(request, parameters, extras)
         before = {name: torch.from_numpy(value.copy()) for name, value in parameters.items()}
         rows = {client: row for row, client in enumerate(self.victims)}
         for client, answer in update.each():
             if client in rows:
-                self.scores[rows[client]] += self.read(before, answer.parameters)
+                self.scores[rows[client]] += self.read(before, only_row(answer.parameters))
         return update
 
     def read(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Scores:

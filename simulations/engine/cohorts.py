@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from flwr.app import Error, Message, MessageType, RecordDict
+from flwr.app import ArrayRecord, Error, Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
 
 from clients.app import app, pack
@@ -48,7 +48,12 @@ class WorkerPool(Protocol):
     """Who does the work."""
 
     def do(
-        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+        self,
+        work: Work[T],
+        requests: Sequence[CohortRequest],
+        parameters: Parameters,
+        extras: Parameters,
+        timeout: float | None,
     ) -> Iterator[T | None]:
         """Yield the result of each request, in their order; None for what was not done within `timeout` seconds."""
 
@@ -58,12 +63,17 @@ class OneProcess:
     """This process does everything itself; it cannot be cut short."""
 
     def do(
-        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+        self,
+        work: Work[T],
+        requests: Sequence[CohortRequest],
+        parameters: Parameters,
+        extras: Parameters,
+        timeout: float | None,
     ) -> Iterator[T | None]:
         """Yield each result when it is made."""
         del timeout
         for request in requests:
-            yield work(request, parameters)
+            yield work(request, parameters, extras)
 
 
 class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
@@ -100,7 +110,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         del before  # it is what the messages carry
         total = UpdateSum({})
         for batch in self._batches(messages):
-            for part in self._pool.do(Add(self._train, aggregator), batch.requests, batch.parameters, timeout):
+            for part in batch.done(self._pool, Add(self._train, aggregator), timeout):
                 total = total if part is None else total + part
         return total
 
@@ -120,7 +130,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         batch = batches[0]
         first = batch.requests[0]
         work = Encode(self._train, agreement, first.round, seed_of(first.run))
-        parts = [part for part in self._pool.do(work, batch.requests, batch.parameters, timeout) if part is not None]
+        parts = [part for part in batch.done(self._pool, work, timeout) if part is not None]
         return work.open(list(batch.messages), parts, batch.parameters)
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
@@ -130,7 +140,7 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         rest = [message for message in messages if message.metadata.message_type != MessageType.TRAIN]
         replies = super().send_and_receive(rest, timeout=timeout)
         for batch in self._batches(training):
-            for update in self._pool.do(Answers(self._train), batch.requests, batch.parameters, timeout):
+            for update in batch.done(self._pool, Answers(self._train), timeout):
                 replies += [] if update is None else batch.replies(update)
         place = {message.metadata.dst_node_id: index for index, message in enumerate(messages)}
         return sorted(replies, key=lambda reply: place[reply.metadata.src_node_id])
@@ -141,18 +151,16 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
             by_content.setdefault(id(message.content), []).append(message)
         for same in by_content.values():
             content = same[0].content
-            config = content.config_records["config"]
-            whole = CohortRequest(
-                run=str(config["run"]),
-                clients=[message.metadata.dst_node_id for message in same],
-                round=int(str(config["server-round"])),
-                proximal_mu=float(str(config.get("proximal-mu", 0.0))),
-            )
+            clients = [message.metadata.dst_node_id for message in same]
+            whole = CohortRequest.of(content.config_records["config"], clients)
             positions = self._positions(whole.run, whole.clients)
             yield _Batch(
                 {message.metadata.dst_node_id: message for message in same},
                 [replace(whole, clients=chunk) for chunk in chunks_of(whole.clients, positions, self._size)],
-                {name: array.numpy() for name, array in content.array_records["arrays"].items()},
+                *(
+                    {name: array.numpy() for name, array in content.array_records.get(record, ArrayRecord()).items()}
+                    for record in ("arrays", "extras")
+                ),
             )
 
 
@@ -163,6 +171,11 @@ class _Batch:
     messages: Mapping[int, Message]
     requests: Sequence[CohortRequest]
     parameters: Parameters
+    extras: Parameters
+
+    def done(self, pool: WorkerPool, work: Work[T], timeout: float | None) -> Iterator[T | None]:
+        """Yield the result of each request, as the pool does."""
+        return pool.do(work, self.requests, self.parameters, self.extras, timeout)
 
     def replies(self, update: CohortUpdate) -> Iterator[Message]:
         """Yield each client's answer as a message."""

@@ -1,9 +1,9 @@
 """Chunks of clients on Ray actors, one torch thread each: who works in the `ray` engine.
 
-The parameters go once a round into Ray's object store, and every chunk is handed a reference. Each actor has one
-chunk in hand and one behind it, so that none waits for the server. Results are passed on in the chunks' order; those
-that come early wait, and no chunk is handed out so far ahead that many could: memory goes with the actors, not with
-the cohort.
+The parameters and extras go once a round into Ray's object store, and every chunk is handed a reference. Each actor
+has one chunk in hand and one behind it, so that none waits for the server. Results are passed on in the chunks' order;
+those that come early wait, and no chunk is handed out so far ahead that many could: memory goes with the actors, not
+with the cohort.
 
 An actor that dies is replaced and its chunks are done again: client work is a pure function of the chunk, so the
 result is the same. A chunk that takes its actor with it twice is done client by client, and who kills alone, fails.
@@ -57,14 +57,19 @@ class RayWorkerPool:
             ray.kill(actor.handle)
 
     def do(
-        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+        self,
+        work: Work[T],
+        requests: Sequence[CohortRequest],
+        parameters: Parameters,
+        extras: Parameters,
+        timeout: float | None,
     ) -> Iterator[T | None]:
         """Yield the result of each request, in their order; None for what was not done within `timeout` seconds.
 
         Raises:
             FederationError: If no actor starts.
         """
-        round_work = _RoundWork(work, requests, parameters, timeout)
+        round_work = _RoundWork(work, requests, parameters, extras, timeout)
         heard = time.monotonic()
         try:
             for index in range(len(requests)):
@@ -169,11 +174,17 @@ class _RoundWork(Generic[T]):
         work: What is done with each.
         requests: The chunks.
         parameters: The global adapter.
+        extras: What is sent beside it.
         timeout: Seconds until nobody waits any more; None for no end.
     """
 
     def __init__(
-        self, work: Work[T], requests: Sequence[CohortRequest], parameters: Parameters, timeout: float | None
+        self,
+        work: Work[T],
+        requests: Sequence[CohortRequest],
+        parameters: Parameters,
+        extras: Parameters,
+        timeout: float | None,
     ) -> None:
         self.work, self.requests = work, requests
         self.waiting = deque(range(len(requests)))
@@ -181,7 +192,7 @@ class _RoundWork(Generic[T]):
         self.done: dict[int, T | None] = {}
         self._parameters = parameters
         self._end = math.inf if timeout is None else time.monotonic() + timeout
-        self._broadcast = ray.put(dict(parameters))
+        self._broadcast = ray.put((dict(parameters), dict(extras)))
         self._pickled = ray.put(cloudpickle.dumps(work))  # type: ignore[no-untyped-call]
 
     @property
@@ -205,7 +216,7 @@ def _actor_kind(gpus: float) -> Any:
         def begin(self, path: list[str]) -> None:
             sys.path[:] = [*path, *(place for place in sys.path if place not in path)]
 
-        def work(self, pickled: bytes, request: Any, parameters: Any) -> Any:
-            return cloudpickle.loads(pickled)(request, parameters)
+        def work(self, pickled: bytes, request: Any, sent: Any) -> Any:
+            return cloudpickle.loads(pickled)(request, *sent)
 
     return ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(Worker)

@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 Parameters = Mapping[str, Array]
 
-Train = Callable[[CohortRequest, Parameters], CohortUpdate]
-"""Answers for clients; travels to workers by pickle."""
+Train = Callable[[CohortRequest, Parameters, Parameters], CohortUpdate]
+"""Answers for clients to the adapter and the extras beside it; travels to workers by pickle."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Work(ABC, Generic[T]):
     def join(self, parts: Sequence[T]) -> T:
         """Return the results of several chunks as one."""
 
-    def __call__(self, request: CohortRequest, parameters: Parameters) -> T:
+    def __call__(self, request: CohortRequest, parameters: Parameters, extras: Parameters) -> T:
         """Return the result of a chunk."""
-        return self.result(self.train(request, parameters), parameters)
+        return self.result(self.train(request, parameters, extras), parameters)
 
     def failed(self, client: int, why: str, parameters: Parameters) -> T:
         """Return the result of a chunk of one client that never answered."""

@@ -51,10 +51,10 @@ class Killed(BaseException):
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(many: Many, changes: dict[str, Any]) -> None:
     changes = {"rounds": 4, **changes}
 
-    def dies(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def dies(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         if request.round == 3:
             raise Killed
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     steady = outcome(*many.run(OneProcess(), **changes))
     torn = many.new(**changes)
@@ -153,9 +153,9 @@ def test_a_strategy_that_asks_everybody_is_refused_before_anything_is_sent(
     monkeypatch.setattr(FedAvg, "configure_train", everybody)
     sent: list[CohortRequest] = []
 
-    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         sent.append(request)
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     with pytest.raises(PrivacyError, match="beside the drawn cohort"):
         many.run(OneProcess(), train, privacy=CENTRAL, federation={"participation": 0.4, **POISSON})
@@ -163,7 +163,7 @@ def test_a_strategy_that_asks_everybody_is_refused_before_anything_is_sent(
 
 
 def test_losses_that_are_not_finite_are_reported_and_end_no_run(many: Many) -> None:
-    def fails(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def fails(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         del parameters
         return nobody(dict.fromkeys(request.clients, "FedrecError: loss is nan"))
 
@@ -232,8 +232,8 @@ def test_another_populations_noise_is_smaller_and_always_labelled(many: Many) ->
 def test_no_user_spends_more_than_its_filter_has_whoever_is_asked_how_often(many: Many) -> None:
     seen: list[dict[int, float]] = []
 
-    def listens(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
-        update = answer_cohort(request, parameters)
+    def listens(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
+        update = answer_cohort(request, parameters, extras)
         changes = {name: value.numpy() - parameters[name] for name, value in update.parameters.items()}
         squares = sum(np.square(change.reshape(len(update.clients), -1)).sum(axis=1) for change in changes.values())
         seen.append(dict(zip(update.clients, np.sqrt(squares).tolist(), strict=True)))

@@ -25,8 +25,19 @@ FLOWER = "flwr.serverapp.strategy"
 OPEN = {"epsilon": float("inf")}
 
 
-def stranger(name: str, privacy: dict[str, Any] | None = None, rounds: int = 2, **options: Any) -> Any:
-    return tiny(rounds=rounds, strategy={"name": f"{FLOWER}:{name}", "options": options}, privacy=privacy or {})
+def named(name: str, **options: Any) -> dict[str, Any]:
+    return {"name": name, "options": options}
+
+
+def stranger(
+    name: str,
+    privacy: dict[str, Any] | None = None,
+    rounds: int = 2,
+    training: dict[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    sections = {"training": training} if training else {}
+    return tiny(rounds=rounds, strategy=named(f"{FLOWER}:{name}", **options), privacy=privacy or {}, **sections)
 
 
 def silent_in(number: int) -> Callable[[Message, Context, Message], Message]:
@@ -57,6 +68,16 @@ def test_flowers_fedavg_agrees_with_ours(start: NewRun) -> None:
     ours = rounds_of(start(tiny(privacy=OPEN)))
     for name, value in ours.parameters.items():
         torch.testing.assert_close(theirs.parameters[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_flowers_fedprox_pulls_its_clients_as_ours_does(start: NewRun) -> None:
+    training = {"steps": 3, "lr": 0.5}
+    theirs = rounds_of(start(stranger("FedProx", OPEN, proximal_mu=0.5, training=training)))
+    ours = rounds_of(start(tiny(privacy=OPEN, strategy=named("fedprox", mu=0.5), training=training)))
+    unpulled = rounds_of(start(tiny(privacy=OPEN, training=training)))
+    for name, value in ours.parameters.items():
+        torch.testing.assert_close(theirs.parameters[name], value, rtol=1e-4, atol=1e-6)
+    assert any((unpulled.parameters[name] - value).abs().max() > 1e-3 for name, value in ours.parameters.items())
 
 
 def test_its_own_sampling_is_the_same_each_time_and_leaves_global_randomness_alone(start: NewRun) -> None:

@@ -26,8 +26,8 @@ def round_of(made) -> dict[str, np.ndarray]:
     updates = []
     for client in range(len(made.federation)):
         answer = train_client(made, task(made, client))
-        delta = {name: (value - made.start[name]).numpy() for name, value in answer.parameters.items()}
-        updates.append(Update(client, {n: value.astype(np.float32) for n, value in delta.items()}, answer.weight))
+        delta = {name: (value[0] - made.start[name]).numpy() for name, value in answer.parameters.items()}
+        updates.append(Update(client, {n: value.astype(np.float32) for n, value in delta.items()}, answer.weights[0]))
     return SumAggregator(max_norm=np.inf).add(updates).mean()
 
 
@@ -55,5 +55,5 @@ def test_a_mean_that_ignores_the_number_of_examples_is_not_central_training():
     made = context(clients=SPREADS["uneven"])
     answers = [train_client(made, task(made, client)) for client in range(2)]
     name = "item_bias.weight"
-    equal = sum(answer.parameters[name] - made.start[name] for answer in answers) / 2
+    equal = sum(answer.parameters[name][0] - made.start[name] for answer in answers) / 2
     assert np.abs(equal.numpy() - weighted[name]).max() > 1e-3

@@ -38,13 +38,13 @@ def one_actor(pool: RayWorkerPool) -> Iterator[RayWorkerPool]:
 def once(marker: Path, fault: str) -> Train:
     """Return a trainer that breaks down at its first chunk; a closure, so that it travels to workers by value."""
 
-    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         if not marker.exists():
             marker.write_text(str(os.getpid()))
             if fault == "dies":
                 os._exit(9)
             time.sleep(600)
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     return train
 
@@ -81,10 +81,10 @@ def test_an_actor_that_dies_in_a_round_is_replaced_and_changes_no_bit(
 def test_a_client_that_takes_every_actor_with_it_fails_alone(many: Many, pool: RayWorkerPool) -> None:
     victim = many.run(OneProcess())[0].job.cohort(1)[3]
 
-    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         if request.round == 1 and victim in request.clients:
             os._exit(9)
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     run, _ = many.run(pool, train)
     assert many.rejected(run, 1) == {victim: "client failed: its worker died (ActorDiedError)"}
@@ -107,12 +107,12 @@ def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
 def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: Many, pool: RayWorkerPool) -> None:
     victim = many.new().job.cohort(1)[3]
 
-    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         if request.round == 1 and victim in request.clients:
             if len(request.clients) > 1:
                 os._exit(9)
             time.sleep(600)
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     began = time.monotonic()
     # one round: both actors may have died for it, and a busy machine may take longer than that to start new ones
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_actors_at_once_whatever_they_do(many: Many, pool: RayWorker
     threading.Thread(target=interrupt).start()
     request = CohortRequest(str(many.folder), [0], 1)
     with pytest.raises(KeyboardInterrupt):
-        list(sleeper.do(Answers(once(marker, "hangs")), [request], {}, None))
+        list(sleeper.do(Answers(once(marker, "hangs")), [request], {}, {}, None))
     sleeper.close()
     deadline = time.monotonic() + 10
     while _runs(int(marker.read_text())):

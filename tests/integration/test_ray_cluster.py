@@ -21,11 +21,11 @@ def test_a_node_that_is_lost_in_a_round_changes_no_bit(many: Many, many_steady: 
     second = cluster.add_node(num_cpus=1, object_store_memory=10**8)
     node, marker = second.node_id, tmp_path / "marker"
 
-    def train(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
         if ray.get_runtime_context().get_node_id() == node and not marker.exists():
             marker.write_text("at work")
             time.sleep(600)
-        return answer_cohort(request, parameters)
+        return answer_cohort(request, parameters, extras)
 
     def kill() -> None:
         while not marker.exists():

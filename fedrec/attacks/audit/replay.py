@@ -19,7 +19,7 @@ from fedrec.models.adapters import load_parameters_
 from fedrec.training.client import expected_batch, train_client
 from fedrec.training.context import TrainingContext
 from fedrec.training.objective import example_losses
-from fedrec.training.task import ClientTask, CohortTask
+from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 
 S = TypeVar("S", bound=Section)
@@ -61,10 +61,10 @@ def client_noise(context: TrainingContext, clients: Sequence[int], rounds: int) 
     found: list[Draw] = []
     for number in range(1, rounds + 1) if clients else ():
         for client, update in train_cohort(single, CohortTask(clients, number, context.shared_start)).each():
-            without = train_client(silent, ClientTask(client, number, context.shared_start))
+            without = train_client(silent, CohortTask([client], number, context.shared_start))
             pairs = ((update.parameters, without.parameters), (update.private, without.private))
             scale = expected_batch(single, client) / deviation
-            found.append({n: _as_float64(ours[n] - theirs[n]) * scale for ours, theirs in pairs for n in ours})
+            found.append({n: _as_float64(ours[n][0] - theirs[n][0]) * scale for ours, theirs in pairs for n in ours})
     return found
 
 
@@ -107,7 +107,7 @@ def _short_steps(context: TrainingContext, clients: Sequence[int]) -> list[Vecto
     single = replace(context, experiment=experiment, plan=replace(context.plan, clip_norm=clip))
     updates = train_cohort(single, CohortTask(clients, 1, context.shared_start)).each() if clients else ()
     return [
-        _as_float64(torch.cat([(v - context.start[n]).flatten() for n, v in {**u.parameters, **u.private}.items()]))
+        _as_float64(torch.cat([(v[0] - context.start[n]).flatten() for n, v in {**u.parameters, **u.private}.items()]))
         for _, u in updates
     ]
 

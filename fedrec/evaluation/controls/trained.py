@@ -22,7 +22,7 @@ from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.run.job import Job
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.client import train_client
-from fedrec.training.task import ClientTask
+from fedrec.training.task import CohortTask, only_row
 
 LOCAL_CLIENTS = 5
 """Clients that `local_only` trains: their mean tells what federation brings, and all of them would take too long."""
@@ -142,8 +142,8 @@ def _alone(job: Job, evaluator: Evaluator, client: int) -> Mapping[str, Tensor]:
     parameters: Mapping[str, Tensor] = dict(context.shared_start)
     private: Mapping[str, Tensor] = {}
     for number in range(1, job.experiment.rounds + 1):
-        update = train_client(context, ClientTask(client, number, parameters, private))
-        parameters, private = update.parameters, update.private
+        update = train_client(context, CohortTask([client], number, parameters, private))
+        parameters, private = only_row(update.parameters), update.private
     return parameters
 
 

@@ -20,7 +20,7 @@ from fedrec.training.client import train_client
 from fedrec.training.context import TrainingContext
 from fedrec.training.objective import example_losses
 from fedrec.training.steps import OPTIMIZERS
-from fedrec.training.task import ClientTask, CohortTask
+from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 from server.aggregation.update import norm_of
 from simulations.benchmarks.engines.federate import Serve
@@ -40,9 +40,9 @@ def one_at_a_time(serve: Serve, *, run: str) -> None:
         cohort = job.cohort(number)
         totals = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in context.shared_start.items()}
         for client in cohort:
-            after = train_client(context, ClientTask(client, number, context.shared_start)).parameters
+            after = train_client(context, CohortTask([client], number, context.shared_start)).parameters
             for name, value in totals.items():
-                value.add_(after[name] - context.shared_start[name])
+                value.add_(after[name][0] - context.shared_start[name])
         mean = {name: (value / len(cohort)).numpy() for name, value in totals.items()}
         return {"seconds": time.perf_counter() - began, "update_norm": norm_of(mean)}
 

@@ -41,8 +41,9 @@ def add_once(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": after, "metrics": MetricRecord({"num-examples": 1.0})}), reply_to=message)
 
 
-def add(request: CohortRequest, parameters: Parameters) -> CohortUpdate:
+def add(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
     """Measurement for a chunk of clients."""
+    del extras
     clients = len(request.clients)
     after = {name: torch.from_numpy(value + np.float32(STEP)) for name, value in parameters.items()}
     stacked = {name: value.expand(clients, *value.shape).clone() for name, value in after.items()}

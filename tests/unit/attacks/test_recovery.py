@@ -47,7 +47,7 @@ def test_an_update_without_noise_gives_its_user_away(sections):
     training_context = context(**sections, training={"lr": 0.1})
     start = training_context.shared_start
     update = train_client(training_context, task(training_context, 1))  # whose only user chose 6 after 5
-    change = {name: update.parameters[name] - value for name, value in start.items()}
+    change = {name: update.parameters[name][0] - value for name, value in start.items()}
     scores = item_scores(training_context.model, start, change, neutral_histories(NUM_ITEMS, seed=0))
     assert scores.argmax() == 6
 

@@ -116,7 +116,7 @@ def test_a_strategys_words_to_clients_do_not_change_the_rounds_own():
             return {"server-round": 1.0, "warmth": 3.0}
 
     (message, _) = ask(Sly(placed("local")), 2, ARRAYS, ConfigRecord({"run": "here"}), None)
-    told = {"run": "here", "server-round": 2, "warmth": 3.0}
+    told = {"run": "here", "server-round": 2, "rule-server-round": 1.0, "rule-warmth": 3.0}
     assert dict(message.content.config_records["config"]) == told
 
 

@@ -41,10 +41,11 @@ def test_fedavg_with_a_server_learning_rate_of_a_half_goes_half_of_the_way():
 
 def test_fedprox_is_fedavg_that_tells_its_clients_mu():
     strategy = FedProx(strategy_context(), mu=0.25)
-    assert strategy.client_config() == {"proximal-mu": 0.25}
+    assert (strategy.rule, strategy.client_config()) == ("proximal", {"mu": 0.25})
     np.testing.assert_allclose(aggregated(strategy, update(0, 1), update(1, 3)), [2.0])
     strategy_messages = ask(strategy, 1, to_record({"w": np.zeros(1, dtype=np.float32)}), ConfigRecord(), None)
-    assert [message.content.config_records["config"]["proximal-mu"] for message in strategy_messages] == [0.25] * 4
+    assert [message.content.config_records["config"]["rule"] for message in strategy_messages] == ["proximal"] * 4
+    assert [message.content.config_records["config"]["rule-mu"] for message in strategy_messages] == [0.25] * 4
 
 
 def test_fedadam_takes_two_steps_of_algorithm_2_of_reddi():

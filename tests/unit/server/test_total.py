@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedrec.core.errors import ConfigError, PrivacyError
-from fedrec.training.task import CohortUpdate, joined, nobody
+from fedrec.training.task import CohortUpdate, joined, nobody, only_row
 from server.aggregation.update import Update
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from tests.tiny import update
@@ -107,7 +107,7 @@ def test_a_worker_adds_what_a_server_would(changes, clip_norm):
     aggregator = SumAggregator(1e6) if clip_norm is None else SumAggregator(clip_norm=clip_norm)
     stacked = answers(changes, [float(i) for i in range(len(changes))])
     replies = [
-        Update(client, {n: v.numpy() - BEFORE[n] for n, v in answer.parameters.items()}, answer.weight)
+        Update(client, {n: v.numpy() - BEFORE[n] for n, v in only_row(answer.parameters).items()}, answer.weights[0])
         for client, answer in stacked.each()
     ]
     here, there = aggregator.add_cohort(BEFORE, stacked), aggregator.add(replies)

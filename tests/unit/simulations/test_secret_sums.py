@@ -29,7 +29,7 @@ MASKED, PLAIN = 1, 2
 """Rounds."""
 
 
-def never(request, parameters):
+def never(request, parameters, extras):
     raise NotImplementedError
 
 

@@ -1,6 +1,7 @@
 """Client work against plain autograd, one example at a time, in float64: what the mathematics says, to 1e-9."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,8 +70,8 @@ def test_loss_is_the_mean_and_weight_the_number_of_examples():
     made = context()
     losses = example_losses(made.model, *made.examples(0).last_windows(np.arange(2)), None)
     update = train_client(made, task(made))
-    assert update.weight == 2
-    assert update.loss == pytest.approx(losses.mean().item())
+    assert update.weights == [2]
+    assert update.losses == [pytest.approx(losses.mean().item())]
 
 
 def test_opacus_without_noise_and_with_a_huge_clip_is_the_plain_step():
@@ -129,7 +130,7 @@ def test_a_task_gives_the_same_bits_whatever_ran_before(privacy):
     train_client(used, task(used, client=0, round=1))
     poisoned = {name: torch.full_like(value, math.nan) for name, value in used.shared_start.items()}
     with pytest.raises(FedrecError, match="client 2 was sent NaN or infinity in "):
-        train_client(used, type(start)(2, 2, poisoned))
+        train_client(used, replace(start, clients=[2], round=2, parameters=poisoned))
     for _ in range(2):
         again = train_client(used, start)
         assert all(torch.equal(again.parameters[name], value) for name, value in fresh.parameters.items())
@@ -157,7 +158,7 @@ def test_an_empty_batch_stands_still_without_privacy():
     made = context(training={"sampling_rate": 0.1, "lr": 1.0})
     update = train_client(made, task(made, round=first_empty_round(made)))
     assert moved(update.parameters, made.start).abs().max() == 0
-    assert (update.loss, update.weight) == (None, 2)
+    assert (update.losses, update.weights) == ([None], [2])
 
 
 def test_an_empty_batch_still_moves_by_its_noise_under_privacy():
@@ -179,14 +180,14 @@ def test_batches_are_poisson():
 @pytest.mark.parametrize("trust", ["local", "central"])
 def test_under_privacy_neither_loss_nor_number_of_examples_is_told(trust):
     update = train_client(made := context(privacy=plan(trust, noise=1.0)), task(made))
-    assert (update.weight, update.loss) == (1.0, None)
+    assert (update.weights, update.losses) == ([1.0], [None])
 
 
 def test_a_client_without_examples_answers_with_what_it_was_sent():
     made = context(sequences=[[5], [3]], clients=([0, 1],))
     update = train_client(made, task(made))
     assert moved(update.parameters, made.start).abs().max() == 0
-    assert (update.weight, update.loss) == (0.0, None)
+    assert (update.weights, update.losses) == ([0.0], [None])
 
 
 def test_a_client_without_examples_adds_its_noise_under_privacy():
@@ -198,7 +199,9 @@ def test_a_client_without_examples_adds_its_noise_under_privacy():
 def test_fedprox_pulls_by_mu_times_the_way_from_the_global_adapter(privacy):
     # the first step starts at the anchor and feels no pull; the second one feels mu * (w1 - w0), at rate 0.5
     def walk(steps, mu):
-        return change(context(privacy=privacy, training={"steps": steps, "lr": 0.5}), proximal_mu=mu)
+        return change(
+            context(privacy=privacy, training={"steps": steps, "lr": 0.5}), rule="proximal", options={"mu": mu}
+        )
 
     assert torch.equal(walk(1, mu=0.3), walk(1, mu=0.0))
     torch.testing.assert_close(walk(2, mu=0.3) - walk(2, mu=0.0), -0.5 * 0.3 * walk(1, mu=0.0), **EXACT)
@@ -207,7 +210,7 @@ def test_fedprox_pulls_by_mu_times_the_way_from_the_global_adapter(privacy):
 def test_a_private_parameter_is_not_pulled():
     def walk(mu):
         made = context(adapter={"rank": 2, "private": ["item_bias*"]}, training={"steps": 2, "lr": 0.5})
-        return train_client(made, task(made, proximal_mu=mu))
+        return train_client(made, task(made, rule="proximal", options={"mu": mu}))
 
     pulled, free = walk(0.3), walk(0.0)
     assert torch.equal(pulled.private["item_bias.weight"], free.private["item_bias.weight"])
@@ -232,7 +235,7 @@ def test_a_sampled_softmax_trains_under_opacus_as_it_does_plainly():
 def test_prefixes_weigh_every_target_alike():
     # client 0 holds users of 3 and 4 targets: 7 prefixes
     made = context(training={"example": "prefix", "lr": 1.0})
-    assert train_client(made, task(made)).weight == 7
+    assert train_client(made, task(made)).weights == [7]
     torch.testing.assert_close(change(made), -gradients(context(training={"example": "prefix"})).mean(dim=0), **EXACT)
 
 
@@ -248,4 +251,4 @@ def test_a_task_that_carries_another_adapter_is_refused(wrong):
     else:
         parameters["item_bias.weight"] = torch.ones(7)
     with pytest.raises(FedrecError, match=r"client 0 was sent what is not its adapter: (item_bias|blocks.0.feed_norm)"):
-        train_client(made, type(sent)(0, 1, parameters))
+        train_client(made, replace(sent, parameters=parameters))

@@ -25,6 +25,7 @@ PRIVACY = {
     "local without noise": plan("local", noise=0.0, clip=0.5),
     "local": plan("local", noise=1.5, clip=0.5),
 }
+PULL = {"rule": "proximal", "options": {"mu": 0.7}}
 
 
 def cohort_task(made, clients, number=2, **more):
@@ -37,15 +38,16 @@ def assert_same(made, clients, number=2, **more):
     assert list(found.clients) == list(clients)
     assert not found.failures
     for client, update in found.each():
-        private = {name: value[list(clients).index(client)] for name, value in more.get("private", {}).items()}
-        wanted = train_client(made, task(made, client, number, **{**more, "private": private}))
-        for part in ("parameters", "private"):
+        row = list(clients).index(client)
+        own = {part: {n: v[row : row + 1] for n, v in more.get(part, {}).items()} for part in ("private", "kept")}
+        wanted = train_client(made, task(made, client, number, **{**more, **own}))
+        for part in ("parameters", "private", "extras", "kept"):
             got, reference = getattr(update, part), getattr(wanted, part)
             assert got.keys() == reference.keys()
             for name in got:
                 torch.testing.assert_close(got[name], reference[name], **EXACT, msg=lambda m, n=name: f"{n}: {m}")
-        assert update.weight == wanted.weight
-        assert update.loss == (None if wanted.loss is None else pytest.approx(wanted.loss, rel=1e-12))
+        assert update.weights == wanted.weights
+        assert update.losses == [None if loss is None else pytest.approx(loss, rel=1e-12) for loss in wanted.losses]
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS.names())
@@ -79,8 +81,8 @@ def test_also_with_a_pull_private_parameters_and_a_sampled_softmax(privacy):
         for name, value in made.start.items()
         if is_private(name, made.experiment.adapter)
     }
-    assert_same(made, [4, 0, 2, 1], private=private, proximal_mu=0.7)
-    assert_same(made, [0, 2], proximal_mu=0.7)
+    assert_same(made, [4, 0, 2, 1], private=private, **PULL)
+    assert_same(made, [0, 2], **PULL)
 
 
 @pytest.mark.parametrize("privacy", PRIVACY)
@@ -143,7 +145,7 @@ def test_a_client_whose_loss_is_not_finite_fails_alone_and_is_named_with_round_a
     assert list(found.clients) == [0, 4]
     assert found.failures == {2: "FedrecError: loss of client 2 is nan in round 2, step 1; lower training.lr"}
     with pytest.raises(FedrecError, match="loss of client 2 is nan in round 2, step 1"):
-        train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]}))
+        train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1:2]}))
     healthy = train_cohort(made, cohort_task(made, [0, 4], private={"item_bias.weight": bias[[0, 2]]}))
     assert torch.equal(
         moved(found.parameters, healthy.parameters), torch.zeros(sum(v.numel() for v in healthy.parameters.values()))
@@ -181,12 +183,12 @@ def test_a_client_whose_own_parameters_are_not_finite_answers_with_its_noise_lik
     bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
     bias[1, 0] = math.nan
     found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
-    wanted = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]})).parameters
+    wanted = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1:2]})).parameters
     assert not found.failures
     for name, values in found.parameters.items():
         assert values[1].isfinite().all()
         assert (values[1] != made.start[name]).all()
-        torch.testing.assert_close(values[1], wanted[name], **EXACT)
+        torch.testing.assert_close(values[1], wanted[name][0], **EXACT)
 
 
 def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_instead_of_dropping_out():
@@ -195,12 +197,12 @@ def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_ins
     bias = made.start["item_bias.weight"].expand(3, -1, -1).clone()
     bias[1, 0] = math.nan
     found = train_cohort(made, cohort_task(made, [0, 2, 4], private={"item_bias.weight": bias}))
-    one = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1]}))
+    one = train_client(made, task(made, 2, 2, private={"item_bias.weight": bias[1:2]}))
     assert not found.failures
     for name, start in made.shared_start.items():
         assert (found.parameters[name][1] == start).all()
         assert (one.parameters[name] == start).all()
-    for kept in (found.private["item_bias.weight"][1], one.private["item_bias.weight"]):
+    for kept in (found.private["item_bias.weight"][1], one.private["item_bias.weight"][0]):
         torch.testing.assert_close(kept, bias[1], **EXACT, equal_nan=True)
     healthy = train_cohort(made, cohort_task(made, [0, 4], private={"item_bias.weight": bias[[0, 2]]}))
     for name, values in healthy.parameters.items():
@@ -230,8 +232,8 @@ def test_a_client_without_data_changes_nothing_whatever_pulls_it(adapter, optimi
         training={"optimizer": optimizer, "lr": 0.1, "steps": 3},
     )
     own = {"item_bias.weight": made.start["item_bias.weight"].expand(2, -1, -1) + 0.5}
-    found = train_cohort(made, cohort_task(made, [3, 6], private=own, proximal_mu=0.7))
-    one = train_client(made, task(made, 6, 2, private={name: value[1] for name, value in own.items()}, proximal_mu=0.7))
+    found = train_cohort(made, cohort_task(made, [3, 6], private=own, **PULL))
+    one = train_client(made, task(made, 6, 2, private={name: value[1:] for name, value in own.items()}, **PULL))
     for name, start in made.shared_start.items():
         assert (found.parameters[name] == start).all()
         assert (one.parameters[name] == start).all()
