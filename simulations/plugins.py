@@ -61,6 +61,9 @@ PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
 NAMED: Mapping[str, str] = {
     "data.name": "datasets",
     "data.synthetic.based_on": "datasets",
+    "platforms.*.name": "datasets",
+    "platforms.*.synthetic.based_on": "datasets",
+    "federation.partition": "partitions",
     "model.name": "models",
     "adapter.name": "adapters",
     "strategy.name": "strategies",

@@ -15,7 +15,7 @@ from fedrec.experiment.config import FederationConfig
 
 Partition = Callable[[Dataset, Split, FederationConfig, int], "Federation"]
 
-PARTITIONS: Registry[Partition] = Registry("partition")
+PARTITIONS: Registry[Partition] = Registry("partition", group="fedrec.partitions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,11 @@ class Federation:
 
 
 def federate(dataset: Dataset, split: Split, config: FederationConfig, seed: int) -> Federation:
-    """Partition the private training users as configured."""
+    """Partition the private training users of one platform as configured.
+
+    Raises:
+        ConfigError: If the partition is not known, or cannot be made of this data set.
+    """
     return PARTITIONS.get(config.partition)(dataset, split, config, seed)
 
 
@@ -92,6 +96,13 @@ def one_client_per_value(dataset: Dataset, split: Split, config: FederationConfi
     names = sorted(set(values))
     users = RaggedArray.of([split.private[values == name] for name in names])
     return Federation(users, StringColumn.of(name or "unknown" for name in names))
+
+
+@PARTITIONS.register("platform")
+def one_client_for_all(dataset: Dataset, split: Split, config: FederationConfig, seed: int) -> Federation:
+    """Cross-silo: the platform itself is the one client that all its users belong to."""
+    del config, seed
+    return Federation(RaggedArray.of([split.private]), StringColumn.of([dataset.name]))
 
 
 def _tastes(dataset: Dataset, split: Split) -> np.ndarray:

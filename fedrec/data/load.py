@@ -1,6 +1,7 @@
 """One call from configuration to a clean data set."""
 
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from fedrec.data.download.acquire import Notify, acquire, origin_of
 from fedrec.data.download.transports import Progress
 from fedrec.data.interactions import Dataset
 from fedrec.data.sources.base import DATASETS, Source
-from fedrec.experiment.config import DataConfig
+from fedrec.experiment.config import DataConfig, Experiment
 
 for _module in pkgutil.iter_modules(sources.__path__):
     import_module(f"{sources.__name__}.{_module.name}")
@@ -32,16 +33,23 @@ def has_public_catalogue(config: DataConfig) -> bool:
     return DATASETS.get(config.name).public_catalogue(config)
 
 
-def require_files(config: DataConfig) -> None:
-    """Look whether the files that the data section names are there; none is opened.
+def require_files(sections: Mapping[str, DataConfig]) -> None:
+    """Look whether the files that data sections name are there; none is opened.
+
+    Args:
+        sections: Name of each section ("data", "platforms.video") -> what it says.
 
     Raises:
         DataError: If any is not; all of them are named.
     """
     named = {
-        "data.path": config.path,
-        "data.table.items_path": config.table.items_path,
-        "data.table.users_path": config.table.users_path,
+        f"{section}.{key}": path
+        for section, config in sections.items()
+        for key, path in (
+            ("path", config.path),
+            ("table.items_path", config.table.items_path),
+            ("table.users_path", config.table.users_path),
+        )
     }
     missing = [f"{key} is {path}, which does not exist" for key, path in named.items() if path and not path.exists()]
     if missing:
@@ -50,6 +58,22 @@ def require_files(config: DataConfig) -> None:
             "experiment file, those of --set from the current folder)"
         )
         raise DataError(message)
+
+
+def load_platforms(
+    experiment: Experiment, cache: Path, *, notify: Notify = print, progress: Progress | None = None
+) -> dict[str, Dataset]:
+    """Return the data set of each platform by its name (see `load_dataset`); a run without `platforms` has one.
+
+    Raises:
+        DataError: If a file of any platform is missing; and what `load_dataset` raises.
+    """
+    sections = experiment.data_sections
+    require_files(sections)
+    return {
+        section.rpartition(".")[2]: load_dataset(config, cache, notify=notify, progress=progress)
+        for section, config in sections.items()
+    }
 
 
 def load_dataset(
@@ -69,7 +93,7 @@ def load_dataset(
         AcquireError: If the data could not be downloaded.
     """
     source = DATASETS.get(config.name)
-    require_files(config)
+    require_files({"data": config})
     if config.path is None:
         files = source if source.reads is None else source.reads(config)
         place = acquire(files, cache, notify=notify, progress=progress)

@@ -95,10 +95,11 @@ class SplitConfig(Section):
 class FederationConfig(Section):
     """Who trains together."""
 
-    partition: Literal["users", "shards", "dirichlet", "attribute"] = "shards"
-    """One user a client, random shards of users, shards skewed by taste, or one client per attribute value."""
+    partition: str = "shards"
+    """Registered partition, of each platform by itself: one user a client (`users`), random shards of users (`shards`),
+    shards skewed by taste (`dirichlet`), one client per attribute value (`attribute`) or for all users (`platform`)."""
     clients: Positive = 20
-    """Number of clients for `shards` and `dirichlet`; `users` and `attribute` follow from the data."""
+    """Number of clients of each platform for `shards` and `dirichlet`; that of the others follows from the data."""
     alpha: Annotated[float, Field(gt=0)] = 0.5
     """Concentration of the Dirichlet skew; small means clients of one taste."""
     attribute: str = "occupation"
@@ -350,6 +351,8 @@ class Experiment(Section):
     rounds: Positive = 30
     """Rounds of training."""
     data: DataConfig = DataConfig()
+    platforms: dict[str, DataConfig] = Field(default_factory=dict)
+    """Data of each platform by the platform's name (`[platforms.video]`); `data` is the short form for a single one."""
     split: SplitConfig = SplitConfig()
     federation: FederationConfig = FederationConfig()
     text: TextConfig = TextConfig()
@@ -359,6 +362,14 @@ class Experiment(Section):
     strategy: StrategyConfig = StrategyConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def data_sections(self) -> dict[str, DataConfig]:
+        """The data of each platform by the name of its section, "data" or "platforms.NAME".
+
+        Sorted by name, because the order of sections is no part of an experiment: the fingerprint does not know it.
+        """
+        return {f"platforms.{name}": self.platforms[name] for name in sorted(self.platforms)} or {"data": self.data}
 
     def ranks(self, round: int) -> bool:  # noqa: A002
         """Return whether the validation users' lists are ranked after a round: the base's, every few, and the last."""

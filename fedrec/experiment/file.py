@@ -33,9 +33,9 @@ def load_experiment(
         source: Name of a scenario, or path of a TOML file; None starts from the defaults.
         settings: Entries such as `privacy.epsilon=8`; a later one wins.
         scenarios: Folder with one TOML file per scenario; None knows no scenario.
-        registries: Registry of the name or names at each dotted path ("strategy.name"), to report unknown
-            names among the other mistakes. With any, the folders of the files that are read go last on the import
-            path: code may be named there, and may lie beside the file that names it.
+        registries: Registry of the name or names at each dotted path ("strategy.name", "platforms.*.name"), to report
+            unknown names among the other mistakes. With any, the folders of the files that are read go last on the
+            import path: code may be named there, and may lie beside the file that names it.
 
     Raises:
         ConfigError: If anything is wrong; the message lists every mistake, each with its place.
@@ -69,7 +69,8 @@ def dump_experiment(experiment: Experiment) -> str:
     Loading the text gives an experiment with the same fingerprint, if its paths are absolute, as those of
     `load_experiment` are.
     """
-    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True))
+    unused = {"data"} if experiment.platforms else {"platforms"}
+    return tomli_w.dumps(experiment.model_dump(mode="json", exclude_none=True, exclude=unused))
 
 
 def differing_keys(a: Experiment, b: Experiment) -> list[str]:

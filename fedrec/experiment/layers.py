@@ -91,6 +91,11 @@ def scenario_files(scenarios: Path | None) -> dict[str, Path]:
     return {path.stem: path for path in sorted(scenarios.glob("*.toml"))} if scenarios else {}
 
 
+def section_keys(keys: Keys) -> Keys:
+    """Return keys as the sections have them: what is in `platforms.NAME` is what is in `data`."""
+    return ("data", *keys[2:]) if keys[:1] == ("platforms",) and len(keys) > 1 else keys
+
+
 def overlap(one: Keys, other: Keys) -> bool:
     """Whether the keys are the same, or one holds the other."""
     return all(left == right for left, right in zip(one, other, strict=False))
@@ -175,7 +180,7 @@ def _value(text: str) -> Any:
 def _absolute(keys: Keys, value: Any, folder: Path) -> Any:
     if not isinstance(value, str):
         return value
-    if keys in PATH_KEYS:
+    if section_keys(keys) in PATH_KEYS:
         return _below(folder, Path(value).expanduser())
     if keys in CODE_KEYS and (file := file_in(value)) is not None:
         return f"{_below(folder, file)}:{value.rpartition(':')[2]}"

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry, suggest
 from fedrec.experiment.config import Experiment
-from fedrec.experiment.layers import Keys, overlap
+from fedrec.experiment.layers import Keys, overlap, section_keys
 from fedrec.experiment.rules import RULES
 from fedrec.experiment.section import Section
 
@@ -36,7 +36,7 @@ def evaluator(tree: Mapping[str, Any], registries: Registries) -> tuple[Experime
 
     Args:
         tree: What was written, as nested tables.
-        registries: Registry of the name or names at each dotted path.
+        registries: Registry of the name or names at each dotted path; `*` stands for every entry of a table.
     """
     try:
         experiment, mistakes = _validated(tree), []
@@ -58,13 +58,12 @@ def unknown_names(experiment: Experiment, registries: Registries) -> Iterator[Mi
     """Yield each name that its registry does not have."""
     tree = experiment.model_dump()
     for dotted, registry in registries.items():
-        keys = tuple(dotted.split("."))
-        found = _at(tree, keys)
-        for name in (found,) if isinstance(found, str) else found:
-            try:
-                registry.get(name)
-            except ConfigError as error:
-                yield Mistake((keys,), f"{dotted}: {error}")
+        for keys, found in _at(tree, tuple(dotted.split("."))):
+            for name in (found,) if isinstance(found, str) else found:
+                try:
+                    registry.get(name)
+                except ConfigError as error:
+                    yield Mistake((keys,), f"{'.'.join(keys)}: {error}")
 
 
 def _touches(mistake: Mistake, others: Sequence[Mistake]) -> bool:
@@ -102,7 +101,8 @@ def _reason(keys: Keys, errors: Sequence[ErrorDetails]) -> str:
     if error["type"] == "extra_forbidden":
         return _unknown_key(keys)
     if error["type"] == "model_type":
-        return f"{dotted} = {_shown(error['input'])}: is a section; its keys are {', '.join(_SECTIONS[keys])}"
+        known = ", ".join(_SECTIONS[section_keys(keys)])
+        return f"{dotted} = {_shown(error['input'])}: is a section; its keys are {known}"
     allowed = list(dict.fromkeys(entry["msg"].removeprefix("Input should be ") for entry in errors))
     reason = f"{dotted} = {_shown(error['input'])}: should be {' or '.join(allowed)}"
     if error["type"] == "literal_error":
@@ -114,10 +114,10 @@ def _reason(keys: Keys, errors: Sequence[ErrorDetails]) -> str:
 
 def _unknown_key(keys: Keys) -> str:
     *above, word = keys
-    section = tuple(above)
+    section = section_keys(tuple(above))
     homes = [".".join((*other, word)) for other, names in _SECTIONS.items() if word in names and other != section]
     elsewhere = f"; it exists as {' and '.join(homes)}" if homes else ""
-    title = f"[{'.'.join(section)}]" if section else "the top level"
+    title = f"[{'.'.join(above)}]" if above else "the top level"
     known = _SECTIONS[section]
     return f"{'.'.join(keys)} is not a key{suggest(word, known)}{elsewhere} (keys of {title}: {', '.join(known)})"
 
@@ -135,10 +135,13 @@ def _without(tree: Mapping[str, Any], wrong: Sequence[Keys]) -> dict[str, Any]:
     return {key: _without(value, below[key]) if below[key] else value for key, value in kept.items()}
 
 
-def _at(tree: Any, keys: Keys) -> Any:
-    for key in keys:
-        tree = tree[key]
-    return tree
+def _at(tree: Any, keys: Keys, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Yield what lies at a path, with its keys; `*` stands for every entry of a table."""
+    if not keys:
+        yield above, tree
+        return
+    for key in tree if keys[0] == "*" else keys[:1]:
+        yield from _at(tree[key], keys[1:], (*above, key))
 
 
 def _sections(section: type[Section], keys: Keys = ()) -> Iterator[tuple[Keys, list[str]]]:

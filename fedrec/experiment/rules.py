@@ -1,10 +1,13 @@
 """Rules that need more than one key of an experiment, or better words than its sections have."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.layers import Keys
+
+PLATFORM_NAME = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,36 @@ def _training_users(experiment: Experiment) -> str:
 
 
 def _own_table(experiment: Experiment) -> str:
-    data = experiment.data
-    return "data.name = 'table': needs data.path, your file" if data.name == "table" and data.path is None else ""
+    return "; ".join(
+        f"{section}.name = 'table': needs {section}.path, your file"
+        for section, data in experiment.data_sections.items()
+        if data.name == "table" and data.path is None
+    )
 
 
 def _table_companions(experiment: Experiment) -> str:
     """Return which key of a table says something about a column or file that is not named."""
-    table = experiment.data.table
     needs = {"time_format": "time", "items_key": "items_path", "users_key": "users_path"}
-    alone = [(key, of) for key, of in needs.items() if getattr(table, key) is not None and getattr(table, of) is None]
-    return "; ".join(f"data.table.{key} = {getattr(table, key)!r}: needs data.table.{of}, too" for key, of in alone)
+    return "; ".join(
+        f"{section}.table.{key} = {getattr(data.table, key)!r}: needs {section}.table.{of}, too"
+        for section, data in experiment.data_sections.items()
+        for key, of in needs.items()
+        if getattr(data.table, key) is not None and getattr(data.table, of) is None
+    )
+
+
+def _platform_names(experiment: Experiment) -> str:
+    wrong = [name for name in experiment.platforms if not PLATFORM_NAME.fullmatch(name)]
+    return (
+        f"platforms.{wrong[0]}: a platform's name has a-z, 0-9 and - alone, such as [platforms.video]" if wrong else ""
+    )
+
+
+def _one_form_of_data(experiment: Experiment) -> str:
+    if not experiment.platforms or not experiment.data.model_fields_set:
+        return ""
+    names = ", ".join(f"[platforms.{name}]" for name in sorted(experiment.platforms))
+    return f"[data] is the short form for a single platform, and there is {names}, too; give each platform one of those"
 
 
 def _targets(experiment: Experiment) -> str:
@@ -70,8 +93,10 @@ def _cutoffs(experiment: Experiment) -> str:
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
-    Rule((("data", "name"), ("data", "path")), _own_table),
-    Rule((("data", "table"),), _table_companions),
+    Rule((("data", "name"), ("data", "path"), ("platforms",)), _own_table),
+    Rule((("data", "table"), ("platforms",)), _table_companions),
+    Rule((("platforms",),), _platform_names),
+    Rule((("data",), ("platforms",)), _one_form_of_data),
     Rule((("evaluation", "targets"),), _targets),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),

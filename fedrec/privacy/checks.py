@@ -214,7 +214,7 @@ def _of_neighbours(experiment: Experiment) -> list[Rule]:
 
 def _of_what_is_fixed(experiment: Experiment) -> list[Rule]:
     """Return the rules for numbers and files that no data may decide."""
-    privacy, data = experiment.privacy, experiment.data
+    privacy = experiment.privacy
     norms = {
         "privacy.clip_norm": privacy.clip_norm,
         "evaluation.private.change_bound": experiment.evaluation.private.change_bound,
@@ -229,11 +229,14 @@ def _of_what_is_fixed(experiment: Experiment) -> list[Rule]:
             for key, norm in norms.items()
         ),
         (bool(large), f"privacy.{large}, and there are at least that many; set a smaller privacy.delta"),
-        (
-            not has_public_catalogue(data),
-            f"data.name={data.name} has no public list of items, so the catalogue, which is published, would be made "
-            "of everybody's interactions; give a table's items in data.table.items_path, or let the source say that "
-            "its list is public (Source.public_catalogue)",
+        *(
+            (
+                not has_public_catalogue(data),
+                f"{section}.name={data.name} has no public list of items, so the catalogue, which is published, would "
+                f"be made of everybody's interactions; give a table's items in {section}.table.items_path, or let the "
+                "source say that its list is public (Source.public_catalogue)",
+            )
+            for section, data in experiment.data_sections.items()
         ),
     ]
 
@@ -243,7 +246,7 @@ def _fewest_units(experiment: Experiment) -> float:
     privacy, federation = experiment.privacy, experiment.federation
     known = [privacy.population or 0.0]
     if federation.partition in {"shards", "dirichlet"} and privacy.unit != "example":
-        known.append(federation.clients)
+        known.append(federation.clients * len(experiment.data_sections))
     if privacy.adjacency == "add-remove" and federation.declared_cohort is not None:
         known.append(federation.declared_cohort / federation.participation)
     return max(known)

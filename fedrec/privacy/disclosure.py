@@ -70,6 +70,10 @@ _SUMMARY: Fields = {
     "dataset.terms": PUBLIC,
     "dataset.source": PUBLIC,
     "dataset.order": PUBLIC,
+    "dataset.platforms.names": PUBLIC,
+    "dataset.platforms.users": PUBLIC,
+    "dataset.platforms.items": PUBLIC,
+    "dataset.platforms.interactions": PRIVATE,
     "warnings": PUBLIC,
     "split.private": PUBLIC,
     "split.public": PUBLIC,
@@ -108,7 +112,7 @@ _NO_VOLUNTEERS: Fields = {
 }
 """Where validation users are private, nobody is a volunteer: what only exact scores of held-out users tell."""
 
-_COUNTS = ("dataset.users", "split", "federation.clients")
+_COUNTS = ("dataset.users", "dataset.platforms.users", "split", "federation.clients")
 """What tells, or narrows down, how many users there are."""
 
 

@@ -1,13 +1,14 @@
 """What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
 
 `prepare` writes a folder and seals it (see `fedrec.core.checksums`); clients and server read it. What clients read
-(`train/`, `federation/`, item vectors, base) holds no held-out interaction: those lie in `held_out/`, for the server's
-evaluation alone. Whatever grows with the number of users lies in columns (see `fedrec.data.columns`), so opening a run
-costs the same for a million of them.
+(`train/`, `federation/`, `platforms/`, item vectors, base) holds no held-out interaction: those lie in `held_out/`, for
+the server's evaluation alone. Whatever grows with the number of users lies in columns (see `fedrec.data.columns`), so
+opening a run costs the same for a million of them.
 """
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,14 +22,15 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.core.checksums import damage, is_sealed, seal
-from fedrec.core.errors import RunError
+from fedrec.core.errors import RunError, UserError
 from fedrec.core.files import replacing, write_whole
 from fedrec.core.progress import DownloadBar, Progress
 from fedrec.core.threads import one_thread
 from fedrec.data.columns import RaggedArray, StringColumn, open_column, write_columns
 from fedrec.data.federation import Federation, federate
 from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
-from fedrec.data.load import load_dataset
+from fedrec.data.load import load_platforms
+from fedrec.data.platform import Platforms, combine, combine_federations, combine_splits
 from fedrec.data.split import Split, split_users
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_
@@ -72,6 +74,11 @@ class Prepared:
             users=RaggedArray(columns("users"), columns("bounds")),
             names=StringColumn(columns("names"), columns("name_bounds")),
         )
+
+    @cached_property
+    def platforms(self) -> Platforms:
+        """Which items and users are whose; one platform has all of them."""
+        return Platforms.open(self.folder / "platforms")
 
     @cached_property
     def item_vectors(self) -> Tensor:
@@ -142,23 +149,52 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     def notify(line: str) -> None:
         progress("note", 0, 0, line)
 
-    dataset = load_dataset(experiment.data, cache, notify=notify, progress=DownloadBar("downloading data", progress))
-    split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
-    federation = federate(dataset, split, experiment.federation, experiment.seed)
+    bar = DownloadBar("downloading data", progress)
+    datasets = load_platforms(experiment, cache, notify=notify, progress=bar)
+    platforms, dataset = Platforms.of(datasets), combine(datasets)
+    splits, federations = zip(*(_dealt_out(name, datasets, experiment) for name in datasets), strict=True)
+    split, federation = combine_splits(platforms, splits), combine_federations(platforms, federations)
     encoder = locate_encoder(experiment.text.encoder, cache, notify)
     make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
     with one_thread():
-        raw = encode_items(dataset.catalogue.texts, experiment.text, encoder, cache, progress)
-        vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions))
+        raw = np.concatenate(
+            [encode_items(own.catalogue.texts, experiment.text, encoder, cache, progress) for own in datasets.values()]
+        )
+        vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions, platforms.items))
         model = build_model(experiment, vectors)
         base = make_base(model, experiment, split, progress)
+    platforms.write(folder / "platforms")
     _write_data(folder, dataset, split, federation)
     _write_model(folder, vectors.numpy(), base)
     facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
+    if len(platforms) > 1:
+        facts["dataset"]["platforms"] = {
+            "names": list(datasets),
+            "users": np.diff(platforms.users).tolist(),
+            "items": np.diff(platforms.items).tolist(),
+            "interactions": [len(own.interactions) for own in datasets.values()],
+        }
     facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
     write_whole(folder / FACTS, json.dumps(facts, indent=1))
     seal(folder)
     return Prepared(folder)
+
+
+def _dealt_out(name: str, datasets: Mapping[str, Dataset], experiment: Experiment) -> tuple[Split, Federation]:
+    """Return a platform's split and its clients, as if it were alone.
+
+    Raises:
+        UserError: As the split and the federation do; it names the platform where there are several.
+    """
+    dataset = datasets[name]
+    try:
+        split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
+        return split, federate(dataset, split, experiment.federation, experiment.seed)
+    except UserError as error:
+        if len(datasets) == 1:
+            raise
+        message = f"platform {name!r}: {error}"
+        raise type(error)(message) from error
 
 
 def _facts(

@@ -8,18 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def whiten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+def whiten(
+    vectors: NDArray[np.float32], dimensions: int, bounds: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
     """Return item vectors on their first principal axes, every axis scaled to one variance, every row to length 1.
 
     Args:
         vectors: One row per item, `[items, width]`.
         dimensions: Axes to keep; cut to the rank of the centred vectors (at most `min(items - 1, width)`).
+        bounds: Item offsets of several catalogues, `[catalogues + 1]`: each is centred on its own mean, so that no axis
+            is spent on telling films from groceries; the axes are common to all. One catalogue if not given.
 
     Returns:
         `[items, kept]`, every row of length 1 but for one that lies on the mean, which stays 0; a catalogue of one
         item, or of equal texts, keeps one column of zeros.
     """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    parts = [vectors] if bounds is None else np.split(vectors, bounds[1:-1])
+    centred = np.concatenate([part.astype(np.float64) - part.mean(axis=0, dtype=np.float64) for part in parts])
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     kept = min(dimensions, int((scale > scale.max(initial=0.0) * 1e-6).sum()))
     if kept == 0:

@@ -9,7 +9,7 @@ from simulations.cli.options import Json, Quiet, Settings
 
 if TYPE_CHECKING:
     from fedrec.data.interactions import Dataset
-    from fedrec.experiment.config import DataConfig
+    from fedrec.experiment.config import Experiment
 
 Result = dict[str, Any]
 
@@ -79,8 +79,8 @@ def describe(
 ) -> Result:
     """Load a data set, and tell what is in it.
 
-    NAME_OR_FILE is a data set, an experiment file (its data section counts) or your own table. It is loaded as an
-    experiment would, so what was cleaned away is told too.
+    NAME_OR_FILE is a data set, an experiment file (its data section, or its platforms, count) or your own table. It is
+    loaded as an experiment would, so what was cleaned away is told too.
 
     \b
     Examples:
@@ -94,30 +94,33 @@ def describe(
     with RichProgress(quiet=quiet) as progress:
         from fedrec.core.places import default_cache
         from fedrec.core.progress import DownloadBar
-        from fedrec.data.load import load_dataset
+        from fedrec.data.load import load_platforms
 
-        config = _config_of(subject, settings)
+        experiment = _experiment_of(subject, settings)
         bar = DownloadBar("downloading data", progress)
-        facts = _facts(load_dataset(config, default_cache(), notify=progress.notify, progress=bar))
+        datasets = load_platforms(experiment, default_cache(), notify=progress.notify, progress=bar)
+        described = {name: _facts(dataset) for name, dataset in datasets.items()}
     if not json:
-        show_facts({name.replace("_", " "): _words(value) for name, value in facts.items()})
-    return facts
+        for name, facts in described.items():
+            told = {"platform": name, **facts} if len(described) > 1 else facts
+            show_facts({fact.replace("_", " "): _words(value) for fact, value in told.items()})
+    return {"platforms": described} if len(described) > 1 else next(iter(described.values()))
 
 
-def _config_of(subject: str, settings: list[str]) -> "DataConfig":
-    """Return the data section of an experiment file, of a data set's name, or of a table's path."""
+def _experiment_of(subject: str, settings: list[str]) -> "Experiment":
+    """Return an experiment with the data of an experiment file, of a data set's name, or of a table's path."""
     from fedrec.experiment.file import load_experiment
     from simulations.plugins import PLUGINS, SCENARIOS, registries_of
 
-    registries = registries_of("data.name")
+    registries = registries_of("data.name", "platforms.*.name")
     if subject.endswith(".toml"):
-        return load_experiment(subject, settings, SCENARIOS, registries).data
+        return load_experiment(subject, settings, SCENARIOS, registries)
     if Path(subject).is_file():
         settings = ["data.name=table", f"data.path='{subject}'", *settings]
     else:
         PLUGINS["datasets"]().get(subject)
         settings = [f"data.name='{subject}'", *settings]
-    return load_experiment(None, settings, SCENARIOS, registries).data
+    return load_experiment(None, settings, SCENARIOS, registries)
 
 
 def _facts(dataset: "Dataset") -> Result:

@@ -78,7 +78,7 @@ def validate(
             experiment = load_experiment(file, [], SCENARIOS, registries)
             require_trainable(experiment)
             check(experiment, linear_strategy=averages(strategies.get(experiment.strategy.name)))
-            require_files(experiment.data)
+            require_files(experiment.data_sections)
             fingerprints[file] = experiment.fingerprint
         except UserError as error:
             wrong.append(f"{file}: {error}")

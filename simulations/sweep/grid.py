@@ -24,7 +24,7 @@ from typing import Any
 
 from fedrec.core.errors import ConfigError
 from fedrec.core.own_code import file_in
-from fedrec.experiment.layers import CODE_KEYS, PATH_KEYS, Keys, Written, flatten, overlap, read_written
+from fedrec.experiment.layers import CODE_KEYS, PATH_KEYS, Keys, Written, flatten, overlap, read_written, section_keys
 from fedrec.privacy.accounting.trial_draw import DEFAULT_LAW, Draw
 from fedrec.reporting.frontier.points import value_text
 
@@ -186,7 +186,7 @@ def _wrong_values(axis: Axis) -> Iterator[str]:
         yield f"{axis.place}: {_written(axis)}: should be a list of values, such as [0, 1, 2]"
     if any(isinstance(entry, dict) for entry in axis.values):
         yield f"{axis.place}: {_written(axis)}: a table is no single value; vary one key at a time"
-    files = [Path(str(entry)) for entry in axis.values] if axis.keys in PATH_KEYS else []
+    files = [Path(str(entry)) for entry in axis.values] if section_keys(axis.keys) in PATH_KEYS else []
     files += [file for entry in axis.values if axis.keys in CODE_KEYS and (file := file_in(str(entry)))]
     if not all(file.is_absolute() for file in files):
         yield f"{axis.place}: {_written(axis)}: write absolute paths here"

@@ -26,17 +26,22 @@ positive = st.floats(min_value=1e-12, max_value=1e12)
 epsilons = positive | st.just(math.inf)
 options = st.dictionaries(texts, st.booleans() | st.integers() | st.floats(allow_nan=False) | texts, max_size=4)
 
+data = st.builds(
+    DataConfig,
+    name=texts.filter(lambda name: name != "table"),
+    path=st.none() | paths,
+    min_value=st.none() | st.floats(allow_nan=False),
+    table=st.builds(TableConfig, text=st.lists(texts, max_size=3).map(tuple), items_path=st.none() | paths),
+)
+names = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=8)
+sources = st.builds(lambda one: {"data": one}, data) | st.builds(
+    lambda several: {"platforms": several}, st.dictionaries(names, data, min_size=1, max_size=3)
+)
 experiments = st.builds(
-    Experiment,
+    lambda data, **rest: Experiment(**data, **rest),
+    data=sources,
     seed=st.integers(min_value=0),
     rounds=st.integers(min_value=1),
-    data=st.builds(
-        DataConfig,
-        name=texts.filter(lambda name: name != "table"),
-        path=st.none() | paths,
-        min_value=st.none() | st.floats(allow_nan=False),
-        table=st.builds(TableConfig, text=st.lists(texts, max_size=3).map(tuple), items_path=st.none() | paths),
-    ),
     text=st.builds(TextConfig, encoder=texts, layers=st.none() | st.integers(1, 12)),
     adapter=st.builds(AdapterConfig, targets=st.lists(texts, max_size=3).map(tuple)),
     strategy=st.builds(StrategyConfig, options=options),

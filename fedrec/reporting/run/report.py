@@ -201,8 +201,17 @@ def _data(summary: Mapping[str, Any]) -> Pairs:
     dataset, federation = dict(get_path(summary, "dataset")), dict(get_path(summary, "federation"))
     for hidden in ("interactions", "cleaning"):
         dataset.pop(hidden, None)
+    if "platforms" in dataset:
+        dataset["platforms"] = _platforms(dataset["platforms"])
     federation.pop("users_per_client", None)
     return [*pairs(dataset), *pairs({"split": get_path(summary, "split")}), *pairs(federation)]
+
+
+def _platforms(columns: Mapping[str, Any]) -> dict[str, str]:
+    """Return each platform's number of users and items in words; users are left out where their number is private."""
+    shown = [noun for noun in ("users", "items") if noun in columns]
+    counts = zip(*([f"{count:,} {noun}" for count in columns[noun]] for noun in shown), strict=True)
+    return {name: listed(told) for name, told in zip(columns["names"], counts, strict=True)}
 
 
 def _unseen(summary: Mapping[str, Any]) -> Pairs:

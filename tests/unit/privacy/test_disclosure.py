@@ -38,10 +38,15 @@ def test_a_cohorts_size_is_published_only_where_no_claim_rests_on_it():
 
 
 def test_how_many_users_there_are_is_published_only_where_the_claim_calls_it_public():
-    told = {"dataset": {"users": 943, "items": 9}, "split": {"private": 561}, "federation": {"clients": 561}}
+    platforms = {"names": ["a", "b"], "items": [4, 5]}
+    told = {
+        "dataset": {"users": 943, "items": 9, "platforms": {**platforms, "users": [900, 43]}},
+        "split": {"private": 561},
+        "federation": {"clients": 561},
+    }
     privacy = {"trust": "central", "epsilon": 8.0, "delta": 1e-5}
     secret = {"partition": "users", "sampling": "poisson", "participation": 0.1, "declared_cohort": 56.0}
-    for adjacency, shown in (("zero-out", told), ("add-remove", {"dataset": {"items": 9}})):
+    for adjacency, shown in (("zero-out", told), ("add-remove", {"dataset": {"items": 9, "platforms": platforms}})):
         tree = {"privacy": {**privacy, "adjacency": adjacency}, "federation": secret}
         made = plan(Experiment.model_validate(tree), UnitCounts(561, 561, 561), 30)
         assert published(told, summary_fields({}, made, ValidationPlan())) == shown

@@ -112,6 +112,12 @@ def test_true_claims_pass(changes):
         ({"privacy__delta": 0.05}, "n=20 units"),
         (CENTRAL | {"privacy__population": 9000, "privacy__delta": 1 / 9000}, "n=9000 units"),
         ({"data__name": "table"}, r"give a table's items in data\.table\.items_path"),
+        (
+            {"platforms__video": {"name": "movielens-100k"}, "platforms__shop": {"name": "table"}},
+            r"platforms\.shop\.name=table .* in platforms\.shop\.table\.items_path",
+        ),
+        # each of two platforms has 20 shards
+        ({"platforms__a": {}, "platforms__b": {}, "privacy__delta": 0.025}, "n=40 units"),
         ({"data__name": "synthetic", "data__synthetic": {"based_on": "table"}}, "has no public list of items"),
     ],
 )

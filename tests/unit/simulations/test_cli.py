@@ -225,6 +225,32 @@ def test_validate_sees_that_data_files_are_missing_beside_the_experiment(
     assert call("validate", "experiments/mine.toml").exit_code == 0
 
 
+def test_validate_names_the_missing_files_of_every_platform(tmp_path: Path) -> None:
+    tables = "".join(f'[platforms.{name}]\nname = "table"\npath = "{name}.csv"\n' for name in ("books", "films"))
+    (tmp_path / "mine.toml").write_text(f"{tables}[privacy]\nepsilon = inf\n")
+    result = call("validate", str(tmp_path / "mine.toml"))
+    assert result.exit_code == 2
+    assert f"platforms.books.path is {tmp_path / 'books.csv'}, which does not exist" in result.stderr
+    assert f"platforms.films.path is {tmp_path / 'films.csv'}, which does not exist" in result.stderr
+
+
+def test_a_partition_that_nobody_knows_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[federation]\npartition = "shard"\n')
+    result = call("validate", str(tmp_path / "mine.toml"))
+    assert result.exit_code == 2
+    assert "federation.partition: unknown partition 'shard'; did you mean 'shards'?" in result.stderr
+
+
+def test_data_describes_each_platform_of_an_experiment(tmp_path: Path) -> None:
+    (tmp_path / "books.csv").write_text("user,item\na,x\na,y\n")
+    (tmp_path / "films.csv").write_text("user,item\na,p\na,q\nb,p\nb,r\n")
+    tables = "".join(f'[platforms.{name}]\nname = "table"\npath = "{name}.csv"\n' for name in ("books", "films"))
+    (tmp_path / "mine.toml").write_text(tables)
+    found = json.loads(call("data", "describe", str(tmp_path / "mine.toml"), "--json").stdout)["platforms"]
+    assert {name: facts["users"] for name, facts in found.items()} == {"books": 1, "films": 2}
+    assert "films" in call("data", "describe", str(tmp_path / "mine.toml")).stdout
+
+
 def test_validate_of_good_files_exits_with_0(tmp_path: Path) -> None:
     result = call("validate", "movielens", "smoke", "--json")
     assert result.exit_code == 0

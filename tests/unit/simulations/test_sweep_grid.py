@@ -187,6 +187,10 @@ def test_a_mistaken_axis_is_told(over: tuple[str, ...], message: str) -> None:
         ("[sweep]\novr = [3]\n", "sweep.ovr is nothing a sweep has; its keys are name, draw, over, alone, trials"),
         ('[sweep.over]\ndata.path = ["here"]\n', "sweep.over.data.path: write absolute paths here"),
         (
+            '[sweep.over]\nplatforms.shop.path = ["here"]\n',
+            "sweep.over.platforms.shop.path: write absolute paths here",
+        ),
+        (
             '[sweep.over]\nstrategy.name = ["fedavg", "./a.py:A"]\n',
             "sweep.over.strategy.name: write absolute paths here",
         ),

@@ -83,3 +83,12 @@ def test_rows_have_length_one_or_zero(vectors, dimensions):
     assert 1 <= white.shape[1] <= dimensions
     lengths = np.linalg.norm(white, axis=1)
     assert np.all((np.abs(lengths - 1) < 1e-5) | (lengths == 0))
+
+
+def test_each_catalogue_is_centred_on_its_own_mean_and_the_axes_are_common() -> None:
+    shifted = np.concatenate((RAW, RAW + 7))
+    bounds = np.array([0, len(RAW), 2 * len(RAW)])
+    white = whiten(shifted.astype(np.float32), 6, bounds)
+    np.testing.assert_allclose(white[: len(RAW)], white[len(RAW) :], atol=1e-5)
+    one = np.array([0, len(RAW)])
+    np.testing.assert_array_equal(whiten(RAW, 6, one), whiten(RAW, 6))
