@@ -8,18 +8,20 @@ loss is sent.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
-from clients.cohort import CohortRequest
+from clients.cohort import CohortRequest, keep, task_of
 from clients.context import client_context
 from clients.state import admit
 from fedrec.core.errors import PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
-from fedrec.training.task import CohortTask, CohortUpdate, only_row
+from fedrec.training.task import CohortUpdate, only_row
 
 app = ClientApp()
 
@@ -32,17 +34,9 @@ def train(message: Message, context: Context) -> Message:
     own = client_context(asked.run, "cpu")
     if refusal := admit(own.store, own.training.plan, [client], asked.round).get(client):
         raise PrivacyError(refusal)
-    task = CohortTask(
-        clients=[client],
-        round=asked.round,
-        parameters=_tensors(message.content.array_records["arrays"]),
-        private=own.store.recall([client], before=asked.round),
-        rule=asked.rule,
-        options=asked.options,
-        extras=_tensors(message.content.array_records.get("extras", ArrayRecord())),
-    )
-    update = train_client(own.training, task)
-    own.store.keep([client], update.private, asked.round)
+    parameters, extras = arrays_of(message.content, "arrays"), arrays_of(message.content, "extras")
+    task = task_of(own, asked, parameters, extras)
+    update = keep(own, task, train_client(own.training, task))
     return Message(pack(update), reply_to=message)
 
 
@@ -61,8 +55,9 @@ def count(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": ArrayRecord({"item_counts": Array(counts)})}), reply_to=message)
 
 
-def _tensors(arrays: ArrayRecord) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array.numpy().copy()) for name, array in arrays.items()}
+def arrays_of(content: RecordDict, record: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of one of a message's records, by name; none if it has no such record."""
+    return {name: array.numpy() for name, array in content.array_records.get(record, ArrayRecord()).items()}
 
 
 def pack(update: CohortUpdate) -> RecordDict:

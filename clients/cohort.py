@@ -7,9 +7,11 @@ from typing import Any, Self
 import torch
 from numpy.typing import NDArray
 
-from clients.context import client_context
-from clients.state import admit
+from clients.context import ClientContext, client_context
+from clients.state import ClientStore, admit
 from fedrec.training.context import TrainingContext
+from fedrec.training.rules.base import LocalWork
+from fedrec.training.rules.round import build_rule
 from fedrec.training.rules.wire import from_config
 from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody
 from fedrec.training.vectorized import train_cohort
@@ -59,19 +61,46 @@ def answer_cohort(request: CohortRequest, parameters: Arrays, extras: Arrays, de
     """
     context = client_context(request.run, device)
     refusals = admit(context.store, context.training.plan, request.clients, request.round)
-    asked = [client for client in request.clients if client not in refusals]
+    asked = replace(request, clients=[client for client in request.clients if client not in refusals])
+    task = task_of(context, asked, parameters, extras)
+    update = keep(context, task, _train(context.training, task))
+    return replace(update, failures={**update.failures, **{c: f"PrivacyError: {why}" for c, why in refusals.items()}})
+
+
+def task_of(context: ClientContext, request: CohortRequest, parameters: Arrays, extras: Arrays) -> CohortTask:
+    """Return the clients' task, with what they kept after their last round before it.
+
+    Raises:
+        ConfigError: If their rule is unknown or does not take its options.
+        RunError: If what a client kept is not what was written.
+    """
     task = CohortTask(
-        clients=asked,
+        clients=request.clients,
         round=request.round,
         parameters={name: torch.from_numpy(value.copy()) for name, value in parameters.items()},
-        private=context.store.recall(asked, before=request.round),
+        private=context.store.recall(request.clients, before=request.round),
         rule=request.rule,
         options=request.options,
         extras={name: torch.from_numpy(value.copy()) for name, value in extras.items()},
     )
-    update = _train(context.training, task)
-    context.store.keep(update.clients, update.private, request.round)
-    return replace(update, failures={**update.failures, **{c: f"PrivacyError: {why}" for c, why in refusals.items()}})
+    store = _rule_store(context, task)
+    return task if store is None else replace(task, kept=store.recall(task.clients, before=task.round))
+
+
+def keep(context: ClientContext, task: CohortTask, update: CohortUpdate) -> CohortUpdate:
+    """Keep what stays with the clients, and return what leaves them."""
+    context.store.keep(update.clients, update.private, task.round)
+    if (store := _rule_store(context, task)) is not None:
+        store.keep(update.clients, update.kept, task.round)
+    return replace(update, private={}, kept={})
+
+
+def _rule_store(context: ClientContext, task: CohortTask) -> ClientStore | None:
+    """Return where the arrays lie that the task's rule keeps; None if it keeps none."""
+    training = context.training
+    rule = build_rule(task.rule, task.options, LocalWork.of(training.experiment.training))
+    start = rule.kept_start(training.shared_start)
+    return context.store.beside("rule", start) if start else None
 
 
 def _train(context: TrainingContext, task: CohortTask) -> CohortUpdate:

@@ -1,4 +1,4 @@
-"""What clients keep to themselves between rounds: private parameters, and which rounds each has paid for.
+"""What clients keep to themselves between rounds: private parameters, their rule's arrays, and the rounds paid for.
 
 It lies in the run's folder `clients/`, because Flower's `context.state` ends with the process: a client must not forget
 what it has spent when the simulation is killed and resumed. A file a client would be a million files, so there is a
@@ -10,6 +10,9 @@ rounds.u4    two slots a client: the round after which the slot's parameters wer
              the checksum of that number and the parameters
 private.u1   two slots a client: the bytes of its private parameters, one after the other in the model's order
 ```
+
+What a client rule keeps (`fedrec.training.rules`) lies in two further columns of the same kind, in `rule/`.
+
 Checksums (CRC-32) tell what a disk damaged from what was written; a row of zeros was never written.
 
 Each is made when first written, and sparse: clients that never took part need no disk. Many processes may write at
@@ -64,6 +67,7 @@ class ClientStore:
 
     def __init__(self, folder: Path, clients: int, rounds: int, start: Mapping[str, Tensor]) -> None:
         self.clients = clients
+        self._folder, self._last_round = folder, rounds
         self._start = start
         self._first = self._packed({name: value[None] for name, value in start.items()}, 1)
         self._charged = Column(folder / "charged.u1", clients, rounds // 8 + 1 + SUM)
@@ -76,6 +80,18 @@ class ClientStore:
         adapter = job.experiment.adapter
         start = {name: value for name, value in job.training_context.start.items() if is_private(name, adapter)}
         return cls(job.private / "clients", len(job.prepared.federation), job.experiment.rounds, start)
+
+    def beside(self, name: str, start: Mapping[str, Tensor]) -> Self:
+        """Return a store of other arrays of the same clients, in a folder inside this one's.
+
+        Args:
+            name: Of the folder.
+            start: What each client keeps before its first round, by name; may be empty.
+
+        Raises:
+            RunError: If the folder holds columns of another shape.
+        """
+        return type(self)(self._folder / name, self.clients, self._last_round, start)
 
     def recall(self, clients: Sequence[int], before: int) -> dict[str, Tensor]:
         """Return the clients' private parameters as they were after the newest round before `before`.

@@ -32,7 +32,7 @@ from server.context import RoundReport, StrategyContext
 MECHANISM = "mechanism/"
 """Before the names of what the mechanism keeps."""
 
-OPEN = frozenset({"step", "client_config", "extras", "rule", "state", "restore"})
+OPEN = frozenset({"step", "client_config", "extras", "receive", "rule", "state", "restore"})
 """What a subclass of `MeanStrategy` may override, besides its constructor."""
 
 STRATEGIES: Registry[type[FlowerStrategy]] = Registry("strategy", group="fedrec.strategies")
@@ -54,6 +54,8 @@ class Strategy(FlowerStrategy):
         self.report = RoundReport()
         self.current: Arrays = {}
         """The adapter that was sent in the round in hand."""
+        self.payload: Arrays = {}
+        """What the clients' rule sends beside the adapter: arrays of its names and shapes; the builder sets it."""
         self.asked: list[int] = []
         """Who the round's messages are addressed to, ascending: as `server.asking` found them, for they pay."""
 
@@ -130,7 +132,7 @@ class Strategy(FlowerStrategy):
         """
         forbid_updates(self.context.plan)
         longest = math.inf if self.context.sums_are_noised else self.context.max_update_norm
-        updates, rejections = check_replies(replies, self.current, longest)
+        updates, rejections = check_replies(replies, self.current, longest, self.payload)
         self._note(server_round, [update.client for update in updates], rejections)
         return updates
 
@@ -220,10 +222,10 @@ class CohortStrategy(Strategy):
 class MeanStrategy(Strategy):
     """Mean of the clients' changes, weighted by examples (McMahan et al. 2017); where a sum is noised, a uniform one.
 
-    A subclass may override `step`, `rule`, `client_config`, `extras`, `state` and `restore`, besides its constructor.
-    All else decides who is asked, what is summed and where it is clipped and noised: the privacy plan has priced that
-    as it is here. What these return may depend on the noised mean and on what they kept; `asked` and `report` have no
-    noise.
+    A subclass may override `step`, `rule`, `client_config`, `extras`, `receive`, `state` and `restore`, besides its
+    constructor. All else decides who is asked, what is summed and where it is clipped and noised: the privacy plan has
+    priced that as it is here. What these return may depend on the noised mean and on what they kept; `asked` and
+    `report` have no noise.
 
     Raises:
         PrivacyError: When a subclass is made that overrides something else.
@@ -243,6 +245,14 @@ class MeanStrategy(Strategy):
                 "derive it from CohortStrategy, which goes with privacy.trust=local or without privacy"
             )
             raise PrivacyError(message)
+
+    def receive(self, payload: Arrays, replies: int) -> None:
+        """Take in the mean payload of the clients' rule; it is called before `step`, and only if the rule has one.
+
+        Args:
+            payload: Mean over the accepted replies, each of weight 1, by name.
+            replies: How many these are, at least one.
+        """
 
     @cached_property
     def mechanism(self) -> Mechanism:
@@ -301,6 +311,8 @@ class MeanStrategy(Strategy):
         """Return the new global adapter from the changes' sum."""
         change = self.mechanism.change(total, self.current, server_round)
         self.report = replace(self.report, filter=self.mechanism.filter)
+        if change is not None and total.extras:
+            self.receive(total.mean_extras(), len(total.accepted))
         return None if change is None else self._after(server_round, change)
 
 

@@ -11,7 +11,7 @@ once which client it is, and from then on speaks of clients only, replies in the
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Event
 
 from flwr.app import Message, MessageType, RecordDict
@@ -19,7 +19,6 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from fedrec.core.errors import FederationError
-from server.aggregation.update import Array
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 
 WAIT_SECONDS = 120.0
@@ -37,12 +36,11 @@ class SummingGrid(Grid):
     def send_and_sum(
         self,
         messages: Sequence[Message],
-        before: Mapping[str, Array],
         aggregator: SumAggregator,
         *,
         timeout: float | None = None,
     ) -> UpdateSum:
-        """Send messages to clients and return what their changes of the adapter `before` add up to.
+        """Send messages to clients and return what their changes of the adapter in the messages add up to.
 
         Clients that do not answer within `timeout` seconds are neither accepted nor rejected.
         """

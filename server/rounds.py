@@ -205,7 +205,7 @@ def collect(
             opened = secret(grid).send_and_open(messages, agreement, timeout=timeout)
             return strategy.aggregate_secret(number, opened, agreement)
         if isinstance(grid, SummingGrid):
-            total = grid.send_and_sum(messages, strategy.current, strategy.aggregator, timeout=timeout)
+            total = grid.send_and_sum(messages, strategy.aggregator, timeout=timeout)
             return strategy.aggregate_total(number, total)
     after, _ = strategy.aggregate_train(number, list(grid.send_and_receive(messages, timeout=timeout)))
     return after

@@ -1,5 +1,6 @@
 """Which combinations have no true privacy claim, and what to do about each."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from math import inf, isfinite
 
@@ -55,9 +56,49 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
         rules += _of_validation_users(experiment)
     if privacy.budget < inf and not privacy.on:
         rules += [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
+    _refuse(rules)
+
+
+def _refuse(rules: Sequence[Rule]) -> None:
+    """Raise a `PrivacyError` with the reasons of all rules that are broken, if there are any."""
     if found := [reason for broken, reason in rules if broken]:
         message = "this combination has no true privacy claim:\n" + "\n".join(f"- {reason}" for reason in found)
         raise PrivacyError(message)
+
+
+def check_rule(experiment: Experiment, *, payload: bool, kept: bool) -> None:
+    """Refuse a client rule whose payload nobody pays for, or whose memory a price does not allow.
+
+    Args:
+        experiment: What is computed.
+        payload: Whether the rule sends anything beside a client's change.
+        kept: Whether clients keep anything of it between rounds.
+
+    Raises:
+        PrivacyError: With every reason and what to do about it, if there is any.
+    """
+    privacy, sampling = experiment.privacy, experiment.federation.sampling
+    name = f"strategy.name={experiment.strategy.name}"
+    rules: list[Rule] = [
+        (
+            payload and privacy.trust != "local",
+            f"privacy.trust={privacy.trust} hides clients' changes by noise on their sum, but the client rule of "
+            f"{name} sends more beside them, without noise, which nobody pays for; set privacy.trust=local, where all "
+            "that clients send is made from noised sums, or choose another strategy",
+        ),
+        (
+            kept and privacy.trust == "central" and sampling == "without-replacement",
+            f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as the "
+            f"client rule of {name} does: it would tell who made room for whom; set federation.sampling=balls-in-bins "
+            "or poisson, or choose another strategy",
+        ),
+        (
+            kept and privacy.shuffled,
+            "privacy.shuffled composes rounds of clients that keep nothing but their data, and the client rule of "
+            f"{name} keeps more; choose another strategy",
+        ),
+    ]
+    _refuse(rules if privacy.on else [])
 
 
 def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:

@@ -24,18 +24,21 @@ class Rejection:
     detail: str
 
 
-def check_replies(replies: Iterable[Message], before: Adapter, max_norm: float) -> tuple[list[Update], list[Rejection]]:
+def check_replies(
+    replies: Iterable[Message], before: Adapter, max_norm: float, payload: Adapter
+) -> tuple[list[Update], list[Rejection]]:
     """Return the usable updates and the rejections, both in the order of the clients' numbers.
 
     Args:
         replies: Answers of a round; the source node is the client's number.
         before: The global adapter that was sent, by parameter name.
         max_norm: Longest accepted change (L2 over the whole adapter); inf rejects none for its length.
+        payload: What the clients' rule sends beside the adapter: arrays of its names, shapes and types.
     """
     updates: list[Update] = []
     rejections: list[Rejection] = []
     for reply in sorted(replies, key=lambda message: message.metadata.src_node_id):
-        outcome = _check(reply, before, max_norm)
+        outcome = _check(reply, before, max_norm, payload)
         if isinstance(outcome, Update):
             updates.append(outcome)
         else:
@@ -52,26 +55,29 @@ def in_words(rejections: Sequence[Rejection]) -> str:
     return "; ".join(shown) + more
 
 
-def _check(reply: Message, before: Adapter, max_norm: float) -> Update | Rejection:
+def _check(reply: Message, before: Adapter, max_norm: float, payload: Adapter) -> Update | Rejection:
     client = reply.metadata.src_node_id
     if reply.has_error():
         return failed(client, reply.error.reason or "no reason given")
     try:
-        after = {name: array.numpy() for name, array in reply.content.array_records["arrays"].items()}
+        records = reply.content.array_records
+        after = {name: array.numpy() for name, array in records["arrays"].items()}
+        extras = {name: array.numpy() for name, array in records["extras"].items()} if "extras" in records else {}
         weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
     except Exception as error:  # noqa: BLE001 - what foreign bytes raise when they are decoded has no bounds
         detail = f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}"
         return _rejection(client, "unreadable", detail)
-    for reason, detail in _faults(after, before, weight):
+    bad_weight = [] if math.isfinite(weight) and weight >= 0 else [("bad weight", f"num-examples is {weight}")]
+    for reason, detail in (*bad_weight, *_faults(after, before), *_faults(extras, payload)):
         return _rejection(client, reason, detail)
-    if bad := [name for name, array in after.items() if not np.isfinite(array).all()]:
+    if bad := [name for name, array in (*after.items(), *extras.items()) if not np.isfinite(array).all()]:
         return not_finite(client, bad)
     with np.errstate(over="ignore"):  # a finite reply may be infinitely far away
         delta = {name: after[name] - before[name] for name in before}
     norm = norm_of(delta)
     if norm > max_norm:
         return too_long(client, norm, max_norm)
-    return Update(client, delta, weight) if math.isfinite(norm) else not_finite(client, sorted(delta))
+    return Update(client, delta, weight, extras) if math.isfinite(norm) else not_finite(client, sorted(delta))
 
 
 def failed(client: int, why: str) -> Rejection:
@@ -89,13 +95,12 @@ def too_long(client: int, norm: float, max_norm: float) -> Rejection:
     return _rejection(client, "too long", f"update norm {norm:.3g} is above federation.max_update_norm={max_norm:g}")
 
 
-def _faults(after: Adapter, before: Adapter, weight: float) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with an adapter and its weight, reason and detail; the first one counts."""
-    if not (math.isfinite(weight) and weight >= 0):
-        yield "bad weight", f"num-examples is {weight}"
+def _faults(after: Adapter, before: Adapter) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with arrays that should be like others, reason and detail; the first one counts."""
     if after.keys() != before.keys():
         missing, extra = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
         yield "wrong shape", f"missing {missing[:3] or 'nothing'}, unexpected {extra[:3] or 'nothing'}"
+        return
     for name, array in after.items():
         if array.shape != before[name].shape or array.dtype != before[name].dtype:
             sent, came = (f"{a.dtype}{list(a.shape)}" for a in (before[name], array))

@@ -1,7 +1,7 @@
 """What strategies work on: checked updates, as numpy arrays by parameter name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,13 @@ class Update:
         client: Number of the client.
         delta: Adapter after minus before, by parameter name.
         weight: Number of examples; 1 under privacy.
+        extras: Payload of the client's rule, by name.
     """
 
     client: int
     delta: Arrays
     weight: float
+    extras: Arrays = field(default_factory=dict)
 
 
 def norm_of(arrays: Mapping[str, Array]) -> float:

@@ -34,6 +34,7 @@ class UpdateSum:
         bits: Sum of the accepted changes' bits: 1/2 of one no longer than the clip norm, -1/2 of a longer one, and none
             (0) of no change at all, so that a client and the same without its data are 1/2 apart.
         costs: What each accepted change costs its client, by client; empty without filters.
+        extras: Sum of the accepted clients' payloads, each of weight 1, by name; empty where their rule has none.
     """
 
     sums: Mapping[str, NDArray[np.float64]]
@@ -42,16 +43,17 @@ class UpdateSum:
     rejections: Sequence[Rejection] = ()
     bits: float = 0.0
     costs: Mapping[int, float] = field(default_factory=dict)
+    extras: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __add__(self, other: "UpdateSum") -> "UpdateSum":
-        both = {name: value + other.sums[name] for name, value in self.sums.items()} if other.sums else self.sums
         return UpdateSum(
-            both or other.sums,
+            _added(self.sums, other.sums),
             self.weight + other.weight,
             (*self.accepted, *other.accepted),
             (*self.rejections, *other.rejections),
             self.bits + other.bits,
             {**self.costs, **other.costs},
+            _added(self.extras, other.extras),
         )
 
     def mean(self) -> Arrays:
@@ -64,6 +66,17 @@ class UpdateSum:
             message = f"a mean needs at least one weight above 0, got {len(self.accepted)} updates without"
             raise ConfigError(message)
         return {name: (value / self.weight).astype(np.float32) for name, value in self.sums.items()}
+
+    def mean_extras(self) -> Arrays:
+        """Return the mean payload of the accepted clients, each of weight 1; nothing where there is none."""
+        return {name: (value / len(self.accepted)).astype(np.float32) for name, value in self.extras.items()}
+
+
+def _added(one: Mapping[str, NDArray[np.float64]], other: Mapping[str, NDArray[np.float64]]) -> Sums:
+    """Return the sum of two sums by name; an empty one is that of nobody."""
+    if not (one and other):
+        return dict(one or other)
+    return {name: value + other[name] for name, value in one.items()}
 
 
 @dataclass(frozen=True)
@@ -95,18 +108,20 @@ class SumAggregator:
 
     def add(self, updates: Sequence[Update]) -> UpdateSum:
         """Return the total of checked updates, added in their order."""
-        sums: Sums = {}
+        sums, extras = Sums(), Sums()
         weight, bits, costs = 0.0, 0.0, dict[int, float]()
         for update in updates:
+            self._require_paid(update.extras)
             norm = norm_of(update.delta)
             factor, weighs = self._factor(update.weight, norm)
             factor *= self._admit_(costs, update.client, norm * factor)
             for name, change in update.delta.items():
                 value = np.multiply(change, factor, dtype=np.float64)
                 sums[name] = sums[name] + value if name in sums else value
+            extras = _added(extras, {name: value.astype(np.float64) for name, value in update.extras.items()})
             weight += weighs
             bits += self._bit(norm)
-        return UpdateSum(sums, weight, [update.client for update in updates], bits=bits, costs=costs)
+        return UpdateSum(sums, weight, [update.client for update in updates], bits=bits, costs=costs, extras=extras)
 
     def add_cohort(self, before: Mapping[str, Array], update: CohortUpdate) -> UpdateSum:
         """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
@@ -116,19 +131,21 @@ class SumAggregator:
         rejections = [failed(client, why) for client, why in update.failures.items()]
         if not update.clients:
             return UpdateSum({}, rejections=rejections)
+        self._require_paid(update.extras)
         names = sorted(before)
         stack = torch.cat([update.parameters[name].reshape(len(update.clients), -1) for name in names], dim=1)
         start = torch.cat([torch.from_numpy(np.array(before[name])).flatten() for name in names])
         change, total = torch.empty_like(start, dtype=torch.float64), torch.zeros_like(start, dtype=torch.float64)
-        weight, accepted, bits, costs = 0.0, [], 0.0, dict[int, float]()
+        weight, accepted, bits, costs, extras = 0.0, [], 0.0, dict[int, float](), Sums()
         for place, client in enumerate(update.clients):
             torch.sub(stack[place], start, out=change)
             norm = float(change.dot(change).sqrt())
             if not math.isfinite(norm) and not (norm > self.max_norm and stack[place].isfinite().all()):
-                bad = [name for name, value in update.parameters.items() if not value[place].isfinite().all()]
-                rejections.append(not_finite(client, bad or names))
+                rejections.append(not_finite(client, _lost(update.parameters, place) or names))
             elif norm > self.max_norm:
                 rejections.append(too_long(client, norm, self.max_norm))
+            elif bad := _lost(update.extras, place):
+                rejections.append(not_finite(client, bad))
             else:
                 factor, weighs = self._factor(update.weights[place], norm)
                 factor *= self._admit_(costs, client, norm * factor)
@@ -136,9 +153,24 @@ class SumAggregator:
                 weight += weighs
                 bits += self._bit(norm)
                 accepted.append(client)
+                extras = _added(extras, {name: value[place].double().numpy() for name, value in update.extras.items()})
         parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
         sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
-        return UpdateSum(sums if accepted else {}, weight, accepted, rejections, bits, costs)
+        return UpdateSum(sums if accepted else {}, weight, accepted, rejections, bits, costs, extras)
+
+    def _require_paid(self, extras: Mapping[str, object]) -> None:
+        """Refuse payloads where changes are clipped, to be noised: nothing hides them.
+
+        Raises:
+            PrivacyError: If there are any.
+        """
+        if extras and self.clip_norm is not None:
+            message = (
+                f"changes are clipped and noised as they are added, but clients sent {', '.join(sorted(extras)[:3])} "
+                "beside them, which nobody pays for; choose a strategy whose client rule has no payload, or set "
+                "privacy.trust=local"
+            )
+            raise PrivacyError(message)
 
     def _admit_(self, costs: dict[int, float], client: int, length: float) -> float:
         """Return what a client's clipped change is multiplied by, and write down what it costs."""
@@ -159,3 +191,8 @@ class SumAggregator:
         if self.clip_norm is None:
             return weight, weight
         return (1.0 if self._short(norm) else self.clip_norm / norm), 1.0
+
+
+def _lost(stack: Mapping[str, torch.Tensor], row: int) -> list[str]:
+    """Return the names of what is not finite in a row."""
+    return [name for name, value in stack.items() if not value[row].isfinite().all()]

@@ -1,16 +1,20 @@
 """From a strategy's name and options to a strategy: ours as it is, a Flower strategy adapted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
+import torch
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy as FlowerStrategy
+from torch import Tensor
 
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.experiment.config import Experiment, PrivacyConfig
-from fedrec.privacy.checks import check
+from fedrec.privacy.checks import check, check_rule
 from fedrec.privacy.plan import UnitCounts, plan, trust_of
 from fedrec.run.job import Job
+from fedrec.training.rules.base import LocalWork
+from fedrec.training.rules.round import build_rule
 from server.aggregation.secret_sum import secret
 from server.base import Strategy, averages
 from server.context import StrategyContext
@@ -22,13 +26,15 @@ def check_strategy(experiment: Experiment) -> None:
     """Find out before any work whether the strategy exists, takes its options and keeps the privacy claim.
 
     Raises:
-        ConfigError: If it is unknown or does not take its options.
-        PrivacyError: If it cannot keep the privacy claim.
+        ConfigError: If it is unknown or does not take its options, or its client rule does not.
+        PrivacyError: If it, or its client rule, cannot keep the privacy claim.
     """
     kind = STRATEGIES.get(experiment.strategy.name)
     check(experiment, linear_strategy=averages(kind))
     open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
-    adopt(kind, StrategyContext(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan), dict(experiment.strategy.options))
+    context = StrategyContext(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan)
+    # On an adapter of one parameter: the run's own is known only when the data is prepared.
+    _with_rule(adopt(kind, context, dict(experiment.strategy.options)), experiment, {"weight": torch.zeros(1, 1)})
 
 
 def check_grid(experiment: Experiment, grid: Grid) -> None:
@@ -45,8 +51,9 @@ def build_strategy(job: Job) -> Strategy:
     """Return the configured strategy.
 
     Raises:
-        ConfigError: If it is unknown or does not take its options, or the grid of a secure sum is too coarse.
-        PrivacyError: If it cannot keep the privacy claim.
+        ConfigError: If it is unknown or does not take its options, or its client rule does not; or if the grid of a
+            secure sum is too coarse.
+        PrivacyError: If it, or its client rule, cannot keep the privacy claim.
     """
     experiment = job.experiment
     kind = STRATEGIES.get(experiment.strategy.name)
@@ -62,7 +69,26 @@ def build_strategy(job: Job) -> Strategy:
         max_update_norm=experiment.federation.max_update_norm,
         plan=job.plan,
     )
-    return adopt(kind, context, dict(experiment.strategy.options))
+    strategy = adopt(kind, context, dict(experiment.strategy.options))
+    return _with_rule(strategy, experiment, job.training_context.shared_start)
+
+
+def _with_rule(strategy: Strategy, experiment: Experiment, adapter: Mapping[str, Tensor]) -> Strategy:
+    """Return the strategy, told what its clients' rule sends beside an adapter.
+
+    Raises:
+        ConfigError: If the rule is unknown or does not take the options that the strategy gives it.
+        PrivacyError: If the rule cannot keep the privacy claim.
+    """
+    try:
+        rule = build_rule(strategy.rule, strategy.client_config(), LocalWork.of(experiment.training))
+    except ConfigError as error:
+        message = f"strategy {experiment.strategy.name}: {error}; it is the strategy's `rule` and `client_config`"
+        raise ConfigError(message) from error
+    payload = rule.payload_like(adapter)
+    check_rule(experiment, payload=bool(payload), kept=bool(rule.kept_start(adapter)))
+    strategy.payload = {name: value.numpy() for name, value in payload.items()}
+    return strategy
 
 
 def adopt(strategy: Callable[..., FlowerStrategy], context: StrategyContext, options: dict[str, object]) -> Strategy:

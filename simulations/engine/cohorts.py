@@ -4,15 +4,15 @@ Training messages are taken together: those with one content become chunks (see 
 chunk is one vectorised piece of work. Any other message goes to the ClientApp, as on every grid.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from flwr.app import ArrayRecord, Error, Message, MessageType, RecordDict
+from flwr.app import Error, Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
 
-from clients.app import app, pack
+from clients.app import app, arrays_of, pack
 from clients.cohort import CohortRequest
 from clients.context import client_context
 from fedrec.core.errors import FederationError
@@ -20,7 +20,6 @@ from fedrec.data.interactions import IntArray
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.training.task import CohortUpdate
 from server.aggregation.secret_sum import SecretSum, SecretSumGrid
-from server.aggregation.update import Array
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.grids import SummingGrid
 from simulations.engine.chunks import CHUNK_SIZES, ChunkSize, chunks_of
@@ -101,13 +100,11 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
     def send_and_sum(
         self,
         messages: Sequence[Message],
-        before: Mapping[str, Array],
         aggregator: SumAggregator,
         *,
         timeout: float | None = None,
     ) -> UpdateSum:
         """Return what the clients' changes add up to; each chunk's total is added as soon as its turn comes."""
-        del before  # it is what the messages carry
         total = UpdateSum({})
         for batch in self._batches(messages):
             for part in batch.done(self._pool, Add(self._train, aggregator), timeout):
@@ -146,9 +143,17 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
         return sorted(replies, key=lambda reply: place[reply.metadata.src_node_id])
 
     def _batches(self, messages: Sequence[Message]) -> Iterator["_Batch"]:
-        by_content: dict[int, list[Message]] = {}
+        """Yield the messages of each content, in the order in which contents first come.
+
+        Contents are compared by value: a strategy may build an equal one for each client. One that all share is read
+        once.
+        """
+        read: dict[int, Hashable] = {}
+        by_content: dict[Hashable, list[Message]] = {}
         for message in messages:
-            by_content.setdefault(id(message.content), []).append(message)
+            content = message.content
+            key = read[id(content)] = read.get(id(content)) or _value_of(content)
+            by_content.setdefault(key, []).append(message)
         for same in by_content.values():
             content = same[0].content
             clients = [message.metadata.dst_node_id for message in same]
@@ -157,10 +162,8 @@ class CohortGrid(InProcessGrid, SummingGrid, SecretSumGrid):
             yield _Batch(
                 {message.metadata.dst_node_id: message for message in same},
                 [replace(whole, clients=chunk) for chunk in chunks_of(whole.clients, positions, self._size)],
-                *(
-                    {name: array.numpy() for name, array in content.array_records.get(record, ArrayRecord()).items()}
-                    for record in ("arrays", "extras")
-                ),
+                arrays_of(content, "arrays"),
+                arrays_of(content, "extras"),
             )
 
 
@@ -183,6 +186,19 @@ class _Batch:
             yield _reply(self.messages[client], pack(answer))
         for client, why in update.failures.items():
             yield _reply(self.messages[client], Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, why))
+
+
+def _value_of(content: RecordDict) -> Hashable:
+    """Return a content's records as a value: config, and each array's name, type, shape and bytes."""
+    arrays = tuple(
+        (
+            record,
+            tuple((name, one.dtype, tuple(one.shape), one.data) for name, one in content.array_records[record].items()),
+        )
+        for record in sorted(content.array_records)
+    )
+    config = content.config_records["config"]
+    return arrays, tuple((key, type(config[key]), repr(config[key])) for key in sorted(config))
 
 
 def _reply(message: Message, content: RecordDict | Error) -> Message:

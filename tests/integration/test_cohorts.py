@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 import clients.cohort
-from clients.cohort import answer_cohort
+from clients.cohort import CohortRequest, answer_cohort
 from fedrec.core.errors import FederationError
 from fedrec.training.context import TrainingContext
-from fedrec.training.task import CohortTask, CohortUpdate
+from fedrec.training.task import CohortTask, CohortUpdate, nobody
 from simulations.engine.cohorts import CohortGrid, OneProcess
+from simulations.engine.work import Parameters
 from tests.integration.conftest import NewRun, Outcome, outcome
 from tests.integration.many import Many
 from tests.tiny import rounds_of, tiny
@@ -71,6 +72,30 @@ def test_too_few_usable_answers_fail_the_round_and_say_why(many: Many, monkeypat
     monkeypatch.setattr(clients.cohort, "train_cohort", train_cohort)
     with pytest.raises(FederationError, match=r"0 usable replies of \d+.*MemoryError"):
         many.run(OneProcess())
+
+
+def test_messages_of_equal_content_are_one_chunk_whoever_built_it() -> None:
+    requests: list[CohortRequest] = []
+
+    def train(request: CohortRequest, parameters: Parameters, extras: Parameters) -> CohortUpdate:
+        requests.append(request)
+        return nobody(dict.fromkeys(request.clients, f"{parameters['w'][0]} {extras}"))
+
+    def content(value: float, number: int, **extras: float) -> RecordDict:
+        def record(**values: float) -> ArrayRecord:
+            return ArrayRecord({name: Array(np.float32([one])) for name, one in values.items()})
+
+        config = ConfigRecord({"run": "here", "server-round": number})
+        made = RecordDict({"arrays": record(w=value), "config": config})
+        return RecordDict({**made, "extras": record(**extras)}) if extras else made
+
+    grid = CohortGrid(9, OneProcess(), train, lambda _, clients: np.ones(len(clients), np.int64))
+    told = [content(1, 1), content(1, 1), content(2, 1), content(1, 1), content(1, 2), content(1, 1, shift=3)]
+    shared = content(2, 1)
+    messages = [Message(one, client, "train") for client, one in enumerate([*told, shared, shared])]
+    grid.send_and_receive(messages)
+    assert [list(request.clients) for request in requests] == [[0, 1, 3], [2, 6, 7], [4], [5]]
+    assert [request.round for request in requests] == [1, 1, 2, 1]
 
 
 def test_other_messages_go_to_the_client_app(tmp_path: Path) -> None:

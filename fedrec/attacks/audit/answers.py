@@ -12,7 +12,13 @@ def uncharged(update: CohortUpdate, plan: PrivacyPlan) -> list[str]:
     """
     if plan.trust == "none":
         return []
+    whole = plan.trust != "local"  # there nothing is noised before it is sent
     told = [
+        f"client {client} sends {', '.join(sorted(update.extras))} beside its change, which is not paid for"
+        for client in update.clients
+        if whole and update.extras
+    ]
+    told += [
         f"client {client} says its weight {weight:g}, and only 1 may be said under privacy"
         for client, weight in zip(update.clients, update.weights, strict=True)
         if weight != 1.0

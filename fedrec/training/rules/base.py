@@ -15,11 +15,12 @@ would leave the client without noise: such a rule is refused there (`fedrec.priv
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
 from fedrec.core.registry import Registry
+from fedrec.experiment.config import TrainingConfig
 
 Adapter = Mapping[str, Tensor]
 """One client's arrays by name, `[*shape]`."""
@@ -41,6 +42,11 @@ class LocalWork:
     steps: int
     lr: float
     optimizer: str
+
+    @classmethod
+    def of(cls, training: TrainingConfig) -> Self:
+        """Return what the configuration says."""
+        return cls(training.steps, training.lr, training.optimizer)
 
 
 class Rule:

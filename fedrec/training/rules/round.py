@@ -38,9 +38,9 @@ class RuleRound:
     """
 
     def __init__(self, context: TrainingContext, task: CohortTask) -> None:
-        training, device = context.experiment.training, context.device
+        device = context.device
         self.name = task.rule
-        self.rule = build_rule(task.rule, task.options, LocalWork(training.steps, training.lr, training.optimizer))
+        self.rule = build_rule(task.rule, task.options, LocalWork.of(context.experiment.training))
         adapter = {name: value.to(device) for name, value in task.parameters.items()}
         self._payload = self.rule.payload_like(adapter)
         extras = {name: value.to(device) for name, value in task.extras.items()}

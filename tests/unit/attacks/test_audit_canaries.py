@@ -96,6 +96,13 @@ def test_a_weight_and_a_loss_are_releases_under_privacy(trust: str) -> None:
     assert told(replace(PLAN, trust="none")) == []
 
 
+@pytest.mark.parametrize(("trust", "unpaid_for"), [("none", 0), ("local", 0), ("central", 2)])
+def test_a_payload_is_paid_for_by_local_noise_alone(trust: str, unpaid_for: int) -> None:
+    update = CohortUpdate([4, 5], {"w": torch.zeros(2, 1)}, {}, [1.0, 1.0], [None, None], extras={"c": torch.zeros(2)})
+    told = uncharged(update, replace(PLAN, trust=trust))  # type: ignore[arg-type]
+    assert [one.split(" beside")[0] for one in told] == ["client 4 sends c", "client 5 sends c"][:unpaid_for]
+
+
 def test_canaries_of_clients_of_many_users_are_dealt_out_to_them() -> None:
     shared = Federation(RaggedArray.of([np.array([0]), np.array([1])]), StringColumn.of(["one", "two"]))
     shards = Experiment.model_validate({"federation": {"partition": "shards"}, "privacy": {"trust": "local"}})

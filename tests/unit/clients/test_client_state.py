@@ -115,6 +115,20 @@ def test_without_private_parameters_nothing_is_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_beside_it_is_as_safe_and_independent(tmp_path):
+    found = store(tmp_path)
+    rule = found.beside("rule", {"control": torch.zeros(1)})
+    found.keep([1], bias(1.0), 1)
+    rule.keep([1, 2], {"control": torch.tensor([[5.0], [6.0]])}, 1)
+    rule.keep([1], {"control": torch.tensor([[7.0]])}, 2)
+    again = store(tmp_path).beside("rule", {"control": torch.zeros(1)})
+    assert again.recall([0, 1, 2], before=2)["control"].tolist() == [[0.0], [5.0], [6.0]]
+    assert again.recall([1], before=3)["control"].tolist() == [[7.0]]
+    assert recalled(store(tmp_path), [1, 2], before=3) == [[1.0, 1.0], [7.0, 8.0]]
+    with pytest.raises(RunError, match="other clients wrote it"):
+        store(tmp_path).beside("rule", {"control": torch.zeros(2)}).recall([0], before=1)
+
+
 def test_of_no_clients_nothing_is_known(tmp_path):
     found = store(tmp_path)
     found.keep([], {}, 1)

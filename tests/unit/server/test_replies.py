@@ -9,7 +9,7 @@ BEFORE = {"w": np.array([1.0, 2.0], dtype=np.float32)}
 
 
 def checked(*replies, max_norm=10.0):
-    return check_replies(replies, BEFORE, max_norm)
+    return check_replies(replies, BEFORE, max_norm, {})
 
 
 def test_an_update_is_after_minus_before_in_the_clients_order():
@@ -69,6 +69,40 @@ def test_a_bad_reply_is_rejected_with_its_reason(content, reason, detail):
     assert detail in rejection.detail
 
 
+PAYLOAD = {"control": np.zeros((1, 2), dtype=np.float32)}
+
+
+def with_extras(**extras):
+    content = broken(GOOD, {"num-examples": 1})
+    content["extras"] = ArrayRecord({name: Array(np.array(value, np.float32)) for name, value in extras.items()})
+    return sent_by(5, content)
+
+
+def test_a_payload_comes_with_its_update():
+    (update,), rejections = check_replies([with_extras(control=[[3, 4]])], BEFORE, 10.0, PAYLOAD)
+    assert update.extras["control"].tolist() == [[3.0, 4.0]]
+    assert rejections == []
+
+
+@pytest.mark.parametrize(
+    ("content", "payload", "reason", "detail"),
+    [
+        (with_extras(control=[[3, 4]]), {}, "wrong shape", "missing nothing, unexpected ['control']"),
+        (
+            sent_by(5, broken(GOOD, {"num-examples": 1})),
+            PAYLOAD,
+            "wrong shape",
+            "missing ['control'], unexpected nothing",
+        ),
+        (with_extras(control=[3, 4]), PAYLOAD, "wrong shape", "control is float32[2], sent float32[1, 2]"),
+        (with_extras(control=[[3, np.nan]]), PAYLOAD, "not finite", "NaN or infinity in control"),
+    ],
+)
+def test_a_payload_that_was_not_announced_or_cannot_be_used_is_rejected(content, payload, reason, detail):
+    updates, (rejection,) = check_replies([content], BEFORE, 10.0, payload)
+    assert (updates, rejection.reason, rejection.detail) == ([], reason, detail)
+
+
 def test_bytes_that_are_no_array_are_unreadable():
     arrays = ArrayRecord({"w": Array(dtype="float32", shape=(2,), stype="numpy.ndarray", data=b"\x93NUMPY junk")})
     content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"num-examples": 1})})
@@ -86,7 +120,7 @@ def test_where_no_length_is_too_long_only_what_is_not_finite_is_rejected():
     updates, rejections = checked(reply(0, 1.0, 2e30), reply(2, 1.0, np.nan), max_norm=np.inf)
     assert ([update.client for update in updates], [bad.reason for bad in rejections]) == ([0], ["not finite"])
     before = {"w": np.array([-3e38, 3e38], dtype=np.float32)}
-    assert check_replies([far], before, np.inf)[1] == [Rejection(1, "not finite", "NaN or infinity in w")]
+    assert check_replies([far], before, np.inf, {})[1] == [Rejection(1, "not finite", "NaN or infinity in w")]
 
 
 def test_a_clients_endless_complaint_is_cut():

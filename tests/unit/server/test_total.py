@@ -1,5 +1,8 @@
 """Changes added up, by hand arithmetic; by a worker over stacked answers as by the server over replies."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +120,33 @@ def test_a_worker_adds_what_a_server_would(changes, clip_norm):
         np.testing.assert_allclose(here.sums[name], there.sums[name], rtol=1e-9, atol=1e-9)
 
 
+def test_payloads_add_up_whatever_their_clients_weigh_and_only_of_accepted_clients():
+    # client 1 is too long and client 2 sends NaN: (2 + 10) / 2 = 6 is left, of clients that weigh 1 and 3
+    update = answers([[1, 0, 0], [200, 0, 0], [0, 0, 0], [0, 0, 1]], [1.0, 1.0, 1.0, 3.0])
+    update = replace(update, extras={"c": torch.tensor([[2.0], [5.0], [math.nan], [10.0]])})
+    here = SumAggregator(100).add_cohort(BEFORE, update)
+    assert (here.accepted, here.extras["c"].tolist(), here.mean_extras()["c"].tolist()) == ([0, 3], [12.0], [6.0])
+    assert [(bad.client, bad.reason, bad.detail) for bad in here.rejections][1:] == [
+        (2, "not finite", "NaN or infinity in c")
+    ]
+    there = SumAggregator(100).add(
+        [Update(0, BEFORE, 1.0, {"c": np.float32([2.0])}), Update(3, BEFORE, 3.0, {"c": np.float32([10.0])})]
+    )
+    assert there.mean_extras()["c"].tolist() == [6.0]
+    both = here + UpdateSum({}) + there
+    assert both.extras["c"].tolist() == [24.0]
+    assert here.extras["c"].tolist() == [12.0]
+    assert UpdateSum({}).mean_extras() == {}
+
+
+def test_where_changes_are_clipped_no_payload_may_be_added():
+    aggregator, extras = SumAggregator(clip_norm=1.0), {"c": torch.zeros(1, 1)}
+    with pytest.raises(PrivacyError, match="clients sent c beside them, which nobody pays for"):
+        aggregator.add_cohort(BEFORE, replace(answers([[1, 0, 0]]), extras=extras))
+    with pytest.raises(PrivacyError, match="clients sent c beside them, which nobody pays for"):
+        aggregator.add([Update(0, BEFORE, 1.0, {"c": np.zeros(1, np.float32)})])
+
+
 def test_a_servers_sum_is_in_float64():
     # 2^24 + 1 is no float32: a float32 sum would lose the one
     total = SumAggregator(1e9).add([update(0, 2.0**24), update(1, 1.0)])
@@ -124,7 +154,10 @@ def test_a_servers_sum_is_in_float64():
 
 
 def test_cohorts_are_joined_row_by_row():
-    both = joined([answers([[1, 2, 3]], clients=[4]), nobody({2: "why"}), answers([[0, 0, 0]], clients=[1])])
+    parts = [answers([[1, 2, 3]], clients=[4]), answers([[0, 0, 0]], clients=[1])]
+    first, last = (replace(part, extras={"c": torch.full((1, 1), float(part.clients[0]))}) for part in parts)
+    both = joined([first, nobody({2: "why"}), last])
+    assert both.extras["c"].tolist() == [[4.0], [1.0]]
     assert (list(both.clients), dict(both.failures)) == ([4, 1], {2: "why"})
     assert both.parameters["a"].tolist() == [[2.0, 3.0], [1.0, 1.0]]
     assert list(joined([]).clients) == []
