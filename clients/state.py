@@ -41,7 +41,6 @@ from torch import Tensor
 
 from fedrec.core.errors import RunError
 from fedrec.data.interactions import IntArray
-from fedrec.models.adapters import is_private
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.run.job import Job
 
@@ -77,8 +76,7 @@ class ClientStore:
     @classmethod
     def of(cls, job: Job) -> Self:
         """Return the store of a prepared run."""
-        adapter = job.experiment.adapter
-        start = {name: value for name, value in job.training_context.start.items() if is_private(name, adapter)}
+        _, start = job.training_context.split(job.training_context.start)
         return cls(job.private / "clients", len(job.prepared.federation), job.experiment.rounds, start)
 
     def beside(self, name: str, start: Mapping[str, Tensor]) -> Self:

@@ -20,8 +20,8 @@ from torch import Tensor
 from fedrec.core.errors import FederationError, PrivacyError, RunError
 from fedrec.core.progress import Progress
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.ranking import RANKED
 from fedrec.evaluation.selection import summed_with
+from fedrec.metrics.ranking import RANKED
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.unpaid import unpaid

@@ -18,9 +18,15 @@ def _strategies() -> Registry[Any]:
 
 
 def _models() -> Registry[Any]:
-    from fedrec.training.pretraining import MODELS
+    from fedrec.models import MODELS
 
     return MODELS
+
+
+def _tasks() -> Registry[Any]:
+    from fedrec.tasks import TASKS
+
+    return TASKS
 
 
 def _adapters() -> Registry[Any]:
@@ -51,6 +57,7 @@ def _controls() -> Registry[Any]:
 PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
     "strategies": _strategies,
     "models": _models,
+    "tasks": _tasks,
     "adapters": _adapters,
     "datasets": _datasets,
     "partitions": _partitions,
@@ -65,6 +72,7 @@ NAMED: Mapping[str, str] = {
     "platforms.*.synthetic.based_on": "datasets",
     "federation.partition": "partitions",
     "model.name": "models",
+    "task.name": "tasks",
     "adapter.name": "adapters",
     "strategy.name": "strategies",
     "evaluation.controls": "controls",

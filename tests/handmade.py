@@ -9,11 +9,13 @@ import torch
 from fedrec.data.columns import RaggedArray, StringColumn
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
+from fedrec.data.split import Queries
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
+from fedrec.models.recommender import ModelInputs, Recommender, build_model
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.tasks.next_item import NextItem
 from fedrec.training.context import TrainingContext
-from fedrec.training.pretraining import build_model
 from fedrec.training.task import CohortTask
 
 torch.set_num_threads(1)  # tensors this small only wait for a second thread
@@ -64,6 +66,30 @@ def vectors(num_items: int = NUM_ITEMS, dimensions: int = 5) -> torch.Tensor:
     return torch.randn(num_items, dimensions, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
+def inputs(num_items: int = NUM_ITEMS, *, single: bool = False, **more: Any) -> ModelInputs:
+    """Return what a model is built for: item vectors at random, in double precision or in single."""
+    found = vectors(num_items)
+    return ModelInputs(num_items, item_vectors=found.float() if single else found, **more)
+
+
+def batch(history: torch.Tensor, target: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """Return histories, and targets if there are any, as one batch of a client's first user."""
+    user = torch.zeros(len(history), dtype=torch.int64)
+    return {"history": history, "user": user} | ({} if target is None else {"target": target})
+
+
+def losses(
+    model: Recommender, history: torch.Tensor, target: torch.Tensor, sample: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the next-item loss of each example."""
+    return NextItem(experiment()).losses(model, batch(history, target), sample)
+
+
+def queries(histories: Sequence[Sequence[int] | np.ndarray]) -> Queries:
+    """Return users 0, 1, ... of these histories, whose values nobody reads."""
+    return Queries(np.arange(len(histories)), [np.array(history, dtype=np.int64) for history in histories], ())
+
+
 def plan(trust: Literal["local", "central", "none"] = "none", noise: float = 0.0, clip: float = 1.0) -> PrivacyPlan:
     """Return a plan that clips and noises as told; nothing else of it matters to a client."""
     return PrivacyPlan(
@@ -92,7 +118,7 @@ def context(
     """Return a context in float64 whose weights are all far from 0, so that no gradient vanishes by chance."""
     wanted = experiment(**sections)
     rows = interactions(sequences)
-    model = build_model(wanted, vectors())
+    model = build_model(wanted, inputs())
     attach_(model, wanted.adapter, wanted.seed)
     model.double()
     generator = torch.Generator().manual_seed(2)

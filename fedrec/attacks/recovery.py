@@ -23,7 +23,7 @@ from fedrec.attacks.roc import auc
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.models.adapters import load_parameters_
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import Recommender
 
 Scores = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def neutral_histories(num_items: int, seed: int) -> Int[Tensor, "histories 1"]:
 
 
 def item_scores(
-    model: Backbone,
+    model: Recommender,
     before: Mapping[str, Tensor],
     change: Mapping[str, Tensor],
     histories: Int[Tensor, "histories 1"],
@@ -131,11 +131,12 @@ def _learnt(features: Sequence[Scores], own: Sequence[NDArray[np.bool_]]) -> Sco
     return found
 
 
-def _mean_scores(model: Backbone, parameters: Mapping[str, Tensor], histories: Tensor) -> Scores:
+def _mean_scores(model: Recommender, parameters: Mapping[str, Tensor], histories: Tensor) -> Scores:
     load_parameters_(model, parameters)
     with torch.inference_mode():
-        hidden = model.last_hidden(histories, torch.ones(len(histories), dtype=torch.int64))
-        return _float64(model.score_all(hidden).double().mean(dim=0))
+        ones = torch.ones(len(histories), dtype=torch.int64)
+        batch = {"history": histories, "length": ones, "value": ones[:, None].float()}
+        return _float64(model.score(batch).double().mean(dim=0))
 
 
 def _own(items: IntArray, num_items: int) -> NDArray[np.bool_]:

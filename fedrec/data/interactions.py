@@ -76,6 +76,10 @@ class Interactions:
         """Return the user's items in time order; empty for a user without rows."""
         return self.item[self.bounds[user] : self.bounds[user + 1]]
 
+    def values_of(self, user: int) -> NDArray[np.float32]:
+        """Return the values of the user's rows in time order; empty for a user without rows."""
+        return self.value[self.bounds[user] : self.bounds[user + 1]]
+
     def of_users(self, users: IntArray) -> "Interactions":
         """Return the rows of `users` only; indices and counts stay those of the whole."""
         chosen = np.zeros(self.num_users, dtype=bool)

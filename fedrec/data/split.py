@@ -1,30 +1,66 @@
 """Who is held out, and what training may see.
 
 Strong generalisation: whole users are kept out of training; the recommender reads their earlier
-interactions as history and must rank their later ones. A `Split` hands training its own rows only, and
-owns the negatives: nothing that draws them has ever seen a held-out interaction.
+interactions as history and must rank their later ones. A `Split` hands training its own rows only.
+Negatives come from the catalogue (`any_items`): nothing that draws them has seen any interaction.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrec.core.errors import ConfigError
-from fedrec.data.interactions import IntArray, Interactions, Order
+from fedrec.data.interactions import IntArray, Interactions
 from fedrec.experiment.config import SplitConfig
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a held-out user's rows are cut in two: what a recommender may see, and what it must find.
+
+    Attributes:
+        name: Name of what must be found.
+        words: The same for people.
+        found: Number of a user's rows, at least two -> how many of the last ones must be found: fewer than all.
+    """
+
+    name: str
+    words: str
+    found: Callable[[int], int]
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What a recommender may know of users that it scores items for: nothing of what it must find.
+
+    Attributes:
+        users: User index of each.
+        histories: Items of each in time order, at least one.
+        values: Rating or weight of each item of the histories, of the same lengths.
+    """
+
+    users: IntArray
+    histories: Sequence[IntArray]
+    values: Sequence[NDArray[np.float32]]
+
+    def __len__(self) -> int:
+        return len(self.histories)
 
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Held-out users to be ranked, each with a history and the targets that follow it in time.
+    """Held-out users to be judged on, each with a history and the targets that follow it in time.
 
     Attributes:
-        name: "last" (the last item) or "last20" (the last 20 %).
+        name: Name of the `Cut`.
         users: User index of each case.
         histories: What the recommender may see of each user, in time order, at least one item.
-        targets: What it must rank highly, at least one item.
-        excluded: Held-out users with fewer than two interactions: nothing to rank from.
+        targets: What it must find, at least one item.
+        excluded: Held-out users with fewer than two interactions: nothing to tell from.
+        history_values: Rating or weight of each item of the histories; empty where no task reads them.
+        target_values: Rating or weight of each target; empty where no task reads them.
     """
 
     name: str
@@ -32,32 +68,12 @@ class Cases:
     histories: Sequence[IntArray]
     targets: Sequence[IntArray]
     excluded: int
+    history_values: Sequence[NDArray[np.float32]] = ()
+    target_values: Sequence[NDArray[np.float32]] = ()
 
-
-def _last(length: int) -> int:
-    del length
-    return 1
-
-
-def _last20(length: int) -> int:
-    return max(1, round(0.2 * length))
-
-
-TARGETS: dict[str, Callable[[int], int]] = {"last": _last, "last20": _last20}
-"""Target name -> how many of a user's `length` interactions are targets (fewer than all)."""
-
-
-def ranked_targets(asked: Sequence[str] | None, order: Order) -> tuple[str, ...]:
-    """Return which of `TARGETS` are ranked, in their order.
-
-    Args:
-        asked: Names of targets; None for all that make sense: without times not "last", because a file's last row is
-            nobody's next item.
-        order: What the rows of the data are ordered by.
-    """
-    if asked is None:
-        asked = ("last20",) if order == "file" else tuple(TARGETS)
-    return tuple(target for target in TARGETS if target in asked)
+    def queries(self, chosen: slice) -> Queries:
+        """Return what the recommender may know of these cases."""
+        return Queries(self.users[chosen], self.histories[chosen], self.history_values[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +96,21 @@ class Split:
     test: IntArray
     held_out: Interactions
 
-    def cases(self, users: IntArray, target: str) -> Cases:
-        """Cut the histories of held-out `users` in two at the time that `target` says."""
-        sequences = [self.held_out.items_of(int(user)) for user in users]
-        long_enough = [index for index, sequence in enumerate(sequences) if len(sequence) >= 2]
-        cuts = [len(sequences[index]) - TARGETS[target](len(sequences[index])) for index in long_enough]
+    def cases(self, users: IntArray, cut: Cut) -> Cases:
+        """Cut the rows of held-out `users` in two."""
+        lengths = self.held_out.lengths_of(users)
+        judged = users[lengths >= 2]
+        items = [self.held_out.items_of(int(user)) for user in judged]
+        values = [self.held_out.values_of(int(user)) for user in judged]
+        seen = [len(own) - cut.found(len(own)) for own in items]
         return Cases(
-            name=target,
-            users=users[long_enough],
-            histories=[sequences[index][:cut] for index, cut in zip(long_enough, cuts, strict=True)],
-            targets=[sequences[index][cut:] for index, cut in zip(long_enough, cuts, strict=True)],
-            excluded=len(users) - len(long_enough),
+            name=cut.name,
+            users=judged,
+            histories=[own[:end] for own, end in zip(items, seen, strict=True)],
+            targets=[own[end:] for own, end in zip(items, seen, strict=True)],
+            excluded=len(users) - len(judged),
+            history_values=[own[:end] for own, end in zip(values, seen, strict=True)],
+            target_values=[own[end:] for own, end in zip(values, seen, strict=True)],
         )
 
 
@@ -133,37 +153,6 @@ def _require_users(config: SplitConfig, **groups: IntArray) -> None:
         sizes = ", ".join(f"{name} {len(users)}" for name, users in groups.items())
         message = f"the split leaves no {' and no '.join(empty)} users ({sizes}); change the shares in [split]"
         raise ConfigError(message)
-
-
-class Negatives:
-    """The only code that draws negatives; it is handed training interactions alone.
-
-    Args:
-        train: Interactions of the training users.
-    """
-
-    def __init__(self, train: Interactions) -> None:
-        self._train = train
-
-    def shared(self, rng: np.random.Generator, count: int) -> IntArray:
-        """Draw `count` items of the catalogue, uniformly with replacement: candidates of a sampled softmax.
-
-        They do not depend on any user, so they cost no privacy. A target drawn as its own negative is
-        masked by the loss.
-        """
-        return any_items(rng, self._train.num_items, count)
-
-    def of_user(self, rng: np.random.Generator, user: int, count: int) -> IntArray:
-        """Draw `count` items that the training user has not touched, uniformly with replacement.
-
-        Raises:
-            ConfigError: If the user has touched the whole catalogue.
-        """
-        untouched = np.setdiff1d(np.arange(self._train.num_items), self._train.items_of(user))
-        if len(untouched) == 0:
-            message = f"user {user} has touched all {self._train.num_items} items: no negative is left to draw"
-            raise ConfigError(message)
-        return rng.choice(untouched, size=count)
 
 
 def any_items(rng: np.random.Generator, num_items: int, count: int) -> IntArray:

@@ -7,24 +7,26 @@ consented, else through planned and noisy sums. Test users are asked through `te
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fedrec.core.errors import ConfigError
-from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
-from fedrec.data.split import Cases, ranked_targets
-from fedrec.evaluation.beyond_accuracy import Counts
-from fedrec.evaluation.ranking import RANKED, Evaluation, Scorer, evaluate
+from fedrec.data.split import Cases, Cut
 from fedrec.evaluation.scoring import finite, model_scorer
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers
+from fedrec.metrics.beyond_accuracy import Counts, Vectors
+from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
+from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
+from fedrec.models.recommender import Recommender
 from fedrec.run.job import Job
+from fedrec.tasks import Task, open_task
 from fedrec.training.context import TrainingContext
-from fedrec.training.held_out_loss import user_losses
+from fedrec.training.held_out_loss import mean_loss, user_losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +58,10 @@ def _popular(job: Job) -> Popular:
 
 def scale_of(job: Job) -> Scale:
     """Return what decides the noise of private validation users' answers beside their plan."""
-    evaluation, dataset = job.experiment.evaluation, job.prepared.facts["dataset"]
-    cutoffs = tuple(sorted({*evaluation.cutoffs, RANKED}))
-    return Scale(dataset["items"], cutoffs, ranked_targets(evaluation.targets, dataset["order"]))
+    dataset = job.prepared.facts["dataset"]
+    cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
+    targets = tuple(cut.name for cut in open_task(job.experiment).asked_targets(dataset["order"]))
+    return Scale(dataset["items"], cutoffs, targets)
 
 
 class Evaluator:
@@ -82,9 +85,15 @@ class Evaluator:
         self.cutoffs = scale_of(job).cutoffs
 
     @cached_property
-    def targets(self) -> tuple[str, ...]:
-        """What of each held-out user is ranked."""
-        return scale_of(self._job).targets
+    def task(self) -> Task:
+        """What is learnt, and how it is judged."""
+        return open_task(self._job.experiment)
+
+    @cached_property
+    def targets(self) -> dict[str, Cut]:
+        """What of each held-out user is judged, by name."""
+        cuts = self.task.asked_targets(self._job.prepared.facts["dataset"]["order"])
+        return {cut.name: cut for cut in cuts}
 
     @cached_property
     def context(self) -> TrainingContext:
@@ -96,20 +105,20 @@ class Evaluator:
         """The validation users as the run hears them."""
         plan = self._job.validation
         if not plan.private:
-            return Volunteers(self)
+            return Volunteers(self, self.task.headline)
         return PrivateValidation(self, plan, self._job.secret_seed, self.context.shared_start, scale_of(self._job))
 
     def losses(self, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Return the exact loss of each validation user with data under an adapter, in nats, `[users]`."""
+        """Return the exact loss of each validation user with data under an adapter, `[users]`."""
         load_parameters_(self.context.model, {**self.context.start, **parameters})
-        return self._losses_now()
+        return user_losses(self.context.model, self.task, self._validation_examples)
 
-    def loss_now(self) -> float:
-        """Return their mean for the model as it is; nan without such users."""
-        return float(self._losses_now().mean())
+    def loss_of(self, model: Recommender) -> float:
+        """Return their mean for a model as it is; nan without such users."""
+        return mean_loss(model, self.task, self._validation_examples)
 
     def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
-        """Return the exact ranking of the validation users by target.
+        """Return the exact evaluation of the validation users by target.
 
         Where they are private, neither a user without data nor a score that is not finite is an error, which would tell
         of it.
@@ -121,7 +130,7 @@ class Evaluator:
         return self._evaluate(finite(scorer), with_data)
 
     def test(self, scorer: Scorer) -> dict[str, Evaluation]:
-        """Return the ranking of the test users by target: once per finished model."""
+        """Return the evaluation of the test users by target: once per finished model."""
         return self._evaluate(scorer, self._split.test)
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
@@ -131,27 +140,19 @@ class Evaluator:
 
     def test_cases(self, target: str) -> Cases:
         """Return the test users' cases, for groups and paired tests."""
-        return self._split.cases(self._split.test, target)
+        return self._split.cases(self._split.test, self.targets[target])
 
-    def _losses_now(self) -> Tensor:
-        experiment = self._job.experiment
-        held_out = examples_of(
-            self._split.held_out, self._split.validation, experiment.training, experiment.model.window
-        )
-        return user_losses(self.context.model, held_out)
+    @cached_property
+    def _validation_examples(self) -> list[Any]:
+        return self.task.judged(self._split.held_out, self._split.validation)
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
-        return {target: self._rank(scorer, self._split.cases(users, target)) for target in self.targets if len(users)}
-
-    def _rank(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        return evaluate(
-            scorer,
-            cases,
-            len(self._vectors),
-            self.cutoffs,
-            counts=self.popular.counts,
-            item_vectors=self._vectors,
-        )
+        judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
+        return {
+            name: self.task.evaluate(scorer, self._split.cases(users, cut), judged)
+            for name, cut in self.targets.items()
+            if len(users)
+        }
 
     def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
         """Count popularity by what was released before the first round, where nothing better may be shown."""
@@ -159,6 +160,6 @@ class Evaluator:
             self.popular = Popular(np.maximum(released["item_counts"].numpy(), 0.0), "released item counts")
 
     @cached_property
-    def _vectors(self) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = self._job.prepared.item_vectors.numpy()
-        return vectors
+    def _vectors(self) -> Vectors | None:
+        vectors = self._job.prepared.item_vectors
+        return None if vectors is None else vectors.numpy()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedrec.data.interactions import IntArray, Users
 from fedrec.data.split import Cases
-from fedrec.evaluation.metrics import mean_over_users
+from fedrec.metrics.accuracy import mean_over_users
 
 PerUser = Mapping[str, NDArray[np.float64]]
 Labels = NDArray[np.str_]

@@ -1,28 +1,36 @@
-"""A trained model as a scorer: batches of histories to scores of the whole catalogue."""
+"""A trained model as a scorer: batches of users to scores of the whole catalogue."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from fedrec.data.interactions import IntArray
-from fedrec.evaluation.ranking import Scorer
-from fedrec.models.backbone import Backbone
+from fedrec.data.split import Queries
+from fedrec.metrics.evaluation import Scorer, Scores
+from fedrec.models.recommender import Recommender
 
 
-def model_scorer(model: Backbone) -> Scorer:
-    """Return the scorer of the model as it is now; histories have at least one item and are cut to its window."""
+def model_scorer(model: Recommender) -> Scorer:
+    """Return the scorer of the model as it is now, for users that nobody trained on.
 
-    def score(histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        cuts = [history[-model.window :] for history in histories]
-        lengths = [len(cut) for cut in cuts]
-        padded = np.zeros((len(cuts), max(lengths)), dtype=np.int64)
-        for row, cut in zip(padded, cuts, strict=True):
-            row[: len(cut)] = cut
+    Histories have at least one item and are cut to the model's window.
+    """
+
+    def score(queries: Queries) -> Scores:
+        cuts = [history[-model.window :] for history in queries.histories]
+        values = [value[-model.window :] for value in queries.values] or [
+            np.ones(len(cut), dtype=np.float32) for cut in cuts
+        ]
+        batch = {
+            "history": _padded(cuts, np.int64),
+            "length": torch.tensor([len(cut) for cut in cuts]),
+            "value": _padded(values, np.float32),
+        }
         with torch.inference_mode():
-            hidden = model.last_hidden(torch.from_numpy(padded), torch.tensor(lengths))
-            scores: NDArray[np.float32] = model.score_all(hidden).numpy()
+            scores: Scores = model.score(batch).numpy()
         return scores
 
     return score
@@ -31,7 +39,15 @@ def model_scorer(model: Backbone) -> Scorer:
 def finite(scorer: Scorer) -> Scorer:
     """Return a scorer that ranks by whatever is finite: no error then tells whose history made a score overflow."""
 
-    def score(histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        return np.nan_to_num(scorer(histories))
+    def score(queries: Queries) -> Scores:
+        return np.nan_to_num(scorer(queries))
 
     return score
+
+
+def _padded(rows: Sequence[NDArray[Any]], kind: type[Any]) -> Tensor:
+    """Return rows as one tensor, `[rows, longest]`, with zeros behind the shorter ones."""
+    padded = np.zeros((len(rows), max(len(row) for row in rows)), dtype=kind)
+    for row, own in zip(padded, rows, strict=True):
+        row[: len(own)] = own
+    return torch.from_numpy(padded)

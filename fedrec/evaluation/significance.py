@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fedrec.core.seeding import rng_for
-from fedrec.evaluation.metrics import mean_over_users
+from fedrec.metrics.accuracy import mean_over_users
 
 FloatArray = NDArray[np.float64]
 

@@ -161,7 +161,9 @@ class ModelConfig(Section):
     """The recommender."""
 
     name: str = "text_transformer"
-    """Registered model."""
+    """Registered model, or package.module:Class or file.py:Class."""
+    options: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Further arguments of the model, by name."""
     width: Positive = 64
     """Width of the hidden state."""
     layers: Positive = 2
@@ -199,6 +201,15 @@ class AdapterConfig(Section):
     """Also train a free vector per item beside its text (clients must share the catalogue)."""
     private: tuple[str, ...] = ()
     """Parameter name patterns that are trained but never leave the client."""
+
+
+class TaskConfig(Section):
+    """What is learnt, and how it is judged."""
+
+    name: str = "next_item"
+    """Registered task, or package.module:Class or file.py:Class."""
+    options: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Arguments of the task, by name."""
 
 
 class TrainingConfig(Section):
@@ -320,9 +331,9 @@ class PrivacyConfig(Section):
 class EvaluationConfig(Section):
     """How the global recommender is scored."""
 
-    targets: tuple[Literal["last", "last20"], ...] | None = None
-    """What of each held-out user is ranked: the last item, the last 20 % (always among them). By default both; without
-    times the last 20 % alone, because a file's last row is nobody's next item."""
+    targets: tuple[str, ...] | None = None
+    """What of each held-out user is judged, of the task's: "last", the last item, and "last20", the last 20 % (always
+    among them). By default both; without times the last 20 % alone, because a file's last row is nobody's next item."""
     cutoffs: tuple[Positive, ...] = (5, 10, 20)
     """Cut-offs of the ranking metrics."""
     every: Positive = 5
@@ -334,8 +345,9 @@ class EvaluationConfig(Section):
     """Most epochs of the central control; validation users pick the best."""
     central_lr: Annotated[float, Field(gt=0)] = 2e-3
     """Learning rate of the central control (Adam)."""
-    controls: tuple[str, ...] = ("random", "popularity", "ease", "base", "local_only", "central")
-    """What the result is put beside."""
+    controls: tuple[str, ...] | None = None
+    """What the result is put beside; the task's own if not given (of next_item: random, popularity, ease, base,
+    local_only and central)."""
     groups: tuple[str, ...] = ("activity", "gender", "age")
     """User attributes whose groups are compared; `activity` is the length of the history."""
     private: PrivateValidationConfig = PrivateValidationConfig()
@@ -358,6 +370,7 @@ class Experiment(Section):
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
     adapter: AdapterConfig = AdapterConfig()
+    task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
     strategy: StrategyConfig = StrategyConfig()
     privacy: PrivacyConfig = PrivacyConfig()

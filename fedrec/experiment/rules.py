@@ -63,16 +63,6 @@ def _one_form_of_data(experiment: Experiment) -> str:
     return f"[data] is the short form for a single platform, and there is {names}, too; give each platform one of those"
 
 
-def _targets(experiment: Experiment) -> str:
-    targets = experiment.evaluation.targets
-    if targets is None or "last20" in targets:
-        return ""
-    return (
-        f"evaluation.targets = {list(targets)}: should have 'last20' among them; the canary, the groups of users and "
-        "the answer in words read it"
-    )
-
-
 def _epochs(experiment: Experiment) -> str:
     """Return why clients cannot be in exactly one round of an epoch, a percent of rounding allowed."""
     federation = experiment.federation
@@ -97,7 +87,6 @@ RULES = (
     Rule((("data", "table"), ("platforms",)), _table_companions),
     Rule((("platforms",),), _platform_names),
     Rule((("data",), ("platforms",)), _one_form_of_data),
-    Rule((("evaluation", "targets"),), _targets),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
 )

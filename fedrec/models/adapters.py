@@ -18,19 +18,15 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import torch_generator_for
 from fedrec.experiment.config import AdapterConfig
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import Recommender
 
-Attach = Callable[[Backbone, AdapterConfig, torch.Generator], None]
+Attach = Callable[[Recommender, AdapterConfig, torch.Generator], None]
 """Opens parameters of a frozen model, adding modules if need be; the scores stay what they were."""
 
 ADAPTERS: Registry[Attach] = Registry("adapter", group="fedrec.adapters")
 
 
-PARTS = ("adaptor", "item_bias", "item_delta")
-"""Parts of a model that are opened beside any adapter, each by the key of the same name."""
-
-
-def attach_(model: Backbone, config: AdapterConfig, seed: int) -> None:
+def attach_(model: Recommender, config: AdapterConfig, seed: int) -> None:
     """Freeze the model and open the configured adapter; new weights are drawn by name from `seed`.
 
     Raises:
@@ -39,7 +35,7 @@ def attach_(model: Backbone, config: AdapterConfig, seed: int) -> None:
     """
     model.requires_grad_(requires_grad=False)
     ADAPTERS.get(config.name)(model, config, torch_generator_for(seed, "adapter"))
-    for part in PARTS:
+    for part in model.parts:
         if getattr(config, part):
             getattr(model, part).requires_grad_(requires_grad=True)
     trained = list(trained_parameters(model))
@@ -57,14 +53,14 @@ def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def shared_parameters(model: nn.Module, config: AdapterConfig) -> dict[str, nn.Parameter]:
-    """Return the open parameters that travel: all but those matching a pattern of `config.private`."""
-    return {name: p for name, p in trained_parameters(model).items() if not is_private(name, config)}
+def shared_parameters(model: Recommender, config: AdapterConfig) -> dict[str, nn.Parameter]:
+    """Return the open parameters that travel."""
+    return {name: p for name, p in trained_parameters(model).items() if not is_private(name, model, config)}
 
 
-def is_private(name: str, config: AdapterConfig) -> bool:
-    """Return whether a parameter stays with its client."""
-    return any(fnmatch(name, pattern) for pattern in config.private)
+def is_private(name: str, model: Recommender, config: AdapterConfig) -> bool:
+    """Return whether a parameter stays with its client: the model's scope or a pattern of `config.private` says so."""
+    return model.stays(name) or any(fnmatch(name, pattern) for pattern in config.private)
 
 
 def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
@@ -76,7 +72,7 @@ def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 @ADAPTERS.register("lora")
-def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+def lora_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
     """Low-rank updates of the target modules; A is normal 1/rank, B is 0: the model starts as its base.
 
     With `freeze_a` only B is open: half of the numbers, and an update that is linear in them, so that the mean of many
@@ -84,6 +80,9 @@ def lora_(model: Backbone, config: AdapterConfig, generator: torch.Generator) ->
     """
     known = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     unknown = sorted(set(config.targets) - known)
+    if not known:
+        message = "adapter.name = 'lora': this model has no linear module; choose adapter.name = 'full'"
+        raise ConfigError(message)
     if unknown or not config.targets:
         named = ", ".join(unknown) or "nothing"
         message = f"adapter.targets names {named}; this model's linear modules are {', '.join(sorted(known))}"
@@ -111,7 +110,7 @@ def _require_narrow(rank: int, width: int, layer: str) -> None:
 
 
 @ADAPTERS.register("bottleneck")
-def bottleneck_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+def bottleneck_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
     """A narrow residual layer behind every linear `output` and `contract`: the attention's and the feed-forward's."""
     for place, module in list(model.named_modules()):
         for target in ("output", "contract"):
@@ -122,25 +121,25 @@ def bottleneck_(model: Backbone, config: AdapterConfig, generator: torch.Generat
 
 
 @ADAPTERS.register("bias")
-def bias_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+def bias_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
     """Every bias vector of the blocks and norms, and no matrix."""
     del config, generator
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = name.endswith(".bias") and not name.startswith(PARTS)
+        parameter.requires_grad = name.endswith(".bias") and not name.startswith(model.parts)
 
 
 @ADAPTERS.register("none")
-def none_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+def none_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
     """Nothing of the transformer: only the parts that are opened beside (adaptor, item bias, item delta)."""
     del model, config, generator
 
 
 @ADAPTERS.register("full")
-def full_(model: Backbone, config: AdapterConfig, generator: torch.Generator) -> None:
+def full_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
     """The whole transformer: the reference that adapters are measured against."""
     del generator, config
     model.requires_grad_(requires_grad=True)
-    for part in PARTS:
+    for part in model.parts:
         getattr(model, part).requires_grad_(requires_grad=False)
 
 

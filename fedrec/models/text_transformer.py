@@ -6,33 +6,50 @@ PEFT and `torch.func` all see it.
 """
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import ModelConfig
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import MODELS, ModelInputs, Recommender
 
 BIAS_SCALE = 10.0
 """What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
 then learnt at the pace of the rest, under one learning rate and one clip norm."""
 
 
-class TextTransformer(Backbone):
-    """Scores the whole catalogue after every position of a history.
+@MODELS.register("text_transformer")
+class TextTransformer(Recommender):
+    """Scores items after every position of a history; it knows no users.
+
+    Its parts are the `adaptor` from item vectors to the model's width, the `item_delta`, a free vector per item, and
+    the `item_bias`, a free score per item; the latter two are 0 at the start.
 
     Args:
-        item_vectors: Frozen vectors, `[num_items, dimensions]`.
+        inputs: The items, with their vectors.
         config: Sizes.
+
+    Raises:
+        ConfigError: If the heads do not divide the width.
     """
 
-    def __init__(self, item_vectors: Float[Tensor, "items dimensions"], config: ModelConfig) -> None:
+    needs: ClassVar[frozenset[str]] = frozenset({"text"})
+    parts: ClassVar[tuple[str, ...]] = ("adaptor", "item_bias", "item_delta")
+    item_vectors: Tensor
+
+    def __init__(self, inputs: ModelInputs, config: ModelConfig) -> None:
         super().__init__()
+        item_vectors = inputs.item_vectors
+        if item_vectors is None:
+            message = "the model text_transformer reads item vectors, and got none"
+            raise ConfigError(message)
         num_items, dimensions = item_vectors.shape
-        self.window = config.window
-        self.softmax_items = config.softmax_items
+        self.window, self.num_items = config.window, num_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.adaptor = nn.Linear(dimensions, config.width)
         self.item_delta = nn.Embedding(num_items, config.width)
@@ -55,20 +72,23 @@ class TextTransformer(Backbone):
 
     def forward(
         self,
-        history: Int[Tensor, "batch length"],
+        batch: Mapping[str, Tensor],
         candidates: Int[Tensor, "batch candidates"] | None = None,
         shared: Int[Tensor, " shared"] | None = None,
+        items: range | None = None,
     ) -> Float[Tensor, "batch length scores"]:
-        """Return scores after each position (see `Backbone.forward`); causal attention never looks at the padding."""
+        """Return scores after each position; causal attention never looks at the padding."""
+        history = batch["history"]
         if candidates is not None:
-            return self._score(history, candidates, shared)
-        everything = torch.arange(len(self.item_vectors), device=history.device)
+            return self._score_candidates(history, candidates, shared)
+        scored = items or range(self.num_items)
+        everything = torch.arange(scored.start, scored.stop, device=history.device)
         copies = everything.expand(len(history), -1) if self.per_example else everything
-        items = self._embed(copies if self._embedding_is_trained() else everything)
-        hidden = self._encode(_rows(items, history))
-        return hidden @ items.mT + self._bias(copies).unsqueeze(-2)
+        embedded = self._embed(copies if self._embedding_is_trained() else everything)
+        hidden = self._encode(_rows(embedded, history, scored.start))
+        return hidden @ embedded.mT + self._bias(copies).unsqueeze(-2)
 
-    def _score(self, history: Tensor, candidates: Tensor, shared: Tensor | None) -> Tensor:
+    def _score_candidates(self, history: Tensor, candidates: Tensor, shared: Tensor | None) -> Tensor:
         if shared is not None and self.per_example:
             candidates, shared = torch.cat((candidates, shared.expand(len(history), -1)), dim=1), None
         length = history.shape[1]
@@ -80,14 +100,12 @@ class TextTransformer(Backbone):
         # One embedding for the whole batch: a copy per example would need batch times the memory.
         return torch.cat((scores, hidden @ self._embed(shared).mT + self._bias(shared)), dim=2)
 
-    def last_hidden(self, history: Int[Tensor, "batch length"], lengths: Int[Tensor, " batch"]) -> Tensor:
-        """Return the hidden state after each history's last item, `[batch, width]`."""
-        hidden = self._encode(self._embed(history))
-        return hidden[torch.arange(len(hidden)), lengths - 1]
-
-    def score_all(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch items"]:
-        """Return the scores of the whole catalogue for each hidden state."""
-        everything = torch.arange(len(self.item_vectors), device=hidden.device)
+    def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
+        """Return the scores of all items after each history's last item."""
+        history = batch["history"]
+        states = self._encode(self._embed(history))
+        hidden = states[torch.arange(len(states), device=history.device), batch["length"] - 1]
+        everything = torch.arange(self.num_items, device=history.device)
         return hidden @ self._embed(everything).T + self._bias(everything)
 
     def _embedding_is_trained(self) -> bool:
@@ -146,8 +164,16 @@ class Block(nn.Module):
         return attended
 
 
-def _rows(items: Tensor, history: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length width"]:
-    """Return the history's rows of `items`, which is `[items, width]` or one copy per example."""
+def _rows(items: Tensor, history: Int[Tensor, "batch length"], first: int) -> Float[Tensor, "batch length width"]:
+    """Return the history's rows of `items`, which is `[items, width]` or one copy per example.
+
+    Args:
+        items: Embedded items, from item `first` on.
+        history: Item indices; padding may lie before `first`, and its rows are never looked at.
+        first: Index of the first one.
+    """
+    if first:
+        history = (history - first).clamp(min=0)
     if items.dim() == 2:
         return items[history]
     return items.gather(1, history[:, :, None].expand(-1, -1, items.shape[2]))

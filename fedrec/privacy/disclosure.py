@@ -59,6 +59,7 @@ _SUMMARY: Fields = {
     "parameters_sha256": RELEASED,
     "rounds": PUBLIC,
     "rounds_run": PUBLIC,
+    "task": PUBLIC,
     "chosen_round": RELEASED,
     "popularity_weight": RELEASED,
     "popularity_of": PUBLIC,

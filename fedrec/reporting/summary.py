@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -17,11 +17,11 @@ from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.controls.trained import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.groups import compare_groups
-from fedrec.evaluation.ranking import RANKED, Evaluation
 from fedrec.evaluation.selection import Selection, finished
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.validation.volunteers import Volunteers
-from fedrec.models.adapters import is_private, parameters_sha256
+from fedrec.metrics.evaluation import Evaluation
+from fedrec.models.adapters import parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.reporting.cautions import Caution, cautions, unheard_canary
@@ -30,9 +30,7 @@ from fedrec.reporting.run.report import render_report
 from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import RunDirectory
 from fedrec.run.environment import environment
-
-SHOWN = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
-"""Metrics that get an interval and a paired test."""
+from fedrec.tasks import Task
 
 
 def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress: Progress) -> dict[str, Any]:
@@ -43,6 +41,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
     Raises:
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
     """
+    task = evaluator.task
     evaluator.learn_popularity(last.released)
     result = finished(last, run.experiment, run.job.plan, evaluator)
     chosen = result.parameters
@@ -53,7 +52,8 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
     if validation.private:  # a control is scored on test users, who are no volunteers then
         controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
     paid = validation.charge(last.validation_ledger, validation.result)
-    warned = [*_cautions(run, evaluator, test), *_canary(controls)]
+    warned = [*_cautions(run, evaluator, test), *_canary(controls, task)]
+    volunteers = Volunteers(evaluator, task.headline)
     rounds = run.rounds()
     seconds = {
         "rounds": sum(line.get("seconds", 0.0) for line in rounds),
@@ -65,18 +65,18 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
             "validation": evaluator.validation.of_result(chosen),
             "test": {target: evaluation.to_json() for target, evaluation in test.items()},
         },
-        **({"exact": {"validation": Volunteers(evaluator).of_result(chosen)}} if validation.private else {}),
-        "intervals": _intervals(test),
+        **({"exact": {"validation": volunteers.of_result(chosen)}} if validation.private else {}),
+        "intervals": _intervals(test, task.shown),
         "groups": {
             target: compare_groups(
-                {name: evaluation.per_user[name] for name in SHOWN if name in evaluation.per_user},
+                {name: evaluation.per_user[name] for name in task.shown if name in evaluation.per_user},
                 evaluator.test_cases(target),
                 run.job.prepared.users,
                 run.experiment.evaluation.groups,
             ).to_json()
             for target, evaluation in test.items()
         },
-        "controls": _beside(test, controls),
+        "controls": _beside(test, controls, task),
         "privacy": claim(run.job, last.ledger, paid).summary,
         "communication": _communication(run.job.plan, rounds, chosen),
         **_filters(rounds),
@@ -89,7 +89,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
     told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
-    public = published({**summary, "controls": _beside(test, shown), "warnings": told}, classes)
+    public = published({**summary, "controls": _beside(test, shown, task), "warnings": told}, classes)
     run.conclude(summary, public, chosen, last.ledger, paid if validation.private else None)
     render_report(run.path)
     return run.summary()
@@ -97,7 +97,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
 
 def _kept_controls(run: RunDirectory, evaluator: Evaluator, progress: Progress) -> dict[str, Kept]:
     """Return the controls that were asked for, by name; those that an interrupted run had finished are not repeated."""
-    names = run.experiment.evaluation.controls
+    names = evaluator.task.asked_controls
     files = KeptControls(run.private / "controls", run.experiment.fingerprint)
     kept: dict[str, Kept] = {}
     for number, name in enumerate(names):
@@ -118,7 +118,7 @@ def _kept_controls(run: RunDirectory, evaluator: Evaluator, progress: Progress) 
 def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds_run: int) -> dict[str, Any]:
     chosen = result.parameters
     facts, experiment = run.job.prepared.facts, run.experiment
-    trained = run.job.training_context.start
+    _, private = run.job.training_context.split(run.job.training_context.start)
     return {
         "fedrec": version("fedrec"),
         "name": run.name,
@@ -130,6 +130,11 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
         "popularity_weight": result.popularity,
         "popularity_of": evaluator.popular.of,
         "dataset": facts["dataset"],
+        "task": {
+            "name": experiment.task.name,
+            "targets": {name: cut.words for name, cut in evaluator.targets.items()},
+            "headline": vars(evaluator.task.headline),
+        },
         "split": facts["split"],
         "federation": {**facts["federation"], "partition": experiment.federation.partition},
         "model": {
@@ -143,7 +148,7 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
             "name": experiment.adapter.name,
             "parameters": sum(value.numel() for value in chosen.values()),
             "bytes": sum(value.nbytes for value in chosen.values()),
-            "private_parameters": sum(v.numel() for n, v in trained.items() if is_private(n, experiment.adapter)),
+            "private_parameters": sum(value.numel() for value in private.values()),
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
     }
@@ -161,12 +166,12 @@ def _cautions(run: RunDirectory, evaluator: Evaluator, test: Mapping[str, Evalua
     )
 
 
-def _canary(controls: Mapping[str, Control]) -> list[Caution]:
+def _canary(controls: Mapping[str, Control], task: Task) -> list[Caution]:
     """Check the canary if both of its controls were asked for; a lead that may be chance is told instead."""
     if not {"local_only", "ease"} <= controls.keys():
         return []
-    metric = f"ndcg@{RANKED}"
-    local, ease = (controls[name].test["last20"] for name in ("local_only", "ease"))
+    metric = task.headline.metric
+    local, ease = (controls[name].test[task.headline.target] for name in ("local_only", "ease"))
     ahead = local.means[metric] > ease.means[metric]
     if ahead and may_be_chance(local.per_user[metric], ease.per_user[metric]):
         return [unheard_canary(local.means[metric], ease.means[metric], len(ease.users))]
@@ -174,9 +179,9 @@ def _canary(controls: Mapping[str, Control]) -> list[Caution]:
     return []
 
 
-def _intervals(test: Mapping[str, Evaluation]) -> dict[str, dict[str, list[float]]]:
+def _intervals(test: Mapping[str, Evaluation], shown: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     return {
-        target: {name: _interval(values) for name, values in evaluation.per_user.items() if name in SHOWN}
+        target: {name: _interval(values) for name, values in evaluation.per_user.items() if name in shown}
         for target, evaluation in test.items()
     }
 
@@ -186,9 +191,9 @@ def _interval(values: NDArray[Any]) -> list[float]:
     return [found.low, found.high]
 
 
-def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> dict[str, Any]:
+def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control], task: Task) -> dict[str, Any]:
     """Return each control's metrics, intervals and Holm-corrected paired test against the federated model."""
-    metric = f"ndcg@{RANKED}"
+    metric = task.headline.metric
     tests = {
         target: compare(
             test[target].per_user[metric],
@@ -199,7 +204,7 @@ def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control]) -> 
     return {
         name: {
             "test": {target: evaluation.to_json() for target, evaluation in control.test.items()},
-            "intervals": _intervals(control.test),
+            "intervals": _intervals(control.test, task.shown),
             "p_value": {target: tests[target][name].p_holm for target in test},
             "note": control.note,
             "disclosure": control.disclosure,

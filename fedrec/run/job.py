@@ -1,25 +1,26 @@
 """A run's folder as its workers see it: the experiment, what was prepared, and the tools made from both."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from fedrec.core.errors import RunError
 from fedrec.core.places import PRIVATE
-from fedrec.data.examples import count_examples
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.file import load_experiment
 from fedrec.models.adapters import attach_, trained_parameters
+from fedrec.models.recommender import Recommender, build_model
 from fedrec.privacy.noise_key import secret_seed
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan
 from fedrec.privacy.validation import ValidationPlan, validation_plan
 from fedrec.run.cohorts import Population
 from fedrec.run.preparation import Prepared
+from fedrec.tasks import open_task
 from fedrec.training.context import TrainingContext
-from fedrec.training.pretraining import build_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +94,26 @@ class Job:
     @cached_property
     def training_context(self) -> TrainingContext:
         """The model with its adapter, and what all tasks share."""
-        model = build_model(self.experiment, self.prepared.item_vectors)
-        model.load_state_dict(self.prepared.base)
-        attach_(model, self.experiment.adapter, self.experiment.seed)
+        model = self.model()
         start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
         train, federation = self.prepared.train, self.prepared.federation
         return TrainingContext(self.experiment, model, train, federation, self.plan, start, self.secret_seed)
+
+    def model(self, users: int | None = None) -> Recommender:
+        """Return the base with the untrained adapter attached.
+
+        Args:
+            users: How many users it can hold parameters of; the most that a client has by default.
+        """
+        inputs = self.prepared.model_inputs
+        model = build_model(self.experiment, inputs if users is None else replace(inputs, num_users=users))
+        model.load_state_dict({**model.state_dict(), **self._base_for(model)})
+        attach_(model, self.experiment.adapter, self.experiment.seed)
+        return model
+
+    def _base_for(self, model: Recommender) -> dict[str, Tensor]:
+        """Return the base's weights, but for those that never travel: another number of users has another shape."""
+        return {name: value for name, value in self.prepared.base.items() if not model.stays(name)}
 
 
 def plan_of(experiment: Experiment, prepared: Prepared, cohort: Callable[[int], Sequence[int]]) -> PrivacyPlan:
@@ -112,7 +127,8 @@ def plan_of(experiment: Experiment, prepared: Prepared, cohort: Callable[[int], 
     """
     federation, rounds = prepared.federation, experiment.rounds
     users = federation.users.values
-    units = UnitCounts(len(users), count_examples(prepared.train, users, experiment.training), len(federation))
+    examples = int(open_task(experiment).count(prepared.train.lengths_of(users)).sum())
+    units = UnitCounts(len(users), examples, len(federation))
     if ":" in experiment.strategy.name:
         return plan(experiment, units, rounds)
     counts = np.zeros(len(federation), dtype=np.int64)

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.core.checksums import damage, is_sealed, seal
-from fedrec.core.errors import RunError, UserError
+from fedrec.core.errors import ConfigError, RunError, UserError
 from fedrec.core.files import replacing, write_whole
 from fedrec.core.progress import DownloadBar, Progress
 from fedrec.core.threads import one_thread
@@ -33,11 +32,13 @@ from fedrec.data.load import load_platforms
 from fedrec.data.platform import Platforms, combine, combine_federations, combine_splits
 from fedrec.data.split import Split, split_users
 from fedrec.experiment.config import Experiment
-from fedrec.models.adapters import attach_
+from fedrec.models.adapters import attach_, trained_parameters
+from fedrec.models.recommender import ModelInputs, Scope, build_model, needs_text
+from fedrec.tasks import open_task
 from fedrec.text.encoder import encode_items, weights_sha256
 from fedrec.text.locate import locate_encoder
 from fedrec.text.whitening import whiten
-from fedrec.training.pretraining import build_model, new_base, pretrained_base
+from fedrec.training.pretraining import new_base, pretrained_base
 
 FACTS = "facts.json"
 ROWS = ("bounds", "item", "time", "value")
@@ -81,9 +82,15 @@ class Prepared:
         return Platforms.open(self.folder / "platforms")
 
     @cached_property
-    def item_vectors(self) -> Tensor:
-        """Frozen item vectors, `[items, dimensions]`."""
-        return torch.from_numpy(np.load(self.folder / "item_vectors.npy"))
+    def item_vectors(self) -> Tensor | None:
+        """Frozen item vectors, `[items, dimensions]`; None where the model reads no text."""
+        path = self.folder / "item_vectors.npy"
+        return torch.from_numpy(np.load(path)) if path.exists() else None
+
+    @property
+    def model_inputs(self) -> ModelInputs:
+        """What the model is built for."""
+        return ModelInputs(self.train.num_items, int(self.federation.users.lengths.max()), self.item_vectors)
 
     @cached_property
     def base(self) -> dict[str, Tensor]:
@@ -131,10 +138,21 @@ def require_trainable(experiment: Experiment) -> None:
     """Attach the configured adapter to a model of two items: what cannot work fails before anything long is done.
 
     Raises:
-        ConfigError: If model or adapter is unknown, the rank is above a layer's width, or nothing that is trained
-            would travel.
+        ConfigError: If task, model or adapter is unknown, the rank is above a layer's width, nothing that is trained
+            would travel, or what belongs to a platform has no client to stay with.
     """
-    attach_(build_model(experiment, torch.zeros(2, experiment.text.dimensions)), experiment.adapter, experiment.seed)
+    open_task(experiment)
+    vectors = torch.zeros(2, experiment.text.dimensions) if needs_text(experiment) else None
+    model = build_model(experiment, ModelInputs(2, item_vectors=vectors))
+    attach_(model, experiment.adapter, experiment.seed)
+    parts = {name.split(".", 1)[0] for name in trained_parameters(model)}
+    owned = sorted(part for part in parts if model.scopes.get(part) is Scope.PLATFORM)
+    if owned and experiment.federation.partition != "platform":
+        message = (
+            f"{', '.join(owned)} of the model {experiment.model.name} stays with a platform, and no client is one; "
+            'set federation.partition = "platform"'
+        )
+        raise ConfigError(message)
 
 
 def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
@@ -154,19 +172,20 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     platforms, dataset = Platforms.of(datasets), combine(datasets)
     splits, federations = zip(*(_dealt_out(name, datasets, experiment) for name in datasets), strict=True)
     split, federation = combine_splits(platforms, splits), combine_federations(platforms, federations)
-    encoder = locate_encoder(experiment.text.encoder, cache, notify)
+    encoder = locate_encoder(experiment.text.encoder, cache, notify) if needs_text(experiment) else None
     make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
     with one_thread():
-        raw = np.concatenate(
-            [encode_items(own.catalogue.texts, experiment.text, encoder, cache, progress) for own in datasets.values()]
-        )
-        vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions, platforms.items))
-        model = build_model(experiment, vectors)
-        base = make_base(model, experiment, split, progress)
+        vectors = None
+        if encoder is not None:
+            texts = [own.catalogue.texts for own in datasets.values()]
+            raw = np.concatenate([encode_items(own, experiment.text, encoder, cache, progress) for own in texts])
+            vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions, platforms.items))
+        inputs = ModelInputs(len(dataset.catalogue), int(federation.users.lengths.max()), vectors)
+        base = make_base(inputs, experiment, split, progress)
     platforms.write(folder / "platforms")
     _write_data(folder, dataset, split, federation)
-    _write_model(folder, vectors.numpy(), base)
-    facts = _facts(dataset, split, federation, weights_sha256(encoder), base)
+    _write_model(folder, vectors, base)
+    facts = _facts(dataset, split, federation, None if encoder is None else weights_sha256(encoder), base)
     if len(platforms) > 1:
         facts["dataset"]["platforms"] = {
             "names": list(datasets),
@@ -198,7 +217,7 @@ def _dealt_out(name: str, datasets: Mapping[str, Dataset], experiment: Experimen
 
 
 def _facts(
-    dataset: Dataset, split: Split, federation: Federation, encoder_sha256: str, base: dict[str, Tensor]
+    dataset: Dataset, split: Split, federation: Federation, encoder_sha256: str | None, base: dict[str, Tensor]
 ) -> dict[str, Any]:
     sizes = federation.users.lengths
     held_out = split.held_out.lengths_of(np.concatenate((split.validation, split.test)))
@@ -247,7 +266,8 @@ def _write_data(folder: Path, dataset: Dataset, split: Split, federation: Federa
     write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
 
 
-def _write_model(folder: Path, vectors: NDArray[np.float32], base: dict[str, Tensor]) -> None:
-    with replacing(folder / "item_vectors.npy") as file:
-        np.save(file, vectors)
+def _write_model(folder: Path, vectors: Tensor | None, base: dict[str, Tensor]) -> None:
+    if vectors is not None:
+        with replacing(folder / "item_vectors.npy") as file:
+            np.save(file, vectors.numpy())
     write_whole(folder / "base.safetensors", tensors_to_bytes(base))

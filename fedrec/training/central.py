@@ -5,7 +5,7 @@ metric of few users); training stops when it has not improved for `patience` che
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from fedrec.core.progress import Progress, silent
 from fedrec.core.seeding import rng_for
-from fedrec.data.examples import Examples
 from fedrec.models.adapters import load_parameters_, trained_parameters
-from fedrec.models.backbone import Backbone
-from fedrec.training.objective import example_losses, softmax_sample
+from fedrec.models.recommender import Recommender
+from fedrec.tasks import Task
 
 BATCH = 64
 CHECK_EVERY = 2
@@ -40,8 +39,9 @@ class CentralSettings:
 
 
 def train_centrally_(  # noqa: PLR0913, PLR0917 (two callers, and every argument is the work itself)
-    model: Backbone,
-    examples: Examples,
+    model: Recommender,
+    task: Task,
+    examples: Sized,
     settings: CentralSettings,
     seed: int,
     validation_loss: Callable[[], float],
@@ -59,7 +59,7 @@ def train_centrally_(  # noqa: PLR0913, PLR0917 (two callers, and every argument
     progress(settings.label, 0, settings.epochs)
     best_loss, best_epoch, best = validation_loss(), 0, _copy(trained)
     for epoch in range(1, settings.epochs + 1):
-        _epoch(model, optimizer, examples, seed, (settings.label, epoch))
+        _epoch(model, task, optimizer, examples, seed, (settings.label, epoch))
         if epoch % CHECK_EVERY == 0 or epoch == settings.epochs:
             loss = validation_loss()
             progress(settings.label, epoch, settings.epochs, f"loss {loss:.3f}")
@@ -72,16 +72,21 @@ def train_centrally_(  # noqa: PLR0913, PLR0917 (two callers, and every argument
     return best_epoch
 
 
-def _epoch(
-    model: Backbone, optimizer: torch.optim.Optimizer, examples: Examples, seed: int, name: tuple[str, int]
+def _epoch(  # noqa: PLR0913, PLR0917 (what the work is)
+    model: Recommender,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    examples: Sized,
+    seed: int,
+    name: tuple[str, int],
 ) -> None:
     order = rng_for(seed, "order", *name).permutation(len(examples))
     windows = rng_for(seed, "window", *name)
     for start in range(0, len(order), BATCH):
-        history, target = examples.batch(order[start : start + BATCH], windows)
-        negatives = softmax_sample(model, rng_for(seed, "negatives", *name, start))
+        batch = task.collate(task.draw(examples, order[start : start + BATCH], windows))
+        sample = task.sample(rng_for(seed, "negatives", *name, start), range(model.num_items))
         optimizer.zero_grad()
-        example_losses(model, history, target, negatives).mean().backward()  # type: ignore[no-untyped-call]
+        task.losses(model, batch, sample).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 

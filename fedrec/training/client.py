@@ -6,17 +6,16 @@ would tell that it was empty, and an example whose gradient is not finite adds n
 it. The denominator is the expected batch size, fixed beforehand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from fedrec.core.errors import FedrecError
 from fedrec.core.seeding import rng_for, torch_generator_for
-from fedrec.data.examples import Examples, pad
-from fedrec.data.interactions import IntArray
-from fedrec.models.adapters import is_private, load_parameters_, trained_parameters
-from fedrec.models.backbone import Backbone
+from fedrec.models.adapters import load_parameters_, trained_parameters
+from fedrec.models.recommender import Recommender
 from fedrec.training.context import TrainingContext
 from fedrec.training.rules.round import RuleRound
 from fedrec.training.steps import PlainStep, PrivateStep
@@ -47,9 +46,8 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
     step = _step(context, task, model, rule)
     losses = []
     for index in range(context.experiment.training.steps):
-        cuts = draw_cuts(context, task.round, client, examples, index)
-        history, target = pad(cuts, whole=examples.whole)
-        loss = step(history, target, context.draw_negatives(task.round, index))
+        batch = draw_batch(context, task.round, client, examples, index)
+        loss = step(batch, context.sample(task.round, index))
         if loss is not None:
             if not context.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, client, task.round, index))
@@ -59,12 +57,12 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
         after = sent
     if context.sums_are_noised and not len(examples):
         after = {**after, **task.parameters}
-    adapter, stack = context.experiment.adapter, {name: value[None] for name, value in after.items()}
-    extras, kept = rule.final(stack)
+    stack = {name: value[None] for name, value in after.items()}
+    (parameters, private), (extras, kept) = context.split(stack), rule.final(stack)
     return CohortUpdate(
         clients=[client],
-        parameters={name: value for name, value in stack.items() if not is_private(name, adapter)},
-        private={name: value for name, value in stack.items() if is_private(name, adapter)},
+        parameters=parameters,
+        private=private,
         weights=[1.0 if noised else float(len(examples))],
         losses=[None if noised or not losses else sum(losses) / len(losses)],
         extras=extras,
@@ -72,18 +70,18 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
     )
 
 
-def draw_cuts(
+def draw_batch(
     context: TrainingContext,
     round: int,  # noqa: A002
     client: int,
-    examples: Examples,
+    examples: Sized,
     index: int,
-) -> list[IntArray]:
-    """Return the Poisson batch of a client's local step `index`, as the items of each example's window."""
+) -> list[Any]:
+    """Return the Poisson batch of a client's local step `index`: the task's examples, of which there may be none."""
     seed, rate = context.secret_seed, context.experiment.training.sampling_rate
     coins = rng_for(seed, "batch", round, client, index).random(len(examples))
     chosen = (coins < rate).nonzero()[0]
-    return examples.cuts(chosen, rng_for(seed, "window", round, client, index))
+    return context.task.draw(examples, chosen, rng_for(seed, "window", round, client, index))
 
 
 def expected_batch(context: TrainingContext, client: int) -> float:
@@ -92,9 +90,9 @@ def expected_batch(context: TrainingContext, client: int) -> float:
     Nor do anybody's data, where a user is an example (`training.example = "sequence"`): users without one count. The
     number of (prefix, next item) examples does come from the data, and is public where each of them is a unit.
     """
-    training = context.experiment.training
+    training, users = context.experiment.training, context.federation.users[client]
     whole = training.example == "sequence"
-    held = len(context.federation.users[client]) if whole else len(context.examples(client))
+    held = len(users) if whole else int(context.task.count(context.train.lengths_of(users)).sum())
     return max(1.0, training.sampling_rate * held)
 
 
@@ -120,10 +118,10 @@ def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa
     return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
 
 
-def _step(context: TrainingContext, task: CohortTask, model: Backbone, rule: RuleRound) -> PlainStep:
+def _step(context: TrainingContext, task: CohortTask, model: Recommender, rule: RuleRound) -> PlainStep:
     training, client = context.experiment.training, task.clients[0]
     expected = expected_batch(context, client)
     if context.plan.trust != "local":
-        return PlainStep(model, training, expected, rule)
+        return PlainStep(model, context.task, training, expected, rule)
     noise = torch_generator_for(context.secret_seed, "noise", task.round, client)
-    return PrivateStep(model, training, expected, rule, context.plan, noise)
+    return PrivateStep(model, context.task, training, expected, rule, context.plan, noise)

@@ -1,7 +1,7 @@
 """What all tasks of a process share: the frozen model, the training rows, who owns them, and the settings."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,14 +11,13 @@ from opacus.grad_sample import GradSampleHooks
 from torch import Tensor
 
 from fedrec.core.seeding import rng_for
-from fedrec.data.examples import Examples, examples_of
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import IntArray, Interactions
-from fedrec.data.split import Negatives
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import is_private
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import Recommender
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.tasks import Task, open_task
 
 CPU = torch.device("cpu")
 
@@ -39,7 +38,7 @@ class TrainingContext:
     """
 
     experiment: Experiment
-    model: Backbone
+    model: Recommender
     train: Interactions
     federation: Federation
     plan: PrivacyPlan
@@ -64,45 +63,49 @@ class TrainingContext:
         return self.plan.trust in {"central", "secure-aggregation"}
 
     @cached_property
-    def shared_start(self) -> dict[str, Tensor]:
-        """The part of `start` that travels."""
-        return {n: value for n, value in self.start.items() if not is_private(n, self.experiment.adapter)}
+    def task(self) -> Task:
+        """What is learnt."""
+        return open_task(self.experiment)
 
     @cached_property
-    def per_example_model(self) -> Backbone:
+    def private_names(self) -> frozenset[str]:
+        """Names of the trained parameters that never travel."""
+        return frozenset(name for name in self.start if is_private(name, self.model, self.experiment.adapter))
+
+    def split(self, values: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the trained parameters that travel, and those that stay with their client."""
+        shared = {name: value for name, value in values.items() if name not in self.private_names}
+        return shared, {name: value for name, value in values.items() if name in self.private_names}
+
+    @cached_property
+    def shared_start(self) -> dict[str, Tensor]:
+        """The part of `start` that travels."""
+        return self.split(self.start)[0]
+
+    @cached_property
+    def per_example_model(self) -> Recommender:
         """A copy of the model under Opacus' hooks, made once, because a module cannot be made private twice."""
         model = copy.deepcopy(self.model)
         model.per_example = True
         GradSampleHooks(model, batch_first=True, loss_reduction="sum")
         return model
 
-    @cached_property
-    def negatives(self) -> Negatives:
-        """The only source of negatives."""
-        return Negatives(self.train)
-
-    def examples(self, client: int) -> Examples:
+    def examples(self, client: int) -> Sized:
         """Return the client's examples; none if each of its users has a single interaction."""
-        experiment = self.experiment
-        return examples_of(self.train, self.federation.users[client], experiment.training, experiment.model.window)
+        return self.task.examples(self.train, self.federation.users[client])
 
     def positions(self, clients: Sequence[int]) -> IntArray:
-        """Return how many positions each client's examples have together: what a step over all of them costs."""
-        window, whole = self.experiment.model.window, self.experiment.training.example == "sequence"
+        """Return the size of all of each client's examples together: what a step over all of them costs."""
         sizes = np.zeros(len(clients), dtype=np.int64)
         for row, client in enumerate(clients):
-            users = self.federation.users[client]
-            targets = np.maximum(self.train.lengths_of(users) - 1, 0)
-            sizes[row] = np.minimum(targets, window).sum() if whole else window * targets.sum()
+            sizes[row] = self.task.positions(self.train.lengths_of(self.federation.users[client])).sum()
         return sizes
 
-    def draw_negatives(self, round: int, step: int) -> Tensor | None:  # noqa: A002
-        """Return the sample of a sampled softmax, or None where the softmax runs over the whole catalogue.
+    def sample(self, round: int, step: int) -> Tensor | None:  # noqa: A002
+        """Return what all clients of a step share beside their batches; None if the task has no such thing.
 
         It depends on nobody's data, so a round's clients share one: what it is embedded into is then computed once.
         """
-        limit = self.experiment.model.softmax_items
-        if self.train.num_items <= limit:
-            return None
         rng = rng_for(self.experiment.seed, "negatives", round, step)
-        return torch.from_numpy(self.negatives.shared(rng, limit)).to(self.device)
+        drawn = self.task.sample(rng, range(self.train.num_items))
+        return None if drawn is None else drawn.to(self.device)

@@ -1,32 +1,34 @@
-"""The loss of sequences that nobody trained on."""
+"""The loss of users that nobody trained on."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from fedrec.data.examples import Examples
-from fedrec.models.backbone import Backbone
-from fedrec.training.objective import example_losses, rows_at_once
+from fedrec.models.recommender import Recommender
+from fedrec.tasks import Task
+from fedrec.tasks.base import rows_at_once
 
 BATCH = 128
 
 
-def user_losses(model: Backbone, examples: Examples) -> Tensor:
-    """Return the loss of each held-out sequence in nats, its last window, `[sequences]`; empty without examples.
+def user_losses(model: Recommender, task: Task, judged: Sequence[Any]) -> Tensor:
+    """Return the loss of each held-out user, `[users]`; empty without any.
 
-    The softmax runs over the whole catalogue, and prefixes are judged as the sequences they were cut from: a loss
-    means the same whatever was trained on.
+    It is computed in full, whatever is sampled in training, so a loss means the same whatever was trained on.
+
+    Args:
+        model: The recommender.
+        task: What is learnt.
+        judged: An example a user, as the task's `judged` returns them.
     """
-    whole = examples.sequences()
-    batch = min(BATCH, rows_at_once(model.window, len(model.item_vectors)))
-    losses = [torch.empty(0)]
+    batch = min(BATCH, rows_at_once(model.window * model.num_items))
+    parts = [judged[start : start + batch] for start in range(0, len(judged), batch)]
     with torch.inference_mode():
-        for start in range(0, len(whole), batch):
-            history, target = whole.last_windows(np.arange(start, min(start + batch, len(whole))))
-            losses.append(example_losses(model, history, target, None))
-    return torch.cat(losses)
+        return torch.cat([torch.empty(0), *(task.losses(model, task.collate(part), None) for part in parts)])
 
 
-def mean_loss(model: Backbone, examples: Examples) -> float:
-    """Return the mean of `user_losses`; nan without examples."""
-    return float(user_losses(model, examples).mean())
+def mean_loss(model: Recommender, task: Task, judged: Sequence[Any]) -> float:
+    """Return the mean of `user_losses`; nan without users."""
+    return float(user_losses(model, task, judged).mean())

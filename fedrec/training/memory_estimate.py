@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import Experiment
+from fedrec.tasks import open_task
+from fedrec.tasks.base import rows_at_once
 from fedrec.training.central import BATCH as CENTRAL_BATCH
 from fedrec.training.held_out_loss import BATCH as LOSS_BATCH
-from fedrec.training.objective import rows_at_once
 from fedrec.training.vectorized import MOST_POSITIONS, MOST_SCORES
 
 FLOAT = 4
@@ -28,7 +29,7 @@ LOSS_COPIES = 3
 """Copies of scores where no gradient is computed."""
 
 RANKED, RANKING = 256, 40
-"""Users that are ranked at once, and bytes for each of them and each item (see `fedrec.evaluation.ranking`)."""
+"""Users that are ranked at once, and bytes for each of them and each item (see `fedrec.metrics.ranking`)."""
 
 EASE = 8
 """Bytes for each pair of items: one square in double precision."""
@@ -62,7 +63,7 @@ class Peak:
 
 def peaks(experiment: Experiment, size: Size) -> list[Peak]:
     """Return what each phase will need, the most first."""
-    model, controls = experiment.model, experiment.evaluation.controls
+    model, controls = experiment.model, open_task(experiment).asked_controls
     found = [
         Peak(
             "training",
@@ -104,7 +105,7 @@ def central_bytes(experiment: Experiment, size: Size) -> int:
 
 def loss_bytes(window: int, items: int) -> int:
     """Return the peak of the validation users' loss, over the whole catalogue."""
-    users = min(LOSS_BATCH, rows_at_once(window, items))
+    users = min(LOSS_BATCH, rows_at_once(window * items))
     return FLOAT * LOSS_COPIES * users * window * items
 
 

@@ -1,6 +1,8 @@
 """One local step: forward, backward, move; plainly, or as DP-SGD through Opacus."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizer
@@ -9,9 +11,10 @@ from torch.optim import Optimizer
 
 from fedrec.experiment.config import TrainingConfig
 from fedrec.models.adapters import trained_parameters
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import Recommender
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.training.objective import example_losses, rows_at_once
+from fedrec.tasks import Task
+from fedrec.tasks.base import rows_at_once
 from fedrec.training.rules.round import RuleRound
 
 OPTIMIZERS: dict[str, type[torch.optim.SGD | torch.optim.Adam]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
@@ -22,34 +25,43 @@ class PlainStep:
 
     Args:
         model: The recommender; its open parameters are moved.
+        task: What is learnt.
         training: Optimiser and learning rate.
         expected_batch: Denominator of the losses' sum, fixed beforehand.
         rule: What the client's rule adds to the gradient.
     """
 
-    def __init__(self, model: Backbone, training: TrainingConfig, expected_batch: float, rule: RuleRound) -> None:
-        self.model, self.rule, self.expected_batch = model, rule, expected_batch
+    def __init__(
+        self, model: Recommender, task: Task, training: TrainingConfig, expected_batch: float, rule: RuleRound
+    ) -> None:
+        self.model, self.task, self.rule, self.expected_batch = model, task, rule, expected_batch
         self.trained = trained_parameters(model)
         self.optimizer: Optimizer = OPTIMIZERS[training.optimizer](self.trained.values(), lr=training.lr)
 
-    def __call__(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> float | None:
-        """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0."""
-        losses = self.differentiate(history, target, negatives)
+    def __call__(self, examples: Sequence[Any], sample: Tensor | None) -> float | None:
+        """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0.
+
+        Args:
+            examples: Of the batch, as the task draws them.
+            sample: What the step's clients share.
+        """
+        losses = self.differentiate(examples, sample)
         self.turn()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(losses.mean()) if len(losses) else None
 
-    def differentiate(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+    def differentiate(self, examples: Sequence[Any], sample: Tensor | None) -> Tensor:
         """Fill the gradients of the losses' sum over the expected batch, and return the losses, `[batch]`.
 
         Part after part of a batch that has more than `MOST_SCORES` scores: a client may hold any number of users.
         """
-        scored = len(self.model.item_vectors) if negatives is None else history.shape[1] + len(negatives)
-        most, parts = rows_at_once(history.shape[1], scored), [torch.empty(0)]
-        for first in range(0, len(history), most):
-            rows = slice(first, first + most)
-            losses = example_losses(self.model, history[rows], target[rows], negatives)
+        longest = max((self.task.size(example) for example in examples), default=1)
+        most, parts = rows_at_once(longest * self.task.scored(longest, self.model.num_items)), [torch.empty(0)]
+        batch = self.task.collate(examples)
+        for first in range(0, len(examples), most):
+            rows = {name: value[first : first + most] for name, value in batch.items()}
+            losses = self.task.losses(self.model, rows, sample)
             (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
             parts.append(losses.detach())
         for parameter in self.trained.values():
@@ -71,6 +83,7 @@ class PrivateStep(PlainStep):
 
     Args:
         model: The recommender under Opacus' hooks (`TrainingContext.per_example_model`).
+        task: What is learnt.
         training: Optimiser and learning rate.
         expected_batch: Denominator of the noised sum, fixed beforehand.
         rule: What the client's rule adds, behind the noise: it is given no example.
@@ -80,14 +93,15 @@ class PrivateStep(PlainStep):
 
     def __init__(  # noqa: PLR0913, PLR0917 (what a plain step takes, and what privacy adds)
         self,
-        model: Backbone,
+        model: Recommender,
+        task: Task,
         training: TrainingConfig,
         expected_batch: float,
         rule: RuleRound,
         plan: PrivacyPlan,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(model, training, expected_batch, rule)
+        super().__init__(model, task, training, expected_batch, rule)
         self.private_optimizer = _FiniteSums(
             self.optimizer,
             noise_multiplier=plan.noise_multiplier,
@@ -98,10 +112,11 @@ class PrivateStep(PlainStep):
         )
         _forget_(model)
 
-    def differentiate(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+    def differentiate(self, examples: Sequence[Any], sample: Tensor | None) -> Tensor:
         """Fill the gradients of the clipped and noised sum over the expected batch; return the losses, `[batch]`."""
-        losses = example_losses(self.model, history, target, negatives) if len(history) else torch.empty(0)
-        if not len(history):
+        empty = not examples
+        losses = torch.empty(0) if empty else self.task.losses(self.model, self.task.collate(examples), sample)
+        if empty:
             for parameter in self.private_optimizer.params:
                 parameter.grad_sample = torch.zeros(0, *parameter.shape)
         else:
@@ -131,7 +146,7 @@ class _FiniteSums(DPOptimizer):  # type: ignore[misc] # Opacus has no types
         super().clip_and_accumulate()
 
 
-def _forget_(model: Backbone) -> None:
+def _forget_(model: Recommender) -> None:
     """Drop what a task that broke off between forward and backward left in the hooks: it would spoil the next one."""
     for module in model.modules():
         for left in ("activations", "max_batch_len"):

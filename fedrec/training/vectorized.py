@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from fedrec.core.seeding import torch_generator_for
-from fedrec.models.adapters import is_private
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import Recommender
+from fedrec.tasks import Batch, Task
 from fedrec.training.blocks import MOST_ROWS, Group, groups_of
-from fedrec.training.client import draw_cuts, expected_batch, not_finite, require_adapter
+from fedrec.training.client import draw_batch, expected_batch, not_finite, require_adapter
 from fedrec.training.context import TrainingContext
-from fedrec.training.objective import example_losses
 from fedrec.training.rules.round import RuleRound
 from fedrec.training.steps import OPTIMIZERS
 from fedrec.training.task import CohortTask, CohortUpdate
@@ -84,10 +83,9 @@ class _Sweep:
         self.optimizer = OPTIMIZERS[training.optimizer](self.stack.values(), lr=training.lr)
         noisy = task.clients if self.private else ()
         self.noise = [torch_generator_for(context.secret_seed, "noise", task.round, client) for client in noisy]
-        self.objective = _Objective(context.model)
+        self.objective = _Objective(context.model, context.task)
         self.rule = RuleRound(context, task)
-        scored = min(context.train.num_items, context.experiment.model.softmax_items)
-        self.most_positions = most_positions(scored, context.device)
+        self.most_positions = most_positions(context.task.scored(0, context.train.num_items), context.device)
         self.losses: list[tuple[Tensor, list[int]]] = []
 
     def step(self, index: int) -> None:
@@ -104,7 +102,7 @@ class _Sweep:
 
     def update(self) -> CohortUpdate:
         """Return the answers as they stand."""
-        task, adapter = self.task, self.context.experiment.adapter
+        task = self.task
         sums = torch.stack([loss for loss, _ in self.losses]).cpu().numpy()  # the one time that a device is waited for
         counts = np.array([count for _, count in self.losses])
         means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)  # [steps, clients]
@@ -120,10 +118,11 @@ class _Sweep:
             for some in (self.stack, extras, kept)
         )
         open_ = self.context.plan.trust == "none"
+        parameters, private = self.context.split(stack)
         return CohortUpdate(
             clients=[task.clients[row] for row in rows],
-            parameters={name: value for name, value in stack.items() if not is_private(name, adapter)},
-            private={name: value for name, value in stack.items() if is_private(name, adapter)},
+            parameters=parameters,
+            private=private,
             weights=[float(len(self.examples[row])) if open_ else 1.0 for row in rows],
             losses=[float(np.nanmean(means[:, row])) if open_ and counts[:, row].any() else None for row in rows],
             failures=failures,
@@ -149,18 +148,18 @@ class _Sweep:
         """Return the clients' sums of (clipped) gradients, their sums of losses, and how many examples these have."""
         context, task = self.context, self.task
         batches = [
-            draw_cuts(context, task.round, client, examples, index)
+            draw_batch(context, task.round, client, examples, index)
             for client, examples in zip(task.clients, self.examples, strict=True)
         ]
-        negatives = context.draw_negatives(task.round, index)
+        sample = context.sample(task.round, index)
         # A row more than clients, for the gradients that no sum may have.
         nobody = len(task.clients)
         sums = {name: value.new_zeros(nobody + 1, *value.shape[1:]) for name, value in self.stack.items()}
         losses = next(iter(sums.values())).new_zeros(nobody)
         rows = 1 if self.private else MOST_ROWS
-        for group in groups_of(batches, self.most_positions, whole=self.examples[0].whole, most_rows=rows):
+        for group in groups_of(context.task, batches, self.most_positions, most_rows=rows):
             on_device = group.to(context.device)
-            gradients, loss = self._differentiate(on_device, negatives, shared=index == 0)
+            gradients, loss = self._differentiate(on_device, sample, shared=index == 0)
             owner = on_device.owner
             if self.private:
                 owner = owner.where(clip_(gradients, context.plan.clip_norm), nobody)
@@ -169,23 +168,21 @@ class _Sweep:
             losses.index_add_(0, on_device.owner, loss)
         return {name: value[:nobody] for name, value in sums.items()}, (losses, [len(batch) for batch in batches])
 
-    def _differentiate(self, group: Group, negatives: Tensor | None, *, shared: bool) -> tuple[Stack, Tensor]:
+    def _differentiate(self, group: Group, sample: Tensor | None, *, shared: bool) -> tuple[Stack, Tensor]:
         """Return each block's gradient and loss, summed over its examples."""
         common: Mapping[str, Tensor] = self.task.parameters if shared else {}
         parameters = {
             name: self.anchor[name] if name in common else value[group.owner] for name, value in self.stack.items()
         }
         dims = {name: None if name in common else 0 for name in parameters}
-        gradients, losses = vmap(grad_and_value(self._loss), in_dims=(dims, 0, 0, None))(
-            parameters, group.history, group.target, negatives
+        gradients, losses = vmap(grad_and_value(self._loss), in_dims=(dims, dict.fromkeys(group.batch, 0), None))(
+            parameters, group.batch, sample
         )
         return gradients, losses
 
-    def _loss(
-        self, parameters: Mapping[str, Tensor], history: Tensor, target: Tensor, negatives: Tensor | None
-    ) -> Tensor:
+    def _loss(self, parameters: Mapping[str, Tensor], batch: Batch, sample: Tensor | None) -> Tensor:
         values = {f"model.{name}": value for name, value in parameters.items()}
-        losses: Tensor = functional_call(self.objective, values, (history, target, negatives))
+        losses: Tensor = functional_call(self.objective, values, (batch, sample))
         return losses.sum()
 
     def _add_noise_(self, sums: Stack) -> None:
@@ -203,20 +200,25 @@ class _Sweep:
 class _Objective(nn.Module):
     """The loss as a module, so that its model's parameters can be replaced for a call."""
 
-    def __init__(self, model: Backbone) -> None:
+    def __init__(self, model: Recommender, task: Task) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.task = model, task
 
-    def forward(self, history: Tensor, target: Tensor, negatives: Tensor | None) -> Tensor:
+    def forward(self, batch: Batch, sample: Tensor | None) -> Tensor:
         """Return each example's loss."""
-        return example_losses(self.model, history, target, negatives)
+        return self.task.losses(self.model, batch, sample)
 
 
-def most_positions(num_items: int, device: torch.device) -> int:
-    """Return how many positions one vectorised call may have: on a GPU what half of its free memory holds."""
+def most_positions(scored: int, device: torch.device) -> int:
+    """Return how many positions one vectorised call may have: on a GPU what half of its free memory holds.
+
+    Args:
+        scored: Scores of a position.
+        device: Where they are computed.
+    """
     if device.type == "cuda":
-        return max(1, torch.cuda.mem_get_info(device)[0] // 2 // (SCORE_BYTES * num_items))
-    return max(1, min(MOST_POSITIONS, MOST_SCORES // num_items))
+        return max(1, torch.cuda.mem_get_info(device)[0] // 2 // (SCORE_BYTES * max(1, scored)))
+    return max(1, min(MOST_POSITIONS, MOST_SCORES // max(1, scored)))
 
 
 def clip_(gradients: Stack, clip_norm: float) -> Tensor:

@@ -8,11 +8,11 @@ import numpy as np
 
 from fedrec.attacks.audit.canaries import Canaries
 from fedrec.data.columns import write_columns
-from fedrec.data.examples import count_examples
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import ROWS, Prepared
+from fedrec.tasks import open_task
 
 
 def planted_run(experiment: Experiment, source: Prepared, canaries: Canaries, place: Path) -> RunDirectory:
@@ -34,7 +34,7 @@ def _audited(experiment: Experiment, source: Prepared, canaries: Canaries) -> Ex
     users = np.append(source.federation.users.values, np.arange(source.train.num_users, rows.num_users))
     counts = UnitCounts(
         users=len(users),
-        examples=count_examples(rows, users, experiment.training),
+        examples=int(open_task(experiment).count(rows.lengths_of(users)).sum()),
         clients=len(canaries.clients_in(source.federation, source.train.num_users)),
     )
     noised = _changed(experiment, epsilon=math.inf, noise_multiplier=1.0)  # so that no noise is calibrated

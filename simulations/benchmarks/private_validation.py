@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from fedrec.core.seeding import rng_for
 from fedrec.evaluation.evaluator import scale_of
-from fedrec.evaluation.validation.private import deviations
-from fedrec.evaluation.validation.volunteers import NDCG
+from fedrec.evaluation.validation.private import NDCG, deviations
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.validation import validation_plan
 from fedrec.run.directory import RunDirectory

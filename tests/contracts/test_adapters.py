@@ -5,10 +5,9 @@ import torch
 
 from fedrec.core.errors import ConfigError
 from fedrec.models.adapters import ADAPTERS, attach_, is_private, shared_parameters, trained_parameters
+from fedrec.models.recommender import build_model
 from fedrec.training.client import train_client
-from fedrec.training.objective import example_losses
-from fedrec.training.pretraining import build_model
-from tests.handmade import context, experiment, moved, plan, task, vectors
+from tests.handmade import batch, context, experiment, inputs, losses, moved, plan, task
 
 HISTORY = torch.tensor([[0, 1, 2, 3], [4, 4, 4, 0], [5, 5, 0, 0]])
 TARGET = torch.tensor([[1, 2, 3, 4], [4, 4, 6, -1], [5, -1, -1, -1]])
@@ -29,10 +28,10 @@ def adapter(name: str, **more: object) -> dict[str, object]:
 @every_adapter
 def test_starts_as_its_base(name):
     wanted = experiment(adapter=adapter(name))
-    model = build_model(wanted, vectors().float())
-    base = model(HISTORY)
+    model = build_model(wanted, inputs(single=True))
+    base = model(batch(HISTORY))
     attach_(model, wanted.adapter, wanted.seed)
-    torch.testing.assert_close(model(HISTORY), base, rtol=0, atol=1e-6)
+    torch.testing.assert_close(model(batch(HISTORY)), base, rtol=0, atol=1e-6)
 
 
 @every_adapter
@@ -41,7 +40,7 @@ def test_new_weights_are_drawn_by_name(name):
     for noise in (1, 2):
         torch.manual_seed(noise)
         wanted = experiment(adapter=adapter(name))
-        model = build_model(wanted, vectors().float())
+        model = build_model(wanted, inputs(single=True))
         attach_(model, wanted.adapter, wanted.seed)
         drawn.append(torch.cat([parameter.flatten() for parameter in trained_parameters(model).values()]))
     assert torch.equal(*drawn)
@@ -50,7 +49,7 @@ def test_new_weights_are_drawn_by_name(name):
 @every_adapter
 def test_every_open_parameter_can_learn_and_the_base_stays(name):
     made = context(adapter=adapter(name))
-    example_losses(made.model, HISTORY, TARGET, None).sum().backward()
+    losses(made.model, HISTORY, TARGET, None).sum().backward()
     trained = trained_parameters(made.model)
     # a key's bias shifts all scores of a query alike, which a softmax does not see
     still = [n for n, p in trained.items() if p.grad is None or not (p.grad.abs() > 0).any()]
@@ -65,12 +64,12 @@ def test_every_open_parameter_can_learn_and_the_base_stays(name):
 def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negatives):
     """Within 1e-6 (float64 leaves about 1e-15), with repeated items in a history and in its targets."""
     made = context(adapter=adapter(name, **beside), privacy=plan("local"))
-    example_losses(made.per_example_model, HISTORY, TARGET, negatives).sum().backward()
+    losses(made.per_example_model, HISTORY, TARGET, negatives).sum().backward()
     found = {n: parameter.grad_sample for n, parameter in trained_parameters(made.per_example_model).items()}
     alone = context(adapter=adapter(name, **beside))
     trained = trained_parameters(alone.model)
     for row in range(len(HISTORY)):
-        loss = example_losses(alone.model, HISTORY[row : row + 1], TARGET[row : row + 1], negatives).sum()
+        loss = losses(alone.model, HISTORY[row : row + 1], TARGET[row : row + 1], negatives).sum()
         for (n, _), gradient in zip(trained.items(), torch.autograd.grad(loss, list(trained.values())), strict=True):
             torch.testing.assert_close(found[n][row], gradient, rtol=0, atol=1e-6)
 
@@ -81,7 +80,7 @@ def test_only_the_adapter_travels_and_something_is_trained(name, trust):
     made = context(adapter=adapter(name, private=["item_*"]), privacy=plan(trust))
     frozen = {n: p.clone() for n, p in made.model.named_parameters() if not p.requires_grad}
     update = train_client(made, task(made))
-    private = {n for n in made.start if is_private(n, made.experiment.adapter)}
+    private = {n for n in made.start if is_private(n, made.model, made.experiment.adapter)}
     assert set(update.private) == private == {"item_bias.weight", "item_delta.weight"}
     assert set(update.parameters) == set(made.start) - private == set(made.shared_start)
     assert moved(update.parameters, made.start).abs().max() > 0
@@ -93,7 +92,7 @@ def test_only_the_adapter_travels_and_something_is_trained(name, trust):
 @every_adapter
 def test_an_update_is_as_many_bytes_as_its_numbers(name):
     wanted = experiment(adapter=adapter(name))
-    model = build_model(wanted, vectors().float())
+    model = build_model(wanted, inputs(single=True))
     attach_(model, wanted.adapter, wanted.seed)
     travels = shared_parameters(model, wanted.adapter)
     assert sum(p.nbytes for p in travels.values()) == 4 * sum(p.numel() for p in travels.values()) > 0
@@ -112,7 +111,7 @@ def test_with_a_frozen_only_b_is_trained_and_a_is_what_it_would_have_been():
     made = context(adapter=adapter("lora", freeze_a=True), privacy=plan("local"))
     assert set(made.start) == {name for name in whole.start if "lora_A" not in name}
     wanted = [experiment(adapter=adapter("lora", freeze_a=freeze)) for freeze in (False, True)]
-    models = [build_model(one, vectors()) for one in wanted]
+    models = [build_model(one, inputs()) for one in wanted]
     for model, one in zip(models, wanted, strict=True):
         attach_(model, one.adapter, one.seed)
     drawn = [{n: p for n, p in model.named_parameters() if "lora_A" in n} for model in models]
@@ -141,12 +140,12 @@ def test_with_a_frozen_only_b_is_trained_and_a_is_what_it_would_have_been():
 def test_what_cannot_work_is_an_error_that_says_so(config, said):
     wanted = experiment(adapter=config)
     with pytest.raises(ConfigError, match=said):
-        attach_(build_model(wanted, vectors()), wanted.adapter, 0)
+        attach_(build_model(wanted, inputs()), wanted.adapter, 0)
 
 
 def test_an_unknown_model_is_an_error():
     with pytest.raises(ConfigError, match="unknown model 'text_transfomer'; did you mean 'text_transformer'"):
-        build_model(experiment(model={"name": "text_transfomer"}), vectors())
+        build_model(experiment(model={"name": "text_transfomer"}), inputs())
 
 
 def test_a_private_parameter_keeps_what_its_client_learnt():
@@ -162,4 +161,4 @@ def test_a_private_parameter_keeps_what_its_client_learnt():
 def test_a_rank_above_a_layers_width_is_refused_before_it_takes_memory(name: str) -> None:
     made = experiment(adapter=adapter(name, rank=100_000))
     with pytest.raises(ConfigError, match=r"adapter\.rank = 100000: the layer \S+ is \d+ wide; lower it"):
-        attach_(build_model(made, vectors()), made.adapter, made.seed)
+        attach_(build_model(made, inputs()), made.adapter, made.seed)

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 
 from fedrec.data.columns import RaggedArray
-from fedrec.data.examples import examples_of
 from fedrec.data.federation import Federation
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
+from fedrec.models.recommender import ModelInputs, build_model
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.context import TrainingContext
 from fedrec.training.held_out_loss import mean_loss
-from fedrec.training.pretraining import build_model
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 from tests import handmade
@@ -32,7 +31,7 @@ def made(items: int, width: int, rank: int, clients: int, users: int) -> Trainin
     experiment = Experiment.model_validate(
         {"model": {"width": width}, "adapter": {"rank": rank}, "training": {"steps": 2}}
     )
-    model = build_model(experiment, torch.randn(items, experiment.text.dimensions))
+    model = build_model(experiment, ModelInputs(items, item_vectors=torch.randn(items, experiment.text.dimensions)))
     attach_(model, experiment.adapter, 0)
     start = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
     context = handmade.context()
@@ -45,14 +44,14 @@ def made(items: int, width: int, rank: int, clients: int, users: int) -> Trainin
 
 
 def work(phase: str, context: TrainingContext, clients: int) -> None:
-    experiment = context.experiment
-    examples = examples_of(context.train, range(context.train.num_users), experiment.training, experiment.model.window)
+    task, everybody = context.task, np.arange(context.train.num_users)
     if phase == "training":
         train_cohort(context, CohortTask(range(clients), 1, dict(context.start)))
     elif phase == "central":
-        train_centrally_(context.model, examples, CentralSettings(1, 1e-3, 1, "central"), 0, lambda: 1.0)
+        examples = task.examples(context.train, everybody)
+        train_centrally_(context.model, task, examples, CentralSettings(1, 1e-3, 1, "central"), 0, lambda: 1.0)
     else:
-        mean_loss(context.model, examples)
+        mean_loss(context.model, task, task.judged(context.train, everybody))
 
 
 def status(field: str) -> int:

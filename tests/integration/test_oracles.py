@@ -6,7 +6,6 @@ import torch
 
 from fedrec.models.adapters import trained_parameters
 from fedrec.training.client import train_client
-from fedrec.training.objective import example_losses
 from server.aggregation.update import Update
 from server.aggregation.update_sum import SumAggregator
 from tests.handmade import SEQUENCES, context, task
@@ -35,8 +34,8 @@ def round_of(made) -> dict[str, np.ndarray]:
 def test_full_participation_and_one_full_batch_step_is_central_sgd(spread):
     """Weighted by examples: sum_k n_k / n * mean gradient of client k = mean gradient of all."""
     central = context()
-    pooled = context(clients=SPREADS["one"]).examples(0)
-    example_losses(central.model, *pooled.last_windows(np.arange(len(SEQUENCES))), None).mean().backward()
+    pooled = central.task.collate(central.task.judged(central.train, np.arange(len(SEQUENCES))))
+    central.task.losses(central.model, pooled, None).mean().backward()
     federated = round_of(context(clients=SPREADS[spread]))
     for name, parameter in trained_parameters(central.model).items():
         torch.testing.assert_close(torch.from_numpy(federated[name]).double(), -parameter.grad, **SINGLE_PRECISION)

@@ -24,12 +24,13 @@ from fedrec.data.split import split_users
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.validation.contributions import Contributions
 from fedrec.experiment.config import Experiment
+from fedrec.models.recommender import ModelInputs
 from fedrec.reporting.explain import explain
 from fedrec.reporting.summary import conclude
 from fedrec.run.directory import METRICS, RunDirectory
 from fedrec.run.preparation import ROWS, Prepared, prepare
 from fedrec.training import vectorized
-from fedrec.training.pretraining import build_model, pretrained_base
+from fedrec.training.pretraining import pretrained_base
 from server import item_counts
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.rounds import RoundContext, run_rounds
@@ -314,5 +315,6 @@ def test_pretraining_looks_at_no_private_validation_user(ml100k: Dataset) -> Non
     vectors = torch.from_numpy(np.eye(ml100k.interactions.num_items, 4, dtype=np.float32))
     split = split_users(ml100k.interactions, experiment.split, 0)
     other = replace(split, held_out=emptied(split.held_out, int(split.validation[0])))
-    bases = [pretrained_base(build_model(experiment, vectors), experiment, found, silent) for found in (split, other)]
+    inputs = ModelInputs(len(vectors), item_vectors=vectors)
+    bases = [pretrained_base(inputs, experiment, found, silent) for found in (split, other)]
     assert all(torch.equal(bases[0][name], bases[1][name]) for name in bases[0])

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import Cases
 from fedrec.evaluation.controls.fitted import popularity_scorer, random_scorer
-from fedrec.evaluation.metrics import METRICS
-from fedrec.evaluation.ranking import evaluate
 from fedrec.evaluation.significance import holm
+from fedrec.metrics.accuracy import METRICS
+from fedrec.metrics.ranking import evaluate
+from tests.handmade import queries
 
 NUM_ITEMS = 12
 relevant_ranks = st.lists(st.integers(1, 40), min_size=1, max_size=12, unique=True)
@@ -95,7 +96,7 @@ def test_an_evaluation_does_not_depend_on_the_order_of_users(cases, data):
 @given(cases=held_out())
 def test_only_the_order_of_scores_counts(cases):
     scorer = random_scorer(0, NUM_ITEMS)
-    assert_same(run(scorer, cases), run(lambda histories: scorer(histories) * 8 - 16, cases))
+    assert_same(run(scorer, cases), run(lambda queries: scorer(queries) * 8 - 16, cases))
 
 
 @settings(max_examples=30, deadline=None)
@@ -112,7 +113,7 @@ def test_popularity_does_not_depend_on_the_order_of_rows(rows, data):
         ones = np.ones(len(pairs), dtype=np.float32)
         return Interactions.from_rows(user, item, np.arange(len(pairs)), ones, 5, NUM_ITEMS)
 
-    history = [np.array([0])]
+    history = queries([[0]])
     shuffled = data.draw(st.permutations(rows))
     np.testing.assert_array_equal(popularity_scorer(train(rows))(history), popularity_scorer(train(shuffled))(history))
 

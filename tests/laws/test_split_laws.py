@@ -4,12 +4,13 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fedrec.data.examples import examples_of
 from fedrec.data.federation import federate
 from fedrec.data.interactions import Interactions
-from fedrec.data.split import TARGETS, Negatives, Split, split_users
-from fedrec.experiment.config import FederationConfig, SplitConfig, TrainingConfig
-from tests.handmade import dataset
+from fedrec.data.split import Split, split_users
+from fedrec.experiment.config import FederationConfig, SplitConfig
+from fedrec.tasks import open_task
+from fedrec.tasks.base import LAST, LAST20
+from tests.handmade import dataset, experiment
 
 ITEMS = 6
 ROWS = st.lists(st.tuples(st.integers(0, 11), st.integers(0, ITEMS - 1), st.integers(0, 9)), min_size=24, max_size=70)
@@ -27,23 +28,20 @@ def split_of(rows: Interactions, seed: int) -> Split:
 
 
 def training_artefacts(rows: Interactions, split: Split) -> list[np.ndarray]:
-    """Return all that training is made of: rows, groups, clients, popularity, examples, batches and negatives."""
+    """Return all that training is made of: rows, groups, clients, popularity, examples, batches and samples."""
     made = [split.private, split.public, split.train.user, split.train.item, split.train.time, split.train.value]
     made.append(np.bincount(split.train.item, minlength=ITEMS))
     config = FederationConfig(partition="dirichlet", clients=2)
     federation = federate(dataset(rows, genres=list("aabbcc")), split, config, seed=3)
     made += federation.users
     for example in ("sequence", "prefix"):
+        task = open_task(experiment(training={"example": example}, model={"window": 3, "softmax_items": ITEMS - 1}))
         for users in (*federation.users, split.public):
-            examples = examples_of(split.train, users, TrainingConfig(example=example), window=3)
-            made += [*examples.rows, examples.owner, examples.end]
-            batch = examples.batch(np.arange(len(examples)), np.random.default_rng(0))
-            made += [tensor.numpy() for tensor in batch]
-    negatives = Negatives(split.train)
-    made.append(negatives.shared(np.random.default_rng(1), 10))
-    for user in (*split.private, *split.public):
-        if len(set(split.train.items_of(int(user)))) < ITEMS:
-            made.append(negatives.of_user(np.random.default_rng(2), int(user), 10))
+            examples = task.examples(split.train, users)
+            made += [task.count(split.train.lengths_of(users)), examples.owner, examples.end]
+            batch = task.collate(task.draw(examples, np.arange(len(examples)), np.random.default_rng(0)))
+            made += [tensor.numpy() for tensor in batch.values()]
+        made.append(task.sample(np.random.default_rng(1), range(split.train.num_items)).numpy())
     return made
 
 
@@ -66,7 +64,7 @@ def test_rows_of_training_and_held_out_users_partition_the_table(rows, seed):
         np.testing.assert_array_equal(part.items_of(int(user)), whole.items_of(int(user)))
 
 
-@given(ROWS, st.integers(0, 3), st.sampled_from(sorted(TARGETS)))
+@given(ROWS, st.integers(0, 3), st.sampled_from([LAST, LAST20]))
 def test_no_target_is_older_than_its_history(rows, seed, target):
     whole = table(rows)
     split = split_of(whole, seed)
@@ -79,16 +77,6 @@ def test_no_target_is_older_than_its_history(rows, seed, target):
         np.testing.assert_array_equal(np.concatenate((history, targets)), whole.item[own])
         times = whole.time[own]
         assert times[: len(history)].max() <= times[len(history) :].min()
-
-
-@given(ROWS, st.integers(0, 3))
-def test_negatives_never_touch_the_users_own_items(rows, seed):
-    split = split_of(table(rows), seed)
-    negatives = Negatives(split.train)
-    for user in (*split.private, *split.public):
-        own = set(split.train.items_of(int(user)).tolist())
-        if len(own) < ITEMS:
-            assert own.isdisjoint(negatives.of_user(np.random.default_rng(seed), int(user), 20).tolist())
 
 
 @settings(max_examples=60)

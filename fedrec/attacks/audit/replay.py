@@ -11,14 +11,12 @@ from torch import Tensor
 
 from fedrec.attacks.audit.noise import Draw
 from fedrec.data.columns import RaggedArray, StringColumn
-from fedrec.data.examples import pad
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.experiment.section import Section
 from fedrec.models.adapters import load_parameters_
 from fedrec.training.client import expected_batch, train_client
 from fedrec.training.context import TrainingContext
-from fedrec.training.objective import example_losses
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 
@@ -113,7 +111,7 @@ def _short_steps(context: TrainingContext, clients: Sequence[int]) -> list[Vecto
 
 
 def losses_of(context: TrainingContext, users: Sequence[int] | IntArray, parameters: Mapping[str, Tensor]) -> Vector:
-    """Return each user's mean loss over its history in windows end to end, the whole catalogue, in nats, `[users]`.
+    """Return each user's mean loss over all of its history, nothing sampled, `[users]`.
 
     Args:
         context: A context whose rows hold two interactions at least of each of the users (see `clear`).
@@ -121,14 +119,11 @@ def losses_of(context: TrainingContext, users: Sequence[int] | IntArray, paramet
         parameters: The global adapter; what never travels is as it starts.
     """
     load_parameters_(context.model, {**context.start, **parameters})
-    window = context.experiment.model.window
-    losses = np.zeros(len(users))
+    task, losses = context.task, np.zeros(len(users))
     with torch.inference_mode():
         for row, user in enumerate(users):
-            items = context.train.items_of(int(user))
-            cuts = [items[max(0, end - window) : end + 1] for end in range(len(items) - 1, 0, -window)]
-            history, target = pad(cuts, whole=True)
-            losses[row] = float(example_losses(context.model, history, target, None).mean())
+            batch = task.collate(task.cover(context.train, int(user)))
+            losses[row] = float(task.losses(context.model, batch, None).mean())
     return losses
 
 

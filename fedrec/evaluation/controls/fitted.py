@@ -4,7 +4,6 @@ And the canary: a result that no honest experiment can give stops the run.
 """
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,9 @@ from scipy.linalg import lapack
 from fedrec.core.errors import CanaryError, ConfigError
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray, Interactions
-from fedrec.evaluation.ranking import Scorer, Scores
+from fedrec.data.split import Queries
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
+from fedrec.metrics.evaluation import Scorer, Scores
 
 MAX_EASE_ITEMS = 20_000
 
@@ -30,9 +30,9 @@ def random_scorer(seed: int, num_items: int) -> Scorer:
     the order of users; two users with the same history get the same scores.
     """
 
-    def score(histories: Sequence[IntArray]) -> Scores:
-        scores = np.empty((len(histories), num_items), dtype=np.float32)
-        for row, history in zip(scores, histories, strict=True):
+    def score(queries: Queries) -> Scores:
+        scores = np.empty((len(queries), num_items), dtype=np.float32)
+        for row, history in zip(scores, queries.histories, strict=True):
             name = hashlib.sha256(history.astype("<i8").tobytes()).hexdigest()
             row[:] = rng_for(seed, "random control", name).random(num_items, dtype=np.float32)
         return scores
@@ -44,8 +44,8 @@ def popularity_scorer(train: Interactions) -> Scorer:
     """Return a scorer that gives every user the number of training interactions of each item."""
     counts = np.bincount(train.item, minlength=train.num_items).astype(np.float32)
 
-    def score(histories: Sequence[IntArray]) -> Scores:
-        return np.tile(counts, (len(histories), 1))
+    def score(queries: Queries) -> Scores:
+        return np.tile(counts, (len(queries), 1))
 
     return score
 
@@ -79,7 +79,8 @@ def ease_scorer(train: Interactions, l2: float = 300.0) -> Scorer:
         raise ConfigError(message)
     weights = _ease_weights(train, l2)
 
-    def score(histories: Sequence[IntArray]) -> Scores:
+    def score(queries: Queries) -> Scores:
+        histories = queries.histories
         # as a sparse matrix, because picking a history's rows would copy them
         owner = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
         touched = _touched(owner, np.concatenate(histories), (len(histories), train.num_items))

@@ -20,7 +20,7 @@ from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
 from fedrec.data.interactions import IntArray
 from fedrec.evaluation.controls.trained import Control
-from fedrec.evaluation.ranking import Evaluation
+from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
 

@@ -10,14 +10,12 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import rng_for
-from fedrec.data.examples import examples_of
 from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
-from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.scoring import model_scorer
 from fedrec.evaluation.validation.volunteers import Volunteers
-from fedrec.models.adapters import load_parameters_
+from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.run.job import Job
 from fedrec.training.central import CentralSettings, train_centrally_
@@ -103,7 +101,7 @@ def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) 
     for user in split.public:
         counts[np.unique(split.train.items_of(int(user)))] += 1
     known, scale = popularity(counts, 0.0), evaluator.context.model.bias_scale
-    parameters, weight = with_popularity(start, known, scale, Volunteers(evaluator).best_of)
+    parameters, weight = with_popularity(start, known, scale, Volunteers(evaluator, evaluator.task.headline).best_of)
     note = f"before federation, public users' counts, weight {weight:g}"
     return Control(evaluator.test(evaluator.scorer(parameters)), note, PUBLIC)
 
@@ -125,26 +123,28 @@ def local_only_control(job: Job, evaluator: Evaluator, progress: Progress) -> Co
 @CONTROLS.register("central")
 def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
     """The same model, adapter and base, trained on the private users' pooled data without privacy."""
-    experiment, context, split = job.experiment, evaluator.context, job.prepared.split
-    load_parameters_(context.model, context.start)
+    experiment, split = job.experiment, job.prepared.split
+    model = job.model(users=len(split.private))
     settings = CentralSettings(
         experiment.evaluation.central_epochs, experiment.evaluation.central_lr, CENTRAL_PATIENCE, "control central"
     )
-    pooled = examples_of(split.train, split.private, experiment.training, experiment.model.window)
-    epoch = train_centrally_(context.model, pooled, settings, experiment.seed, evaluator.loss_now, progress)
+    pooled = evaluator.task.examples(split.train, split.private)
+    epoch = train_centrally_(
+        model, evaluator.task, pooled, settings, experiment.seed, lambda: evaluator.loss_of(model), progress
+    )
     note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
-    return Control(evaluator.test(model_scorer(context.model)), note, PRIVATE)
+    return Control(evaluator.test(model_scorer(model)), note, PRIVATE)
 
 
 def _alone(job: Job, evaluator: Evaluator, client: int) -> Mapping[str, Tensor]:
-    """Return the adapter of a client after all rounds without hearing of the others."""
+    """Return what a client has trained after all rounds alone, its own private parameters included."""
     context = replace(evaluator.context, plan=replace(job.plan, trust="none"))
     parameters: Mapping[str, Tensor] = dict(context.shared_start)
     private: Mapping[str, Tensor] = {}
     for number in range(1, job.experiment.rounds + 1):
         update = train_client(context, CohortTask([client], number, parameters, private))
         parameters, private = only_row(update.parameters), update.private
-    return parameters
+    return {**parameters, **only_row(private)}
 
 
 def _mean(evaluations: Sequence[Evaluation]) -> Evaluation:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fedrec.core.errors import ConfigError
-from fedrec.evaluation.ranking import Evaluation
 from fedrec.evaluation.validation.contributions import (
     GAIN_BOUND,
     Values,
@@ -26,11 +25,17 @@ from fedrec.evaluation.validation.contributions import (
 )
 from fedrec.evaluation.validation.noisy_sums import NoisySums
 from fedrec.evaluation.validation.rank_histogram import LOG_RANK, deviations_of, edges_of, metrics_of, weights_of
-from fedrec.evaluation.validation.volunteers import NDCG, Exact, Parameters, Told
+from fedrec.evaluation.validation.volunteers import Exact, Parameters, Told
+from fedrec.metrics.evaluation import Evaluation
+from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import parameters_sha256
 from fedrec.privacy.validation import Question, ValidationPlan
+from fedrec.tasks.base import LAST
 
-HISTOGRAM_TARGET = "last"
+NDCG = f"ndcg@{RANKED}"
+"""What is told of lists: private validation users are for tasks that rank (`Task.ranks`)."""
+
+HISTOGRAM_TARGET = LAST.name
 """Whose rank is counted: a user has one last item, and so one rank."""
 
 DOUBT = 2.0

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fedrec.data.interactions import IntArray
-from fedrec.evaluation.metrics import METRICS
 from fedrec.evaluation.validation.contributions import Values
+from fedrec.metrics.accuracy import METRICS
 
 LOG_RANK = "log_rank"
 """Mean logarithm of the rank, in nats: every user's rank counts in it, also one below all cut-offs."""

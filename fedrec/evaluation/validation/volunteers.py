@@ -10,11 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from fedrec.evaluation.ranking import RANKED, Evaluation
+from fedrec.metrics.evaluation import Evaluation
+from fedrec.tasks.base import Headline
 
 Parameters = Mapping[str, Tensor]
-
-NDCG = f"ndcg@{RANKED}"
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Exact(Protocol):
         """Return the loss of each user who has data in nats, `[users]`."""
 
     def validate(self, parameters: Parameters) -> dict[str, Evaluation]:
-        """Return the ranking by target, of the same users; empty without any."""
+        """Return the evaluation by target, of the same users; empty without any."""
 
 
 class Validation(Protocol):
@@ -50,7 +49,7 @@ class Validation(Protocol):
         """Return how they find the finished result: target -> metrics."""
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
-        """Return which of the candidates for a result they like best by NDCG, at least one; the first of equals."""
+        """Return which of the candidates for a result they like best by the headline; the first of equals."""
 
 
 class Volunteers:
@@ -58,10 +57,11 @@ class Volunteers:
 
     Args:
         exact: The users; there may be none.
+        headline: What decides which of several adapters they like best.
     """
 
-    def __init__(self, exact: Exact) -> None:
-        self._exact = exact
+    def __init__(self, exact: Exact, headline: Headline) -> None:
+        self._exact, self._headline = exact, headline
 
     def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
         """Return the mean loss, and the metrics if the round is ranked."""
@@ -74,12 +74,10 @@ class Volunteers:
         return {target: evaluation.to_json() for target, evaluation in self._exact.validate(parameters).items()}
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
-        """Return the candidate of the highest mean NDCG; without users, the first."""
-        scores = [mean_ndcg(self._exact.validate(candidate)) for candidate in candidates]
+        """Return the candidate of the best headline metric, averaged over targets; without users, the first."""
+        scores = [self._gain(self._exact.validate(candidate)) for candidate in candidates]
         return max(range(len(scores)), key=scores.__getitem__)
 
-
-def mean_ndcg(rankings: Mapping[str, Evaluation]) -> float:
-    """Return NDCG averaged over targets; 0 without users."""
-    found = [evaluation.means[NDCG] for evaluation in rankings.values()]
-    return float(np.mean(found)) if found else 0.0
+    def _gain(self, found: Mapping[str, Evaluation]) -> float:
+        means = [self._headline.gain(evaluation.means[self._headline.metric]) for evaluation in found.values()]
+        return float(np.mean(means)) if means else 0.0

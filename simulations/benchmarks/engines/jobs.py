@@ -5,7 +5,6 @@ from typing import Any
 
 from fedrec.core.places import default_cache
 from fedrec.core.progress import Progress
-from fedrec.data.examples import examples_of
 from fedrec.experiment.config import Experiment
 from fedrec.run.directory import RunDirectory
 from fedrec.run.job import Job
@@ -73,15 +72,14 @@ def padding_of(job: Job, number: int) -> dict[str, float]:
     context, clients = job.training_context, job.cohort(number)
     chunks = chunks_of(clients, context.positions(clients), CHUNK_SIZES["cpu"])
     # lengths decide, not which window was drawn
-    cuts = {c: [e.rows[0][: e.window + 1] for e in [context.examples(c)] if len(e)] for c in clients}
+    task, train, users = context.task, context.train, context.federation.users
     groups = [
         group
         for chunk in chunks
-        for group in groups_of([cuts[c] for c in chunk], MOST_POSITIONS, whole=True, most_rows=1)
+        for group in groups_of(task, [task.judged(train, users[c]) for c in chunk], MOST_POSITIONS, most_rows=1)
     ]
     shares = {"vectorised": padding(groups, int(context.positions(clients).sum()))}
-    examples = examples_of(context.train, users_of(job, number), job.experiment.training, job.experiment.model.window)
-    sizes = [min(int(end), examples.window) for end in examples.end]
+    sizes = [task.size(example) for example in task.judged(train, users_of(job, number))]
     for batch in (32, 64):
         parts = [sizes[first : first + batch] for first in range(0, len(sizes), batch)]
         shares[f"central-{batch}"] = 1 - sum(sizes) / sum(len(part) * max(part) for part in parts)

@@ -12,13 +12,11 @@ import torch
 from fedrec.core.errors import FederationError
 from fedrec.core.seeding import rng_for
 from fedrec.data.columns import RaggedArray
-from fedrec.data.examples import examples_of
 from fedrec.data.interactions import IntArray
 from fedrec.models.adapters import load_parameters_, trained_parameters
 from fedrec.run.job import Job
 from fedrec.training.client import train_client
 from fedrec.training.context import TrainingContext
-from fedrec.training.objective import example_losses
 from fedrec.training.steps import OPTIMIZERS
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
@@ -58,15 +56,16 @@ def central(serve: Serve, *, run: str, batch: int, by_length: bool = False) -> N
     def run_round(number: int) -> dict[str, Any]:
         load_parameters_(model, context.start)
         optimizer = OPTIMIZERS[training.optimizer](trained.values(), lr=training.lr)
-        examples = examples_of(context.train, users_of(job, number), training, model.window)
+        task, users = context.task, users_of(job, number)
+        examples, lengths = task.examples(context.train, users), context.train.lengths_of(users)
         began = time.perf_counter()
         windows = rng_for(job.experiment.seed, "window", number)
         order = rng_for(job.experiment.seed, "order", number).permutation(len(examples))
-        order = order[np.argsort(-examples.end[order], kind="stable")] if by_length else order
+        order = order[np.argsort(-lengths[lengths >= 2][order], kind="stable")] if by_length else order
         for first in range(0, len(order), batch):
-            history, target = examples.batch(order[first : first + batch], windows)
+            drawn = task.collate(task.draw(examples, order[first : first + batch], windows))
             optimizer.zero_grad()
-            losses = example_losses(model, history, target, context.draw_negatives(number, first))
+            losses = task.losses(model, drawn, context.sample(number, first))
             losses.mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         return {"seconds": time.perf_counter() - began}

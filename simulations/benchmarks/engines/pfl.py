@@ -16,10 +16,9 @@ from typing import Any, Self
 import fedrec
 from fedrec.core.app import app_root
 from fedrec.core.errors import ConfigError, FedrecError
-from fedrec.data.examples import pad
+from fedrec.models.recommender import build_model
 from fedrec.run.job import Job
-from fedrec.training.client import draw_cuts
-from fedrec.training.pretraining import build_model
+from fedrec.training.client import draw_batch
 from simulations.benchmarks.engines import pfl_side
 from simulations.benchmarks.engines.competitors import THREADS, Competitor
 from simulations.benchmarks.engines.kept import Measurement
@@ -120,12 +119,12 @@ def trivial(population: int, cohort: int, parameters: int) -> Write:
 def training(job: Job) -> Write:
     """Return the writer of a run's rounds: the cohort before, for the warm-up, and the cohort in hand."""
     experiment, context, plan = job.experiment, job.training_context, job.plan
-    base = build_model(experiment, job.prepared.item_vectors)
+    base = build_model(experiment, job.prepared.model_inputs)
     base.load_state_dict(job.prepared.base)
 
     def write(folder: Path, number: int) -> None:
         both = [(r, client) for r in (max(1, number - 1), number) for client in job.cohort(r)]
-        cuts = [cut for r, client in both for cut in draw_cuts(context, r, client, context.examples(client), 0)]
+        drawn = [one for r, client in both for one in draw_batch(context, r, client, context.examples(client), 0)]
         work: dict[str, Any] = {
             "kind": "train",
             "clients": len(both),
@@ -141,6 +140,6 @@ def training(job: Job) -> Write:
             "model": experiment.model.model_dump(mode="json"),
             "adapter": experiment.adapter.model_dump(mode="json"),
         }
-        pfl_side.write_work(folder, work, pfl_side.train_tensors(base, *pad(cuts, whole=True)))
+        pfl_side.write_work(folder, work, pfl_side.train_tensors(base, context.task.collate(drawn)))
 
     return write

@@ -29,12 +29,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fedrec.data.examples import IGNORED
-from fedrec.experiment.config import AdapterConfig, ModelConfig
+from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, load_parameters_
-from fedrec.models.backbone import Backbone
+from fedrec.models.recommender import ModelInputs, Recommender
 from fedrec.models.text_transformer import TextTransformer
-from fedrec.training.objective import example_losses, softmax_sample
+from fedrec.tasks.next_item import NextItem
+from fedrec.tasks.windows import IGNORED
 
 NEEDS = {
     "pfl": "pfl[pytorch]",
@@ -67,10 +67,15 @@ def write_work(folder: Path, work: Mapping[str, Any], tensors: Mapping[str, Tens
     )
 
 
-def train_tensors(base: Backbone, history: Tensor, target: Tensor) -> dict[str, Tensor]:
+def train_tensors(base: Recommender, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return what "train" needs: the model before its adapter is attached, and each client's sequence as a row."""
     weights = {f"base/{name}": value.detach() for name, value in base.named_parameters()}
-    return {"item_vectors": base.item_vectors, "history": history, "target": target, **weights}
+    return {
+        "item_vectors": base.get_buffer("item_vectors"),
+        "history": batch["history"],
+        "target": batch["target"],
+        **weights,
+    }
 
 
 class Job(nn.Module):
@@ -91,21 +96,25 @@ class Job(nn.Module):
         return {}
 
 
-class Recommender(Job):
+class Adapted(Job):
     """The recommender with its adapter attached, from the same start values as fedrec's."""
 
     def __init__(self, work: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         super().__init__(0)
         del self.weight
-        self.model = TextTransformer(tensors["item_vectors"], ModelConfig(**work["model"]))
+        vectors = tensors["item_vectors"]
+        experiment = Experiment.model_validate({"model": work["model"], "adapter": work["adapter"]})
+        self.task = NextItem(experiment)
+        self.model = TextTransformer(ModelInputs(len(vectors), item_vectors=vectors), experiment.model)
         load_parameters_(self.model, {name[5:]: value for name, value in tensors.items() if name.startswith("base/")})
-        attach_(self.model, AdapterConfig(**work["adapter"]), work["seed"])
+        attach_(self.model, experiment.adapter, work["seed"])
         self.rng = np.random.default_rng(work["seed"])
 
     def loss(self, *data: Tensor) -> Tensor:
         """Return the mean loss of a client's sequences: its histories and targets."""
         history, target = data
-        return example_losses(self.model, history, target, softmax_sample(self.model, self.rng)).mean()
+        sample = self.task.sample(self.rng, range(self.model.num_items))
+        return self.task.losses(self.model, {"history": history, "target": target}, sample).mean()
 
 
 def simulate(folder: Path) -> dict[str, Any]:
@@ -138,7 +147,7 @@ def simulate(folder: Path) -> dict[str, Any]:
 
     # Clients in turn: round r's cohort is known, and nobody is in it twice.
     users = FederatedDataset(dataset, get_user_sampler("minimize_reuse", range(work["clients"])))
-    job = Job(work["parameters"]) if trivial else Recommender(work, tensors)
+    job = Job(work["parameters"]) if trivial else Adapted(work, tensors)
     opened = [parameter for parameter in job.parameters() if parameter.requires_grad]
     optimizer = OPTIMIZERS[work.get("optimizer", "sgd")]
     model = PyTorchModel(job, lambda _, lr: optimizer(opened, lr=lr), torch.optim.SGD(opened, lr=1.0))

@@ -62,7 +62,9 @@ def test_without_the_bias_it_is_the_change_of_the_mean_score_after_neutral_histo
     for step in (0, 1):
         values = {f"{name}": value + step * change[name] for name, value in start.items()}
         with torch.no_grad():
-            every = torch.func.functional_call(training_context.model, values, (histories,))  # [histories, 1, items]
+            every = torch.func.functional_call(
+                training_context.model, values, ({"history": histories},)
+            )  # [histories, 1, items]
         means.append(every[:, 0].mean(dim=0))
     assert item_scores(training_context.model, start, change, histories) == pytest.approx((means[1] - means[0]).numpy())
     still = {name: torch.zeros_like(value) for name, value in start.items()}

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError
-from fedrec.data.split import Negatives, ranked_targets, split_users
-from fedrec.experiment.config import SplitConfig
+from fedrec.data.split import any_items, split_users
+from fedrec.experiment.config import Experiment, SplitConfig
+from fedrec.tasks import open_task
+from fedrec.tasks.base import LAST, LAST20
 from tests.handmade import interactions
 
 TEN = interactions([[user % 7, (user + 1) % 7] for user in range(10)])
@@ -38,7 +40,7 @@ def test_a_user_without_rows_is_in_no_group():
 def test_no_validation_users_if_none_are_wanted():
     split = split_users(TEN, SplitConfig(validation=0.0), seed=0)
     assert len(split.validation) == 0
-    assert len(split.cases(split.validation, "last").users) == 0
+    assert len(split.cases(split.validation, LAST).users) == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_last20_takes_a_fifth_and_at_least_one():
     everyone = np.arange(5)
     held = interactions([*sequences, [6, 6]])
     cases = type(split)(split.train, split.private, split.public, split.validation, everyone, held).cases(
-        everyone, "last20"
+        everyone, LAST20
     )
     assert cases.users.tolist() == [0, 1, 3, 4]
     assert cases.excluded == 1
@@ -70,25 +72,21 @@ def test_last20_takes_a_fifth_and_at_least_one():
     assert [history.tolist() for history in cases.histories] == [[*range(7), 0, 1, 2, 3], [0, 1], [3], [6]]
 
 
-def test_negatives_of_a_user_are_what_the_user_has_not_touched():
-    # user 0 touched 0..4 of 7 items: 5 and 6 are left, each with probability 1/2
-    drawn = Negatives(interactions([[0, 1, 2, 3, 4], [5]])).of_user(np.random.default_rng(0), 0, 1000)
-    assert set(drawn.tolist()) == {5, 6}
-    assert abs(int((drawn == 5).sum()) - 500) < 5 * np.sqrt(250)
-
-
-def test_no_negative_is_left_for_a_user_who_touched_everything():
-    with pytest.raises(ConfigError, match="touched all 7 items"):
-        Negatives(interactions([list(range(7))])).of_user(np.random.default_rng(0), 0, 1)
-
-
-def test_shared_negatives_cover_the_catalogue():
-    drawn = Negatives(interactions([[0]])).shared(np.random.default_rng(0), 200)
+def test_negatives_cover_the_catalogue():
+    drawn = any_items(np.random.default_rng(0), 7, 200)
     assert set(drawn.tolist()) == set(range(7))
 
 
 def test_without_times_the_last_item_is_ranked_only_if_it_is_asked_for():
-    assert ranked_targets(None, "time") == ("last", "last20")
-    assert ranked_targets(None, "file") == ("last20",)
-    assert ranked_targets(("last20", "last", "last"), "file") == ("last", "last20")
-    assert ranked_targets(("last20",), "time") == ("last20",)
+    def asked(targets, order):
+        found = open_task(Experiment.model_validate({"evaluation": {"targets": targets}})).asked_targets(order)
+        return [cut.name for cut in found]
+
+    assert asked(None, "time") == ["last", "last20"]
+    assert asked(None, "file") == ["last20"]
+    assert asked(["last20", "last", "last"], "file") == ["last", "last20"]
+    assert asked(["last20"], "time") == ["last20"]
+    with pytest.raises(ConfigError, match="unknown 'lst20'; did you mean 'last20'"):
+        asked(["lst20"], "time")
+    with pytest.raises(ConfigError, match="should have 'last20' among them"):
+        asked(["last"], "time")

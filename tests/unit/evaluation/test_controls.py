@@ -8,6 +8,7 @@ import pytest
 from fedrec.core.errors import CanaryError, ConfigError
 from fedrec.data.interactions import Interactions
 from fedrec.evaluation.controls.fitted import check_canary, ease_scorer, may_be_chance, popularity_scorer, random_scorer
+from tests.handmade import queries
 
 
 def interactions(pairs, num_users=None, num_items=None):
@@ -28,7 +29,7 @@ TRAIN = interactions(np.argwhere(MATRIX))
 
 def test_ease_solves_the_least_squares_problem_with_a_zero_diagonal():
     # row i of the weights is what a history of item i alone scores
-    weights = ease_scorer(TRAIN, l2=2.0)([np.array([item]) for item in range(6)])
+    weights = ease_scorer(TRAIN, l2=2.0)(queries([[item] for item in range(6)]))
     for column in range(6):
         others = np.delete(np.arange(6), column)
         inputs, wanted = MATRIX[:, others], MATRIX[:, column]
@@ -39,18 +40,18 @@ def test_ease_solves_the_least_squares_problem_with_a_zero_diagonal():
 
 def test_ease_adds_up_the_history_and_ignores_order_and_repeats():
     score = ease_scorer(TRAIN)
-    one, two, both, again = score([np.array(h) for h in ([1], [4], [1, 4], [4, 1, 4])])
+    one, two, both, again = score(queries([[1], [4], [1, 4], [4, 1, 4]]))
     np.testing.assert_allclose(both, one + two, rtol=1e-6)
     np.testing.assert_array_equal(both, again)
 
 
 def test_ease_counts_a_repeated_training_row_once():
     repeated = interactions(np.concatenate([np.argwhere(MATRIX)] * 2))
-    np.testing.assert_allclose(ease_scorer(repeated)([np.array([1])]), ease_scorer(TRAIN)([np.array([1])]), rtol=1e-6)
+    np.testing.assert_allclose(ease_scorer(repeated)(queries([[1]])), ease_scorer(TRAIN)(queries([[1]])), rtol=1e-6)
 
 
 def test_ease_knows_nothing_of_an_empty_history():
-    np.testing.assert_array_equal(ease_scorer(TRAIN)([np.array([], dtype=np.int64)]), np.zeros((1, 6)))
+    np.testing.assert_array_equal(ease_scorer(TRAIN)(queries([[]])), np.zeros((1, 6)))
 
 
 def test_ease_holds_one_square_of_the_catalogue_and_no_second():
@@ -60,7 +61,7 @@ def test_ease_holds_one_square_of_the_catalogue_and_no_second():
     tracemalloc.start()
     try:
         score = ease_scorer(train)
-        score([np.arange(items)] * 4)  # a history as long as the catalogue copies no square either
+        score(queries([np.arange(items)] * 4))  # a history as long as the catalogue copies no square either
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -79,16 +80,16 @@ def test_ease_refuses_what_it_cannot_invert():
 
 def test_popularity_counts_training_interactions_for_everybody():
     score = popularity_scorer(interactions([[0, 2], [1, 2], [1, 0]], num_items=4))
-    np.testing.assert_array_equal(score([np.array([0]), np.array([2, 3])]), [[1, 0, 2, 0]] * 2)
+    np.testing.assert_array_equal(score(queries([[0], [2, 3]])), [[1, 0, 2, 0]] * 2)
 
 
 def test_random_scores_follow_the_history_and_not_the_batch():
     score = random_scorer(0, 20)
     first, second = np.array([3, 1]), np.array([1, 3])
-    together = score([first, second])
-    np.testing.assert_array_equal(together, np.concatenate([score([first]), score([second])]))
+    together = score(queries([first, second]))
+    np.testing.assert_array_equal(together, np.concatenate([score(queries([first])), score(queries([second]))]))
     assert not np.array_equal(together[0], together[1])
-    assert not np.array_equal(together[0], random_scorer(1, 20)([first])[0])
+    assert not np.array_equal(together[0], random_scorer(1, 20)(queries([first]))[0])
 
 
 def test_the_canary_is_quiet_as_long_as_ease_is_not_beaten():

@@ -10,7 +10,7 @@ import pytest
 from fedrec.core.progress import silent
 from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.controls.trained import Control
-from fedrec.evaluation.ranking import Evaluation
+from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import PRIVATE
 
 NAN = float("nan")

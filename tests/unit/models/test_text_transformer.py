@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from fedrec.data.examples import examples_of
+from fedrec.data.split import Queries
 from fedrec.evaluation.scoring import model_scorer
 from fedrec.models.text_transformer import BIAS_SCALE, TextTransformer
+from fedrec.tasks.next_item import NextItem
 from fedrec.training.held_out_loss import mean_loss
-from tests.handmade import NUM_ITEMS, context, experiment, interactions, vectors
+from tests.handmade import NUM_ITEMS, batch, context, experiment, inputs, interactions, vectors
 
 HISTORY = torch.tensor([[0, 1, 2, 3], [4, 4, 6, 0]])
 
@@ -22,47 +23,50 @@ def model():
 def test_a_later_item_changes_no_earlier_score(model):
     changed = HISTORY.clone()
     changed[:, 2] = 5
-    before, after = model(HISTORY), model(changed)
+    before, after = model(batch(HISTORY)), model(batch(changed))
     torch.testing.assert_close(after[:, :2], before[:, :2], rtol=0, atol=0)
     assert not torch.allclose(after[:, 2:], before[:, 2:])
 
 
 def test_padding_on_the_right_changes_nothing(model):
     padded = torch.cat((HISTORY[:, :2], torch.full((2, 2), 3)), dim=1)
-    torch.testing.assert_close(model(padded)[:, :2], model(HISTORY[:, :2]))
+    torch.testing.assert_close(model(batch(padded))[:, :2], model(batch(HISTORY[:, :2])))
     lengths = torch.tensor([2, 2])
-    torch.testing.assert_close(model.last_hidden(padded, lengths), model.last_hidden(HISTORY[:, :2], lengths))
+    scores = [model.score({"history": history, "length": lengths}) for history in (padded, HISTORY[:, :2])]
+    torch.testing.assert_close(*scores)
 
 
 def test_order_matters(model):
-    assert not torch.allclose(model(HISTORY[:, :2])[:, -1], model(HISTORY[:, [1, 0]])[:, -1])
+    assert not torch.allclose(model(batch(HISTORY[:, :2]))[:, -1], model(batch(HISTORY[:, [1, 0]]))[:, -1])
 
 
 @pytest.mark.parametrize("per_example", [False, True])
 def test_every_way_to_a_score_gives_the_same_score(model, per_example):
-    full = model(HISTORY)
+    full = model(batch(HISTORY))
     model.per_example = per_example
     candidates, shared = torch.tensor([[1, 1, 6], [0, 5, 2]]), torch.tensor([3, 3])
-    torch.testing.assert_close(model(HISTORY), full)
+    torch.testing.assert_close(model(batch(HISTORY)), full)
     wanted = torch.cat([full[row, :, candidates[row]][None] for row in range(2)])
-    torch.testing.assert_close(model(HISTORY, candidates), wanted)
-    torch.testing.assert_close(model(HISTORY, candidates, shared), torch.cat((wanted, full[:, :, shared]), dim=2))
-    last = model.score_all(model.last_hidden(HISTORY, torch.tensor([4, 2])))
+    torch.testing.assert_close(model(batch(HISTORY), candidates), wanted)
+    torch.testing.assert_close(
+        model(batch(HISTORY), candidates, shared), torch.cat((wanted, full[:, :, shared]), dim=2)
+    )
+    last = model.score({"history": HISTORY, "length": torch.tensor([4, 2])})
     torch.testing.assert_close(last, torch.stack((full[0, 3], full[1, 1])))
 
 
 @pytest.mark.parametrize("adaptor", [False, True])
 def test_a_frozen_embedding_is_shared_and_a_trained_one_copied_with_the_same_scores(adaptor):
     model = context(adapter={"adaptor": adaptor, "rank": 2}).model
-    shared = model(HISTORY)
+    shared = model(batch(HISTORY))
     model.per_example = True
-    torch.testing.assert_close(model(HISTORY), shared)
+    torch.testing.assert_close(model(batch(HISTORY)), shared)
 
 
 def test_scores_are_item_vectors_times_hidden_state_plus_bias(model):
     # without blocks and positions the hidden state is the normed embedding of the item itself
     config = experiment(model={"layers": 1}).model
-    plain = TextTransformer(vectors(), config).double()
+    plain = TextTransformer(inputs(), config).double()
     plain.reset_parameters_(torch.Generator().manual_seed(0))
     with torch.no_grad():
         for name, parameter in plain.named_parameters():
@@ -73,14 +77,14 @@ def test_scores_are_item_vectors_times_hidden_state_plus_bias(model):
     hidden = torch.nn.functional.layer_norm(embedded[3], (8,))
     expected = embedded @ hidden
     expected[2] += 0.5 * BIAS_SCALE
-    torch.testing.assert_close(plain(torch.tensor([[3]]))[0, 0], expected)
+    torch.testing.assert_close(plain(batch(torch.tensor([[3]])))[0, 0], expected)
 
 
 def test_weights_are_drawn_by_the_generator_alone():
     drawn = []
     for seed, noise in ((0, 1), (0, 2), (3, 1)):
         torch.manual_seed(noise)
-        model = TextTransformer(vectors(), experiment().model)
+        model = TextTransformer(inputs(), experiment().model)
         model.reset_parameters_(torch.Generator().manual_seed(seed))
         drawn.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
     assert torch.equal(drawn[0], drawn[1])
@@ -90,31 +94,30 @@ def test_weights_are_drawn_by_the_generator_alone():
 def test_scorer_reads_the_last_window_of_each_history(model):
     # the window is 4: what lies before the last four items does not matter, and lengths may differ
     rows = [interactions([sequence]).items_of(0) for sequence in ([5, 5, 0, 1, 2, 3], [0, 1, 2, 3], [4])]
-    scores = model_scorer(model)(rows)
+    scores = model_scorer(model)(Queries(torch.arange(3).numpy(), rows, ()))
     assert scores.shape == (3, NUM_ITEMS)
     torch.testing.assert_close(torch.from_numpy(scores[0]), torch.from_numpy(scores[1]))
-    torch.testing.assert_close(torch.from_numpy(scores[2]), model(torch.tensor([[4]]))[0, 0].detach())
+    torch.testing.assert_close(torch.from_numpy(scores[2]), model(batch(torch.tensor([[4]])))[0, 0].detach())
 
 
 @pytest.mark.parametrize("limit", [1, 10**9])
-def test_mean_loss_means_the_same_in_small_batches_and_of_prefixes(model, monkeypatch, limit):
-    monkeypatch.setattr("fedrec.training.objective.MOST_SCORES", limit)
-    losses = []
-    for kind in ("sequence", "prefix"):
-        training = experiment(training={"example": kind}).training
-        losses.append(mean_loss(model, examples_of(interactions(), torch.arange(4).numpy(), training, model.window)))
-    assert losses == pytest.approx([one_by_one(model)] * 2)
+@pytest.mark.parametrize("kind", ["sequence", "prefix"])
+def test_mean_loss_means_the_same_in_small_batches_and_of_prefixes(model, monkeypatch, limit, kind):
+    monkeypatch.setattr("fedrec.tasks.base.MOST_SCORES", limit)
+    assert loss_of(model, kind, range(4)) == pytest.approx(sum(loss_of(model, kind, [user]) for user in range(4)) / 4)
 
 
-def one_by_one(model) -> float:
-    """Return the mean of the four users' losses, each by itself."""
-    training = experiment().training
-    alone = [
-        mean_loss(model, examples_of(interactions(), torch.tensor([user]).numpy(), training, 4)) for user in range(4)
-    ]
-    return sum(alone) / 4
+def loss_of(model, kind: str, users) -> float:
+    task = NextItem(experiment(training={"example": kind}))
+    return mean_loss(model, task, task.judged(interactions(), torch.tensor(list(users), dtype=torch.int64).numpy()))
 
 
 def test_mean_loss_of_nobody_is_nan(model):
-    nobody = examples_of(interactions(), torch.tensor([], dtype=torch.int64).numpy(), experiment().training, 4)
-    assert math.isnan(mean_loss(model, nobody))
+    assert math.isnan(loss_of(model, "sequence", []))
+
+
+def test_scores_of_a_slice_of_the_items_are_those_of_the_whole(model):
+    whole, history = model(batch(HISTORY)), torch.tensor([[4, 4, 6, 0]])  # the last item is padding, outside the slice
+    torch.testing.assert_close(model(batch(HISTORY), items=range(NUM_ITEMS)), whole)
+    of_slice = model(batch(history), items=range(3, 7))
+    torch.testing.assert_close(of_slice[:, :3], model(batch(history))[:, :3, 3:7])

@@ -63,7 +63,7 @@ def test_two_releases_that_share_their_noise_give_the_sum_away_and_those_with_ke
 def test_a_clients_noise_and_batches_follow_the_secret_seed_alone():
     from dataclasses import replace
 
-    from fedrec.training.client import draw_cuts, train_client
+    from fedrec.training.client import draw_batch, train_client
 
     private = context(privacy=plan("local", noise=1.0), training={"sampling_rate": 0.5})
 
@@ -71,7 +71,7 @@ def test_a_clients_noise_and_batches_follow_the_secret_seed_alone():
         return moved(train_client(of, task(of)).parameters, of.shared_start)
 
     def batches(of):
-        return [len(draw_cuts(of, number, 0, of.examples(0), 0)) for number in range(30)]
+        return [len(draw_batch(of, number, 0, of.examples(0), 0)) for number in range(30)]
 
     reseeded = replace(private, experiment=private.experiment.model_copy(update={"seed": 9}))
     rekeyed = replace(private, secret_seed=9)

@@ -12,9 +12,8 @@ from fedrec.data.split import split_users
 from fedrec.experiment.config import SplitConfig
 from fedrec.run.preparation import require_trainable
 from fedrec.training.central import CentralSettings, train_centrally_
-from fedrec.training.objective import example_losses
-from fedrec.training.pretraining import build_model, new_base, pretrained_base
-from tests.handmade import SEQUENCES, context, experiment, interactions, vectors
+from fedrec.training.pretraining import new_base, pretrained_base
+from tests.handmade import SEQUENCES, context, experiment, inputs, interactions
 
 SETTINGS = CentralSettings(epochs=16, lr=0.05, patience=2, label="a test")
 
@@ -29,13 +28,13 @@ def train(losses: list[float] | None, **sections):
         asked.append(next(told))
         return asked[-1]
 
-    return train_centrally_(made.model, made.examples(0), SETTINGS, 0, validation), made, len(asked)
+    return train_centrally_(made.model, made.task, made.examples(0), SETTINGS, 0, validation), made, len(asked)
 
 
 def own_loss(made) -> float:
     with torch.no_grad():
-        batch = made.examples(0).last_windows(np.arange(len(SEQUENCES)))
-        return example_losses(made.model, *batch, None).mean().item()
+        everybody = made.task.judged(made.train, np.arange(len(SEQUENCES)))
+        return made.task.losses(made.model, made.task.collate(everybody), None).mean().item()
 
 
 def test_training_learns_what_it_sees():
@@ -50,7 +49,9 @@ def test_the_best_epoch_is_kept_and_patience_ends_it():
     epoch, made, asked = train([9.0, 8, 7, 7.5, 7.5])
     assert (epoch, asked) == (4, 5)
     four = context(clients=([0, 1, 2, 3],))
-    train_centrally_(four.model, four.examples(0), CentralSettings(4, 0.05, 2, "a test"), 0, lambda: math.nan)
+    train_centrally_(
+        four.model, four.task, four.examples(0), CentralSettings(4, 0.05, 2, "a test"), 0, lambda: math.nan
+    )
     assert all(torch.equal(a, b) for a, b in zip(made.model.parameters(), four.model.parameters(), strict=True))
 
 
@@ -85,9 +86,7 @@ def people(**shares: float):
 
 def test_a_base_is_pretrained_and_leaves_a_closed_item_delta_at_zero():
     split = people(public=0.5)
-    drawn, trained = (
-        make(build_model(WANTED, vectors().float()), WANTED, split, silent) for make in (new_base, pretrained_base)
-    )
+    drawn, trained = (make(inputs(single=True), WANTED, split, silent) for make in (new_base, pretrained_base))
     assert trained.keys() == drawn.keys()
     assert not torch.equal(trained["adaptor.weight"], drawn["adaptor.weight"])
     assert trained["item_delta.weight"].abs().max() == 0
@@ -95,7 +94,7 @@ def test_a_base_is_pretrained_and_leaves_a_closed_item_delta_at_zero():
 
 def test_a_base_without_public_users_is_an_error():
     with pytest.raises(ConfigError, match=r"needs public users; set split\.public"):
-        pretrained_base(build_model(WANTED, vectors().float()), WANTED, people(), silent)
+        pretrained_base(inputs(single=True), WANTED, people(), silent)
 
 
 def test_what_cannot_be_trained_fails_before_anything_is_prepared():

@@ -9,8 +9,7 @@ import torch
 
 from fedrec.core.errors import FedrecError
 from fedrec.models.adapters import trained_parameters
-from fedrec.training.client import draw_cuts, train_client
-from fedrec.training.objective import example_losses
+from fedrec.training.client import draw_batch, train_client
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 from tests.handmade import context, moved, plan, task
@@ -22,13 +21,18 @@ PRIVATE = plan("local", noise=1.0, clip=0.5)
 
 def gradients(made, client: int = 0) -> torch.Tensor:
     """Return each example's gradient at the start, `[examples, parameters]`, by autograd without Opacus."""
-    examples = made.examples(client)
     rows = []
-    for example in range(len(examples)):
-        loss = example_losses(made.model, *examples.last_windows(np.array([example])), None).sum()
+    for example in examples_of(made, client):
+        loss = made.task.losses(made.model, made.task.collate([example]), None).sum()
         parts = torch.autograd.grad(loss, list(trained_parameters(made.model).values()))
         rows.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(rows)
+
+
+def examples_of(made, client: int = 0) -> list:
+    """Return all of the client's examples, a sequence longer than the window by its last one."""
+    examples = made.examples(client)
+    return examples.cut(np.arange(len(examples)), None)
 
 
 def change(made, **of_task) -> torch.Tensor:
@@ -38,7 +42,7 @@ def change(made, **of_task) -> torch.Tensor:
 def test_a_large_batch_in_parts_is_the_same_step(monkeypatch):
     made = context()
     whole, scored = change(made), []
-    monkeypatch.setattr("fedrec.training.objective.MOST_SCORES", 1)  # no part has less than a row
+    monkeypatch.setattr("fedrec.tasks.base.MOST_SCORES", 1)  # no part has less than a row
     made.model.register_forward_hook(lambda model, inputs, scores: scored.append(len(scores)))
     torch.testing.assert_close(change(made), whole, **EXACT)
     assert len(scored) > 1
@@ -47,7 +51,7 @@ def test_a_large_batch_in_parts_is_the_same_step(monkeypatch):
 
 def first_empty_round(made, client: int = 0) -> int:
     examples = made.examples(client)
-    return next(r for r in range(1, 99) if not draw_cuts(made, r, client, examples, 0))
+    return next(r for r in range(1, 99) if not draw_batch(made, r, client, examples, 0))
 
 
 def test_one_step_of_rate_one_is_the_mean_gradient():
@@ -68,7 +72,7 @@ def test_a_user_whose_data_go_away_does_not_change_the_denominator(privacy):
 
 def test_loss_is_the_mean_and_weight_the_number_of_examples():
     made = context()
-    losses = example_losses(made.model, *made.examples(0).last_windows(np.arange(2)), None)
+    losses = made.task.losses(made.model, made.task.collate(examples_of(made)), None)
     update = train_client(made, task(made))
     assert update.weights == [2]
     assert update.losses == [pytest.approx(losses.mean().item())]
@@ -172,7 +176,7 @@ def test_batches_are_poisson():
     # 2 examples at rate 0.3 in 400 rounds: 240 expected, deviation sqrt(800 * 0.3 * 0.7) = 13
     made = context(training={"sampling_rate": 0.3, "lr": 1.0})
     examples = made.examples(0)
-    sizes = [len(draw_cuts(made, number, 0, examples, 0)) for number in range(400)]
+    sizes = [len(draw_batch(made, number, 0, examples, 0)) for number in range(400)]
     assert abs(sum(sizes) - 240) < 5 * math.sqrt(168)
     assert set(sizes) == {0, 1, 2}
 

@@ -9,8 +9,8 @@ import torch
 
 from fedrec.core.errors import FedrecError
 from fedrec.models.adapters import ADAPTERS, is_private
+from fedrec.tasks.next_item import NextItem
 from fedrec.training.client import train_client
-from fedrec.training.objective import example_losses
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import clip_, train_cohort
 from tests.handmade import SEQUENCES, context, moved, plan, task
@@ -79,7 +79,7 @@ def test_also_with_a_pull_private_parameters_and_a_sampled_softmax(privacy):
     private = {
         name: torch.randn(4, *value.shape, generator=generator, dtype=value.dtype)
         for name, value in made.start.items()
-        if is_private(name, made.experiment.adapter)
+        if is_private(name, made.model, made.experiment.adapter)
     }
     assert_same(made, [4, 0, 2, 1], private=private, **PULL)
     assert_same(made, [0, 2], **PULL)
@@ -160,15 +160,16 @@ def test_under_local_trust_an_example_that_is_not_finite_adds_nothing_and_betray
 ):
     # User 0, whose sequence alone begins with item 0, has a loss that is not finite. Client 0 has it beside others,
     # client 1 has nobody else, client 2 has not got it: all answer as if user 0 had nothing to train on.
-    def losses(model, history, target, negatives):
-        return example_losses(model, history, target, negatives) * torch.where(history[:, 0] == 0, value, 1.0)
+    right = NextItem.losses
+
+    def losses(task, model, batch, sample):
+        return right(task, model, batch, sample) * torch.where(batch["history"][:, 0] == 0, value, 1.0)
 
     how = {"training": {"optimizer": optimizer, "lr": 0.1, "steps": 2}}
     clients, private = ([0, 1, 3], [0], [2]), plan("local", noise=noise, clip=0.5)
     made, rest = context(SEQUENCES, clients, private, **how), context(([0], *SEQUENCES[1:]), clients, private, **how)
     with monkeypatch.context() as patch:
-        for module in ("steps", "vectorized"):
-            patch.setattr(f"fedrec.training.{module}.example_losses", losses)
+        patch.setattr(NextItem, "losses", losses)
         assert_same(made, range(3))
         found = train_cohort(made, cohort_task(made, range(3)))
     # What is left out leaves the denominators as they were, which count users held: 3 and 1.

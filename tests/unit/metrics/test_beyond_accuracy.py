@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fedrec.evaluation.beyond_accuracy import (
+from fedrec.metrics.beyond_accuracy import (
     average_popularity,
     coverage,
     diversity,

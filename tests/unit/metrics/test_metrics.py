@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError
-from fedrec.evaluation.metrics import (
+from fedrec.metrics.accuracy import (
     METRICS,
     average_precision_at,
     hit_rate_at,

@@ -9,7 +9,7 @@ import pytest
 from fedrec.core.errors import ConfigError, DataError, FedrecError
 from fedrec.core.seeding import rng_for
 from fedrec.data.split import Cases
-from fedrec.evaluation.ranking import evaluate
+from fedrec.metrics.ranking import evaluate
 
 
 def cases(histories, targets):
@@ -23,7 +23,7 @@ def cases(histories, targets):
 
 
 def score_all(*row):
-    return lambda histories: np.tile(np.array(row, dtype=np.float32), (len(histories), 1))
+    return lambda queries: np.tile(np.array(row, dtype=np.float32), (len(queries), 1))
 
 
 def run(scorer, held_out, num_items, cutoffs=(1, 3), **options):
@@ -53,7 +53,7 @@ def test_equal_scores_follow_the_stated_order_of_items():
     rng = np.random.default_rng(0)
     rows = rng.choice([-2.5, -1.0, -0.0, 0.0, 1e-30, 3.0], size=(20, 30)).astype(np.float32)
     place = np.argsort(rng_for(0, "ties").permutation(30))
-    done = run(lambda histories: rows[: len(histories)], cases([[0]] * 20, [[1]] * 20), 30, cutoffs=(30,))
+    done = run(lambda queries: rows[: len(queries)], cases([[0]] * 20, [[1]] * 20), 30, cutoffs=(30,))
     for row, ranked in zip(rows, done.recommended, strict=True):
         expected = sorted(range(1, 30), key=lambda item: (-row[item], place[item]))
         np.testing.assert_array_equal(ranked, [*expected, -1])
@@ -69,9 +69,9 @@ def test_a_constant_scorer_does_about_as_well_as_chance():
 
 
 def test_a_scorer_that_repeats_the_history_gains_nothing():
-    def parrot(histories):
-        scores = np.zeros((len(histories), 50), dtype=np.float32)
-        for row, history in zip(scores, histories, strict=True):
+    def parrot(queries):
+        scores = np.zeros((len(queries), 50), dtype=np.float32)
+        for row, history in zip(scores, queries.histories, strict=True):
             row[history] = 1e6
         return scores
 
@@ -83,8 +83,8 @@ def test_a_scorer_that_repeats_the_history_gains_nothing():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_name_the_user(bad):
-    def broken(histories):
-        scores = np.zeros((len(histories), 4), dtype=np.float32)
+    def broken(queries):
+        scores = np.zeros((len(queries), 4), dtype=np.float32)
         scores[1, 0] = bad
         return scores
 

@@ -7,8 +7,6 @@ as chance, and the same scores always give the same numbers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,50 +15,15 @@ from fedrec.core.errors import ConfigError, DataError, FedrecError
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases
-from fedrec.evaluation.beyond_accuracy import Counts, Vectors, list_metrics
-from fedrec.evaluation.metrics import METRICS, check_cutoff, mean_over_users
-
-Scores = NDArray[np.float32]
-Scorer = Callable[[Sequence[IntArray]], Scores]
-"""A recommender as seen from here: a batch of histories in, scores `[batch, num_items]` out."""
+from fedrec.metrics.accuracy import METRICS, check_cutoff
+from fedrec.metrics.beyond_accuracy import Counts, Vectors, list_metrics
+from fedrec.metrics.evaluation import Evaluation, Scorer, Scores
 
 RANKED = 10
 """The cut-off that headlines, curves and the canary read; always among those evaluated."""
 
 _SEEN = np.iinfo(np.int64).max
 _LOW_BITS = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """How one recommender did on one set of cases.
-
-    Attributes:
-        name: Name of the cases ("last", "last20").
-        users: User index of each case, `[n]`.
-        per_user: `metric@k` -> value of each user, `[n]`, in the order of `users`.
-        ranks: 1-based rank of each of a user's targets, in their order, a user an entry.
-        recommended: Each user's list up to the largest cut-off, `[n, depth]`, best first; -1 where fewer
-            items were left to recommend.
-        lists: `metric@k` -> value of all lists together (see `fedrec.evaluation.beyond_accuracy`).
-    """
-
-    name: str
-    users: IntArray
-    per_user: dict[str, NDArray[np.float64]]
-    ranks: tuple[IntArray, ...]
-    recommended: IntArray
-    lists: dict[str, float]
-
-    @cached_property
-    def means(self) -> dict[str, float]:
-        """Mean over users of each per-user metric."""
-        return {name: mean_over_users(values) for name, values in self.per_user.items()}
-
-    def to_json(self) -> dict[str, float]:
-        """Return all means, list metrics and the number of `users`; undefined (nan) values are left out."""
-        values = {"users": float(len(self.users)), **self.means, **self.lists}
-        return {name: value for name, value in values.items() if not np.isnan(value)}
 
 
 def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every call
@@ -77,7 +40,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
     """Rank the catalogue for every held-out user and measure the result.
 
     Args:
-        scorer: Maps histories to scores `[batch, num_items]`, higher is better; what it says of items in
+        scorer: Maps users' histories to scores `[users, num_items]`, higher is better; what it says of items in
             the history is ignored, but must be finite.
         cases: Who is ranked, from what, for what.
         num_items: Size of the catalogue.
@@ -103,7 +66,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
     for start in range(0, len(cases.users), batch_size):
         batch = slice(start, start + batch_size)
         histories = cases.histories[batch]
-        scores = _checked(scorer(histories), cases.users[batch], num_items)
+        scores = finite_scores(scorer(cases.queries(batch)), cases.users[batch], num_items)
         keys = _keys(scores, histories, tie_order)
         ordered = np.sort(keys, axis=1)
         ranks += [
@@ -162,7 +125,12 @@ def _check(cases: Cases, cutoffs: Sequence[int]) -> None:
             raise DataError(message)
 
 
-def _checked(scores: Scores, users: IntArray, num_items: int) -> Scores:
+def finite_scores(scores: Scores, users: IntArray, num_items: int) -> Scores:
+    """Return a scorer's answer in single precision.
+
+    Raises:
+        FedrecError: If it has another shape than `[users, num_items]`, or is not finite; names a user.
+    """
     if scores.shape != (len(users), num_items):
         message = f"the scorer must return scores of shape {(len(users), num_items)}, got {scores.shape}"
         raise FedrecError(message)

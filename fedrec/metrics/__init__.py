@@ -1,0 +1,1 @@
+"""How recommendations are measured: pure functions of ranks, lists and predictions."""

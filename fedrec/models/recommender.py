@@ -1,0 +1,136 @@
+"""What a recommender must offer to be trained, adapted, shared and judged here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fedrec.core.errors import ConfigError
+from fedrec.core.registry import Registry
+from fedrec.core.seeding import torch_generator_for
+from fedrec.experiment.config import Experiment, ModelConfig
+
+
+class Scope(Enum):
+    """Who shares a part of a recommender."""
+
+    SHARED = "shared"
+    """Everybody: it travels between clients and server."""
+    PLATFORM = "platform"
+    """The users of one platform: it stays with the client that is this platform."""
+    CLIENT = "client"
+    """One client: it is trained there and never leaves."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInputs:
+    """What a recommender is built for.
+
+    Attributes:
+        num_items: Number of items.
+        num_users: Most users that one client holds: rows of parameters that each user has of its own.
+        item_vectors: Frozen vectors of the items' texts, `[num_items, dimensions]`; None for a model that does not
+            need "text".
+    """
+
+    num_items: int
+    num_users: int = 1
+    item_vectors: Tensor | None = None
+
+
+class Recommender(nn.Module, ABC):
+    """A recommender over a catalogue; register one in `MODELS`.
+
+    A batch is tensors by name, as the task collates them, each with the examples along its first axis. Of every task's
+    there are "history", item indices `[batch, length]`, right-padded with any item, at most `window` long; and "user",
+    the place of each example's user among those of its client, `[batch]`.
+
+    Attributes:
+        needs: What it is built from beside the number of items: "text" for item vectors. Nothing is encoded or stored
+            that it does not need.
+        scopes: Who shares each part, by the name of a direct child module; a part without an entry is shared.
+        parts: Direct children that an adapter leaves alone and that the keys of the same names under `adapter` open.
+        window: Longest history it reads.
+        num_items: Number of items.
+        bias_scale: What one unit of `item_bias.weight`, if there is one, adds to an item's score.
+        per_example: Set under Opacus' hooks, which take the first axis of every module's input as the example axis:
+            what is trained must then see a copy of shared inputs for every example.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scopes: ClassVar[Mapping[str, Scope]] = {}
+    parts: ClassVar[tuple[str, ...]] = ()
+    window: int
+    num_items: int
+    bias_scale: float = 1.0
+    per_example: bool = False
+
+    @abstractmethod
+    def reset_parameters_(self, generator: torch.Generator) -> None:
+        """Draw every weight from `generator`."""
+
+    @abstractmethod
+    def forward(
+        self,
+        batch: Mapping[str, Tensor],
+        candidates: Int[Tensor, "batch candidates"] | None = None,
+        shared: Int[Tensor, " shared"] | None = None,
+        items: range | None = None,
+    ) -> Float[Tensor, "batch length scores"]:
+        """Return scores after each position of the histories.
+
+        Args:
+            batch: As above.
+            candidates: Items to score, each example its own, and then those of `shared`.
+            shared: Items to score for every example, behind its candidates; read only with `candidates`.
+            items: Without candidates, the items to score, in their order; all by default.
+        """
+
+    @abstractmethod
+    def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
+        """Return the scores of all items after each whole history.
+
+        Args:
+            batch: "history" `[batch, length]`, "length" `[batch]`, at least 1 each, and "value", the rating or weight
+                of each item, `[batch, length]`, 0 behind the end. "user" `[batch]` is there for users of
+                the client whose parameters are loaded, and not for a user that nobody trained on.
+        """
+
+    def stays(self, name: str) -> bool:
+        """Return whether the parameter of this name stays where it is trained."""
+        return self.scopes.get(name.split(".", 1)[0], Scope.SHARED) is not Scope.SHARED
+
+
+Build = Callable[[ModelInputs, ModelConfig], Recommender]
+
+MODELS: Registry[Build] = Registry("model", group="fedrec.models")
+
+
+def build_model(experiment: Experiment, inputs: ModelInputs) -> Recommender:
+    """Return the configured model with weights drawn by name from the seed.
+
+    Raises:
+        ConfigError: If there is no such model, or it does not take its options.
+    """
+    kind, config = MODELS.get(experiment.model.name), experiment.model
+    try:
+        model = kind(inputs, config, **config.options)
+    except TypeError as error:
+        message = f"model.options do not fit {config.name}: {error}"
+        raise ConfigError(message) from error
+    model.reset_parameters_(torch_generator_for(experiment.seed, "base"))
+    return model
+
+
+def needs_text(experiment: Experiment) -> bool:
+    """Return whether the configured model reads item vectors.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
+    return "text" in getattr(MODELS.get(experiment.model.name), "needs", frozenset())
