@@ -8,6 +8,7 @@ import torch
 
 from clients.state import ClientStore
 from fedrec.core.errors import FedrecError
+from fedrec.core.own_code import search_also
 from fedrec.run.job import Job
 from fedrec.training.context import TrainingContext
 
@@ -32,4 +33,6 @@ def client_context(run: str, device: str) -> ClientContext:
         raise FedrecError(message)
     torch.set_num_threads(1)
     job = Job(Path(run))
+    for folder in job.code_folders:
+        search_also(folder)
     return ClientContext(job.training_context.on(torch.device(device)), ClientStore.of(job))

@@ -12,16 +12,18 @@ while the data are prepared, and threads of OpenBLAS's own may then wait for eac
 import logging
 import shlex
 from pathlib import Path
+from typing import Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fedrec.core.own_code import folder_of
 from fedrec.core.places import default_cache
+from fedrec.core.registry import Registry
 from fedrec.experiment.file import load_experiment
 from fedrec.run.directory import RunDirectory
 from fedrec.run.free_folder import free_run
 from fedrec.run.preparation import prepare
+from fedrec.transforms import TRANSFORMS
 from server.grids import ClientGrid
 from server.run import run_server
 from server.strategies import STRATEGIES
@@ -37,12 +39,13 @@ def main(grid: Grid, context: Context) -> None:
     """Run what the run config names; the run directory must be new."""
     config = {key: str(context.run_config.get(key, "")) for key in ("scenario", "set", "out", "cache")}
     scenario = config["scenario"] or "movielens"
-    experiment = load_experiment(scenario, shlex.split(config["set"]), SCENARIOS, {"strategy.name": STRATEGIES})
+    registries: dict[str, Registry[Any]] = {"strategy.name": STRATEGIES, "transforms.name": TRANSFORMS}
+    experiment = load_experiment(scenario, shlex.split(config["set"]), SCENARIOS, registries)
     check_strategy(experiment)
     check_grid(experiment, grid)
     name = Path(scenario).stem
     out = Path(config["out"]) if config["out"] else free_run(name, experiment)
-    run = RunDirectory.create(out, experiment, name, folder_of(experiment.strategy.name))
+    run = RunDirectory.create(out, experiment, name)
     log_line("note", 0, 0, f"the run directory is {run.path}")
     with run.locked():
         cache = Path(config["cache"]) if config["cache"] else default_cache()

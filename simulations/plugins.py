@@ -35,6 +35,12 @@ def _adapters() -> Registry[Any]:
     return ADAPTERS
 
 
+def _transforms() -> Registry[Any]:
+    from fedrec.transforms import TRANSFORMS
+
+    return TRANSFORMS
+
+
 def _datasets() -> Registry[Any]:
     import fedrec.data.load  # noqa: F401 - registers the sources
     from fedrec.data.sources.base import DATASETS
@@ -59,6 +65,7 @@ PLUGINS: Mapping[str, Callable[[], Registry[Any]]] = {
     "models": _models,
     "tasks": _tasks,
     "adapters": _adapters,
+    "transforms": _transforms,
     "datasets": _datasets,
     "partitions": _partitions,
     "controls": _controls,
@@ -75,6 +82,7 @@ NAMED: Mapping[str, str] = {
     "task.name": "tasks",
     "adapter.name": "adapters",
     "strategy.name": "strategies",
+    "transforms.name": "transforms",
     "evaluation.controls": "controls",
 }
 """Keys of an experiment that name a plug-in, and its kind."""

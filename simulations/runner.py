@@ -11,7 +11,7 @@ import psutil
 from flwr.serverapp import Grid
 
 from fedrec.core.errors import FedrecError, RunError, UserError
-from fedrec.core.own_code import folder_of, search_also
+from fedrec.core.own_code import search_also
 from fedrec.core.progress import Progress
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.file import differing_keys
@@ -44,7 +44,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
     ADAPTERS.get(experiment.adapter.name)
     check_engine(experiment, options.engine)
     out = options.out or free_run(options.name, experiment)
-    directory = RunDirectory.create(out, experiment, options.name, folder_of(experiment.strategy.name))
+    directory = RunDirectory.create(out, experiment, options.name)
     try:
         return _work(directory, options, progress)
     except UserError:
@@ -67,8 +67,8 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
         PrivacyError: If the engine would show the server what the run hides from it.
     """
     found = RunDirectory(path)
-    if found.code_folder is not None:
-        search_also(found.code_folder)
+    for folder in found.job.code_folders:
+        search_also(folder)
     if experiment is not None and experiment.fingerprint != found.experiment.fingerprint:
         keys = "\n".join(f"- {key}" for key in differing_keys(found.experiment, experiment))
         message = f"{path} was made by another experiment; start a new run, or leave these keys as they are:\n{keys}"

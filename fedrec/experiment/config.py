@@ -236,6 +236,15 @@ class StrategyConfig(Section):
     """Arguments of the strategy, by name."""
 
 
+class TransformConfig(Section):
+    """One step between a client's change and what travels (`[[transforms]]`, once for each)."""
+
+    name: str
+    """Registered transform, or package.module:Class or file.py:Class of one."""
+    options: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Arguments of the transform, by name."""
+
+
 class SecureAggregationConfig(Section):
     """How a sum is opened and no summand (`privacy.trust = "secure-aggregation"`)."""
 
@@ -373,6 +382,8 @@ class Experiment(Section):
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
     strategy: StrategyConfig = StrategyConfig()
+    transforms: tuple[TransformConfig, ...] = ()
+    """What clients do to their change before they send it, in this order; the server undoes it in reverse."""
     privacy: PrivacyConfig = PrivacyConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -12,10 +12,10 @@ from typing import Any
 import tomli_w
 
 from fedrec.core.errors import ConfigError
-from fedrec.core.own_code import search_also
+from fedrec.core.own_code import folder_of, search_also
 from fedrec.core.registry import Registry
 from fedrec.experiment.config import Experiment
-from fedrec.experiment.layers import Keys, Written, flatten, read_written
+from fedrec.experiment.layers import CODE_KEYS, Keys, Written, flatten, found_at, read_written
 from fedrec.experiment.mistakes import Mistake, evaluator, unknown_names
 
 _NO_REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType({})
@@ -50,6 +50,17 @@ def load_experiment(
     if mistakes := [*written.mistakes, *placed]:
         raise ConfigError(_listed(mistakes))
     return experiment
+
+
+def code_folders(experiment: Experiment) -> list[Path]:
+    """Return the folders of the import path in which modules of the user's own were found that an experiment names.
+
+    Raises:
+        ImportError: If there is no such module.
+    """
+    tree = experiment.model_dump()
+    found = (folder_of(name) for keys in sorted(CODE_KEYS) for _, name in found_at(tree, keys))
+    return list(dict.fromkeys(folder for folder in found if folder is not None))
 
 
 def check_names(experiment: Experiment, registries: Mapping[str, Registry[Any]]) -> None:

@@ -22,10 +22,10 @@ Keys = tuple[str, ...]
 PATH_KEYS: frozenset[Keys] = frozenset(
     {("data", "path"), ("data", "table", "items_path"), ("data", "table", "users_path")}
 )
-CODE_KEYS: frozenset[Keys] = frozenset({("strategy", "name")})
-"""What may name a file with code, `folder/file.py:Class`."""
+CODE_KEYS: frozenset[Keys] = frozenset({("strategy", "name"), ("transforms", "name")})
+"""What may name code, `folder/file.py:Class` or `package.module:Class`; in a list of tables, in each of them."""
 
-_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_HEADER = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*([\w."'-]+(?:\s*\.\s*[\w."'-]+)*)\s*=""")
 
 
@@ -94,6 +94,21 @@ def scenario_files(scenarios: Path | None) -> dict[str, Path]:
 def section_keys(keys: Keys) -> Keys:
     """Return keys as the sections have them: what is in `platforms.NAME` is what is in `data`."""
     return ("data", *keys[2:]) if keys[:1] == ("platforms",) and len(keys) > 1 else keys
+
+
+def found_at(tree: Any, keys: Keys, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Yield what lies at a path of keys, with its keys.
+
+    Where there is a list on the way, it is what lies there in each of its entries; `*` stands for every key of a table.
+    """
+    if isinstance(tree, list | tuple):
+        for entry in tree:
+            yield from found_at(entry, keys, above)
+    elif keys:
+        for key in tree if keys[0] == "*" else keys[:1]:
+            yield from found_at(tree[key], keys[1:], (*above, key))
+    elif tree is not None:
+        yield above, tree
 
 
 def overlap(one: Keys, other: Keys) -> bool:
@@ -178,6 +193,10 @@ def _value(text: str) -> Any:
 
 
 def _absolute(keys: Keys, value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_absolute(keys, entry, folder) for entry in value]
+    if isinstance(value, dict):
+        return {key: _absolute((*keys, key), entry, folder) for key, entry in value.items()}
     if not isinstance(value, str):
         return value
     if section_keys(keys) in PATH_KEYS:

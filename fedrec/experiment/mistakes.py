@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry, suggest
 from fedrec.experiment.config import Experiment
-from fedrec.experiment.layers import Keys, overlap, section_keys
+from fedrec.experiment.layers import Keys, found_at, overlap, section_keys
 from fedrec.experiment.rules import RULES
 from fedrec.experiment.section import Section
 
@@ -58,12 +58,11 @@ def unknown_names(experiment: Experiment, registries: Registries) -> Iterator[Mi
     """Yield each name that its registry does not have."""
     tree = experiment.model_dump()
     for dotted, registry in registries.items():
-        for keys, found in _at(tree, tuple(dotted.split("."))):
-            for name in (found,) if isinstance(found, str) else found:
-                try:
-                    registry.get(name)
-                except ConfigError as error:
-                    yield Mistake((keys,), f"{'.'.join(keys)}: {error}")
+        for keys, name in found_at(tree, tuple(dotted.split("."))):
+            try:
+                registry.get(name)
+            except ConfigError as error:
+                yield Mistake((keys,), f"{'.'.join(keys)}: {error}")
 
 
 def _touches(mistake: Mistake, others: Sequence[Mistake]) -> bool:
@@ -84,11 +83,15 @@ def _translated(errors: Sequence[ErrorDetails], tree: Mapping[str, Any]) -> list
 
 
 def _existing(location: Sequence[int | str], tree: Mapping[str, Any]) -> Keys:
-    """Return the part of a pydantic location that the user wrote; unions append the name of a type."""
+    """Return the part of a pydantic location that the user wrote; unions append the name of a type.
+
+    An entry of a list of tables is named by its place, from 0.
+    """
     node: Any = tree
     keys: list[str] = []
     for step in location:
-        if not isinstance(node, Mapping) or step not in node:
+        tables = isinstance(node, list) and isinstance(step, int) and isinstance(node[step], Mapping)
+        if not tables and (not isinstance(node, Mapping) or step not in node):
             break
         keys.append(str(step))
         node = node[step]
@@ -98,6 +101,8 @@ def _existing(location: Sequence[int | str], tree: Mapping[str, Any]) -> Keys:
 def _reason(keys: Keys, errors: Sequence[ErrorDetails]) -> str:
     error = errors[0]
     dotted = ".".join(keys)
+    if error["type"] == "missing":
+        return f"{dotted} = {_shown(error['input'])}: has no {error['loc'][-1]}"
     if error["type"] == "extra_forbidden":
         return _unknown_key(keys)
     if error["type"] == "model_type":
@@ -118,7 +123,7 @@ def _unknown_key(keys: Keys) -> str:
     homes = [".".join((*other, word)) for other, names in _SECTIONS.items() if word in names and other != section]
     elsewhere = f"; it exists as {' and '.join(homes)}" if homes else ""
     title = f"[{'.'.join(above)}]" if above else "the top level"
-    known = _SECTIONS[section]
+    known = _SECTIONS[tuple(key for key in section if not key.isdigit())]
     return f"{'.'.join(keys)} is not a key{suggest(word, known)}{elsewhere} (keys of {title}: {', '.join(known)})"
 
 
@@ -128,27 +133,19 @@ def _shown(value: Any) -> str:
 
 
 def _without(tree: Mapping[str, Any], wrong: Sequence[Keys]) -> dict[str, Any]:
-    """Return the tree without some keys; without all, if the whole tree is wrong."""
-    here = {keys[0] for keys in wrong if len(keys) == 1}
+    """Return the tree without some keys; without all, if the whole tree is wrong. A list is left out as a whole."""
+    here = {keys[0] for keys in wrong if keys and (len(keys) == 1 or not isinstance(tree[keys[0]], Mapping))}
     kept = {} if () in wrong else {key: value for key, value in tree.items() if key not in here}
     below = {key: [keys[1:] for keys in wrong if keys[:1] == (key,)] for key in kept}
     return {key: _without(value, below[key]) if below[key] else value for key, value in kept.items()}
 
 
-def _at(tree: Any, keys: Keys, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Yield what lies at a path, with its keys; `*` stands for every entry of a table."""
-    if not keys:
-        yield above, tree
-        return
-    for key in tree if keys[0] == "*" else keys[:1]:
-        yield from _at(tree[key], keys[1:], (*above, key))
-
-
 def _sections(section: type[Section], keys: Keys = ()) -> Iterator[tuple[Keys, list[str]]]:
     yield keys, list(section.model_fields)
     for name, entry in section.model_fields.items():
-        if isinstance(entry.annotation, type) and issubclass(entry.annotation, Section):
-            yield from _sections(entry.annotation, (*keys, name))
+        for kind in (entry.annotation, *get_args(entry.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Section):
+                yield from _sections(kind, (*keys, name))
 
 
 _SECTIONS: dict[Keys, list[str]] = dict(_sections(Experiment))

@@ -133,6 +133,12 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
             "set federation.sampling=fixed, or privacy.trust=central",
         ),
         (
+            trust == "secure-aggregation" and bool(experiment.transforms),
+            f"transforms ({_names(experiment)}) change what one client sends, and with "
+            "privacy.trust=secure-aggregation clients send integers that only make sense as a sum; set transforms=[], "
+            "or privacy.trust=local or central",
+        ),
+        (
             not whole and privacy.unit == "user" and prefix,
             "privacy.unit=user with privacy.trust=local needs one example per user, but training.example=prefix makes "
             "many; set training.example=sequence, or privacy.unit=example",
@@ -143,6 +149,10 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
             "the noise; keep privacy.epsilon alone to have it calibrated, or set privacy.epsilon=inf to keep the other",
         ),
     ]
+
+
+def _names(experiment: Experiment) -> str:
+    return ", ".join(transform.name for transform in experiment.transforms)
 
 
 def _of_the_server(experiment: Experiment) -> list[Rule]:
@@ -336,6 +346,11 @@ def _of_the_shuffler(experiment: Experiment, *, linear_strategy: bool) -> list[R
             federation.participation < 1 or federation.sampling != "fixed",
             "privacy.shuffled needs every client in every round; set federation.participation=1 and "
             "federation.sampling=fixed",
+        ),
+        (
+            bool(experiment.transforms),
+            f"privacy.shuffled hides who sent which message among messages that are all made alike, but transforms "
+            f"({_names(experiment)}) draw for each client by its number; set transforms=[], or privacy.shuffled=false",
         ),
         (
             federation.min_replies < 2,

@@ -40,7 +40,7 @@ from fedrec.core.files import write_whole
 from fedrec.core.places import PRIVATE, PUBLIC
 from fedrec.core.progress import Progress, silent
 from fedrec.experiment.config import Experiment, canonical_json
-from fedrec.experiment.file import dump_experiment
+from fedrec.experiment.file import code_folders, dump_experiment
 from fedrec.privacy.disclosure import published, round_fields
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.noise_key import FILE as NOISE_KEY
@@ -79,22 +79,22 @@ class RunDirectory:
             raise RunError(message)
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment, name: str, code_folder: Path | None = None) -> "RunDirectory":
+    def create(cls, path: Path, experiment: Experiment, name: str) -> "RunDirectory":
         """Make a new run directory; what a creation left that was killed is no obstacle.
 
         Args:
             path: Of the directory.
             experiment: What is computed.
             name: Of the scenario or file that the run is made from.
-            code_folder: Where the strategy's code was found, if it is the user's own.
 
         Raises:
             RunError: If the path holds something already, or cannot be written.
         """
+        folders = [str(folder) for folder in code_folders(experiment)]
         files = {
             "fingerprint": experiment.fingerprint + "\n",
             "environment.json": json.dumps(environment(), indent=1),
-            "run.json": json.dumps({"name": name} | ({"code_folder": str(code_folder)} if code_folder else {})),
+            "run.json": json.dumps({"name": name} | ({"code_folders": folders} if folders else {})),
             "experiment.toml": dump_experiment(experiment),
         }
         try:
@@ -148,18 +148,7 @@ class RunDirectory:
     @property
     def name(self) -> str:
         """Name of the scenario or file that the run was made from."""
-        return str(self._told["name"])
-
-    @property
-    def code_folder(self) -> Path | None:
-        """Where the strategy's code was found when the run was made; None for a registered one, or one in a file."""
-        found = self._told.get("code_folder")
-        return None if found is None else Path(found)
-
-    @cached_property
-    def _told(self) -> dict[str, str]:
-        told: dict[str, str] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        return told
+        return str(self.job.told["name"])
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,9 +1,11 @@
 """A run's folder as its workers see it: the experiment, what was prepared, and the tools made from both."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -51,6 +53,17 @@ class Job:
             )
             raise RunError(message)
         return found
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What `run.json` says."""
+        told: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        return told
+
+    @property
+    def code_folders(self) -> list[Path]:
+        """Where modules of the user's own were found that the experiment names; none for registered code or files."""
+        return [Path(folder) for folder in self.told.get("code_folders", [])]
 
     @cached_property
     def prepared(self) -> Prepared:

@@ -15,6 +15,7 @@ from fedrec.privacy.plan import UnitCounts, plan, trust_of
 from fedrec.run.job import Job
 from fedrec.training.rules.base import LocalWork
 from fedrec.training.rules.round import build_rule
+from fedrec.transforms.pipeline import Transforms
 from server.aggregation.secret_sum import secret
 from server.base import Strategy, averages
 from server.context import StrategyContext
@@ -23,14 +24,15 @@ from server.strategies.flower import FlowerStrategyAdapter, refuse_former_interf
 
 
 def check_strategy(experiment: Experiment) -> None:
-    """Find out before any work whether the strategy exists, takes its options and keeps the privacy claim.
+    """Find out before any work whether strategy and transforms exist, take their options and keep the privacy claim.
 
     Raises:
-        ConfigError: If it is unknown or does not take its options, or its client rule does not.
-        PrivacyError: If it, or its client rule, cannot keep the privacy claim.
+        ConfigError: If one is unknown or does not take its options, or the strategy's client rule does not.
+        PrivacyError: If the strategy, or its client rule, cannot keep the privacy claim.
     """
     kind = STRATEGIES.get(experiment.strategy.name)
     check(experiment, linear_strategy=averages(kind))
+    Transforms.of(experiment, 1).require()
     open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
     context = StrategyContext(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan)
     # On an adapter of one parameter: the run's own is known only when the data is prepared.

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     STRATEGIES = "strategies"
     MODELS = "models"
     ADAPTERS = "adapters"
+    TRANSFORMS = "transforms"
     DATASETS = "datasets"
     PARTITIONS = "partitions"
     SCENARIOS = "scenarios"
@@ -30,8 +31,8 @@ def list_names(
 ) -> Result:
     """List strategies, models, data sets and other names.
 
-    KIND is one of strategies, models, adapters, datasets, partitions and scenarios: what an experiment can name,
-    plug-ins of other packages included.
+    KIND is one of strategies, models, adapters, transforms, datasets, partitions and scenarios: what an experiment can
+    name, plug-ins of other packages included.
 
     \b
     Examples:

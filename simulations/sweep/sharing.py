@@ -40,6 +40,7 @@ NOT_READ = frozenset(
         "federation.max_update_norm",
         "strategy.name",
         "strategy.options",
+        "transforms",
         "privacy.epsilon",
         "privacy.delta",
         "privacy.unit",

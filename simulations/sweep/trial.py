@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from fedrec.core.checksums import is_sealed
-from fedrec.core.own_code import folder_of
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import is_prepared
 from simulations.options import RunOptions
@@ -52,7 +51,7 @@ class TrialWork:
         progress("preparing", 0, 0)
         name = f"{self.name}: {trial.label}"
         if not is_sealed(folder):
-            RunDirectory.create(folder, trial.experiment, name, folder_of(trial.experiment.strategy.name))
+            RunDirectory.create(folder, trial.experiment, name)
         prepared = RunDirectory(folder).private / "prepared"
         if not is_prepared(prepared):
             link(prepare_once(trial.experiment, self.directory.shared, self.cache, progress), prepared)

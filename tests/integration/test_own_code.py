@@ -52,7 +52,7 @@ def stopped(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_it_goes_on_from_any_folder(stopped: Path, cache: Path) -> None:
-    assert RunDirectory(stopped).code_folder == stopped.parent / "mine"
+    assert RunDirectory(stopped).job.code_folders == [stopped.parent / "mine"]
     assert resume(stopped, RunOptions(out=stopped, cache=cache), silent).is_finished
 
 
@@ -64,5 +64,5 @@ def test_where_the_module_was_is_said_when_it_is_gone(stopped: Path, cache: Path
 
 def test_a_registered_strategy_lies_nowhere(cache: Path, tmp_path: Path) -> None:
     done = run(tiny(rounds=1, privacy={"epsilon": float("inf")}), RunOptions(out=tmp_path / "run", cache=cache), silent)
-    assert done.code_folder is None
+    assert done.job.code_folders == []
     assert (done.path / "run.json").read_text(encoding="utf-8") == '{"name": "movielens"}'

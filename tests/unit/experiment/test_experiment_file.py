@@ -212,6 +212,40 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert "not UTF-8 text" in found
 
 
+def test_mistakes_in_a_list_of_tables_name_the_entry_and_its_key(tmp_path: Path) -> None:
+    registry: Registry[int] = Registry("transform")
+    registry.register("int8")(1)
+    mine = written(
+        tmp_path,
+        '[strategy]\nname = "fedavg"\n[[transforms]]\nname = "int8"\nbits = 4\n[[transforms]]\noptions = { a = [1] }\n',
+    )
+    found = mistakes(mine, ["strategy.name=fedavgg"], None, {**strategies(), "transforms.name": registry})
+    for line, expected in zip(
+        found[1:],
+        (
+            f"{mine}:3: transforms.0.bits is not a key",
+            f'{mine}:3: transforms.1 = {{"options": {{"a": [1]}}}}: has no name',
+            f"{mine}:3: transforms.1.options.a = [1]: should be a valid number",
+            "--set: strategy.name: unknown strategy 'fedavgg'; did you mean 'fedavg'?",
+        ),
+        strict=True,
+    ):
+        assert line.startswith(expected)
+    (found,) = mistakes(None, ['transforms=[{name="int9"}]'], None, {"transforms.name": registry})
+    assert found == "--set: transforms.name: unknown transform 'int9'; did you mean 'int8'? Known: int8"
+
+
+def test_a_list_of_tables_is_written_and_read_back(tmp_path: Path) -> None:
+    mine = written(tmp_path, '[[transforms]]\nname = "./a.py:A"\n[[transforms]]\nname = "int8"\noptions.x = 2\n')
+    found = load_experiment(mine, [])
+    assert [(entry.name, entry.options) for entry in found.transforms] == [
+        (f"{tmp_path}/a.py:A", {}),
+        ("int8", {"x": 2}),
+    ]
+    again = written(tmp_path, dump_experiment(found), "again.toml")
+    assert load_experiment(again, []).fingerprint == found.fingerprint
+
+
 # names, writing back, differences
 
 

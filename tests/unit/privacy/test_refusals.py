@@ -191,3 +191,15 @@ def test_no_client_may_remember_who_made_room_for_whom():
 def test_what_a_server_cannot_do_is_refused_with_advice(changes, advice):
     with pytest.raises(PrivacyError, match=advice):
         check(experiment(**changes), linear_strategy=True)
+
+
+TRANSFORMED = {"transforms": ({"name": "int8"},)}
+
+
+def test_transforms_are_refused_where_they_would_break_the_claim_and_nowhere_else():
+    for changes in ({}, CENTRAL, {"privacy__epsilon": math.inf}):
+        check(experiment(**changes, **TRANSFORMED), linear_strategy=True)
+    with pytest.raises(PrivacyError, match=r"transforms \(int8\) change what one client sends.*set transforms=\[\]"):
+        check(experiment(**SECURE, **TRANSFORMED), linear_strategy=True)
+    with pytest.raises(PrivacyError, match=r"draw for each client by its number; set transforms=\[\]"):
+        check(experiment(privacy__shuffled=True, **TRANSFORMED), linear_strategy=True)
