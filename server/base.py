@@ -28,6 +28,7 @@ from server.aggregation.secret_sum import SecretSum, decoded, forbid_updates
 from server.aggregation.update import Arrays, State, Update, no_change, norm_of
 from server.aggregation.update_sum import SumAggregator, UpdateSum
 from server.context import RoundReport, StrategyContext
+from server.message_size import Sent, answered
 
 MECHANISM = "mechanism/"
 """Before the names of what the mechanism keeps."""
@@ -132,11 +133,12 @@ class Strategy(FlowerStrategy):
         """
         forbid_updates(self.context.plan)
         longest = math.inf if self.context.sums_are_noised else self.context.max_update_norm
+        replies = list(replies)
         updates, rejections = check_replies(replies, self.current, longest, self.payload)
-        self._note(server_round, [update.client for update in updates], rejections)
+        self._note(server_round, [update.client for update in updates], rejections, answered(replies))
         return updates
 
-    def _note(self, server_round: int, accepted: Sequence[int], rejections: Sequence[Rejection]) -> None:
+    def _note(self, server_round: int, accepted: Sequence[int], rejections: Sequence[Rejection], sent: Sent) -> None:
         """Note who answered and who did not; fails the round if too few did.
 
         Whether a client's answer can be used depends on its data. Where a noised sum is all that may be known of these,
@@ -147,7 +149,7 @@ class Strategy(FlowerStrategy):
             Rejection(c, "no reply", "nothing came within federation.timeout") for c in self.asked if c not in answered
         ]
         ordered = [*sorted(rejections, key=lambda rejection: rejection.client), *silent]
-        self.report = RoundReport(self.asked, len(accepted), ordered)
+        self.report = RoundReport(self.asked, len(accepted), ordered, sent=sent)
         found, least = len(accepted), self.context.min_replies
         if self.context.sums_are_noised:
             found, least = len(answered), min(least, 1)
@@ -296,7 +298,7 @@ class MeanStrategy(Strategy):
         Raises:
             FederationError: As `aggregate_train` does.
         """
-        self._note(server_round, total.accepted, total.rejections)
+        self._note(server_round, total.accepted, total.rejections, total.sent)
         return self._conclude(server_round, total)
 
     def aggregate_secret(self, server_round: int, opened: SecretSum, agreement: Agreement) -> ArrayRecord | None:
@@ -305,7 +307,10 @@ class MeanStrategy(Strategy):
         Raises:
             FederationError: As `aggregate_train` does.
         """
-        return self.aggregate_total(server_round, decoded(opened, self.current, agreement, server_round))
+        numbers, answers = sum(value.size for value in self.current.values()), len(opened.survivors)
+        sent = Sent(answers, answers * agreement.vector_bytes(server_round, numbers))
+        total = decoded(opened, self.current, agreement, server_round)
+        return self.aggregate_total(server_round, replace(total, sent=sent))
 
     def _conclude(self, server_round: int, total: UpdateSum) -> ArrayRecord | None:
         """Return the new global adapter from the changes' sum."""

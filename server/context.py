@@ -8,6 +8,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.privacy.accounting.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
 from server.aggregation.replies import Rejection
+from server.message_size import Sent
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class RoundReport:
     accepted: int = 0
     rejections: Sequence[Rejection] = field(default_factory=list)
     update_norm: float = 0.0
+    sent: Sent = field(default_factory=Sent)
     filter: Filter | None = None
 
 

@@ -33,6 +33,7 @@ from server.asking import ask
 from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
 from server.item_counts import item_counts
+from server.message_size import asked_bytes
 from server.stop import StopRequest
 
 Line = dict[str, Any]
@@ -127,10 +128,10 @@ def _first(course: RoundContext) -> tuple[Checkpoint, Line]:
         )
         raise PrivacyError(message)
     if plan.counts is not None:
-        counts, rejections = item_counts(course.run, course.grid, plan.counts)
-        released["item_counts"] = torch.from_numpy(counts)
-        line["rejections"] = [vars(rejection) for rejection in rejections]
-        line["upload_bytes"] = (plan.clients - len(rejections)) * 4 * len(counts)
+        poll = item_counts(course.run, course.grid, plan.counts)
+        released["item_counts"] = torch.from_numpy(poll.counts)
+        line["rejections"] = [vars(rejection) for rejection in poll.rejections]
+        line |= {"upload_bytes": poll.sent.bytes, "download_bytes": poll.download_bytes}
     paid = course.run.job.validation.charge(Ledger(), 0)
     return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
 
@@ -163,7 +164,9 @@ def _round(course: RoundContext, here: Checkpoint) -> tuple[Checkpoint, Line] | 
         "rejected": dict(Counter(rejection.reason for rejection in report.rejections)),
         "rejections": [vars(rejection) for rejection in report.rejections],
         "update_norm": report.update_norm,
-        "upload_bytes": report.accepted * plan.upload_bytes(sum(value.numel() for value in parameters.values())),
+        "answers": report.sent.answers,
+        "upload_bytes": report.sent.bytes,
+        "download_bytes": asked_bytes(messages),
     }
     if report.filter is not None:
         line["filter"] = report.filter.told()

@@ -43,6 +43,7 @@ _ROUND: Fields = {
     "update_norm": RELEASED,
     # Which clients failed, and how many answered, may depend on their data.
     "replies": PRIVATE,
+    "answers": PRIVATE,
     "rejected": PRIVATE,
     "rejections": PRIVATE,
     "upload_bytes": PRIVATE,
@@ -119,7 +120,8 @@ _COUNTS = ("dataset.users", "dataset.platforms.users", "split", "federation.clie
 
 def round_fields(plan: PrivacyPlan) -> Fields:
     """Return the class of every field of a round's line."""
-    return {**_ROUND, "cohort": PUBLIC if plan.cohort_size_is_public else PRIVATE}
+    asked = PUBLIC if plan.cohort_size_is_public else PRIVATE
+    return {**_ROUND, "cohort": asked, "download_bytes": asked}
 
 
 def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan, validation: ValidationPlan) -> Fields:

@@ -186,16 +186,6 @@ class PrivacyPlan:
         """All kinds of release that a ledger of this plan may hold."""
         return (self.release,) if self.counts is None else (self.release, self.counts.release)
 
-    def upload_bytes(self, numbers: int) -> int:
-        """Return what a client's change of so many numbers takes; keys and shares of a secure sum are not counted.
-
-        Integers of a secure sum are counted as packed bits, padding included.
-        """
-        if self.agreement is None:
-            return 4 * numbers
-        terms = self.agreement.terms(0, numbers)
-        return -(-terms.length * terms.bits // 8)
-
     def group(self, round: int) -> range:  # noqa: A002
         """Return the clients that may be in a round: with correlated noise every `bands`-th, by its number alone."""
         return range(round % self.bands, self.clients, self.bands)

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any
 
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fedrec.core.freed_memory import give_back
 from fedrec.core.progress import Progress
@@ -23,7 +22,6 @@ from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
-from fedrec.privacy.plan import PrivacyPlan
 from fedrec.reporting.cautions import Caution, cautions, unheard_canary
 from fedrec.reporting.claim import claim
 from fedrec.reporting.run.report import render_report
@@ -78,7 +76,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
         },
         "controls": _beside(test, controls, task),
         "privacy": claim(run.job, last.ledger, paid).summary,
-        "communication": _communication(run.job.plan, rounds, chosen),
+        "communication": _communication(rounds),
         **_filters(rounds),
         "faults": _faults(rounds),
         "warnings": [caution.text for caution in warned],
@@ -213,15 +211,18 @@ def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control], tas
     }
 
 
-def _communication(plan: PrivacyPlan, rounds: list[dict[str, Any]], chosen: dict[str, Tensor]) -> dict[str, int]:
-    payload = sum(value.nbytes for value in chosen.values())
-    asked = sum(line.get("cohort", 0) for line in rounds)
-    return {
-        "upload_bytes_per_client_round": plan.upload_bytes(sum(value.numel() for value in chosen.values())),
-        "download_bytes_per_client_round": payload,
-        "upload_bytes_total": sum(line.get("upload_bytes", 0) for line in rounds),
-        "download_bytes_total": payload * asked,
-    }
+def _communication(rounds: list[dict[str, Any]]) -> dict[str, int | None]:
+    """Return what travelled both ways: of a client in a round on average, None if no client sent anything, and in all.
+
+    What was asked before the first round counts in the totals alone.
+    """
+    found: dict[str, int | None] = {}
+    for way, clients in (("upload", "answers"), ("download", "cohort")):
+        key, trained = f"{way}_bytes", [line for line in rounds if line["round"] > 0]
+        messages = sum(line[clients] for line in trained)
+        found[f"{key}_per_client_round"] = round(sum(line[key] for line in trained) / messages) if messages else None
+        found[f"{key}_total"] = sum(line.get(key, 0) for line in rounds)
+    return found
 
 
 def _filters(rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ TAGS = {
     "cohort": "round/cohort",
     "replies": "round/replies",
     "upload_bytes": "round/upload_bytes",
+    "download_bytes": "round/download_bytes",
     "seconds": "round/seconds",
     "update_norm": "round/update_norm",
 }

@@ -18,6 +18,7 @@ from fedrec.privacy.accounting.filters import Filter
 from fedrec.training.task import CohortUpdate
 from server.aggregation.replies import Rejection, failed, not_finite, too_long
 from server.aggregation.update import Array, Arrays, Update, norm_of
+from server.message_size import Sent
 
 Sums = dict[str, NDArray[np.float64]]
 
@@ -35,6 +36,7 @@ class UpdateSum:
             (0) of no change at all, so that a client and the same without its data are 1/2 apart.
         costs: What each accepted change costs its client, by client; empty without filters.
         extras: Sum of the accepted clients' payloads, each of weight 1, by name; empty where their rule has none.
+        sent: What the clients sent, as far as whoever added it up has counted it.
     """
 
     sums: Mapping[str, NDArray[np.float64]]
@@ -44,6 +46,7 @@ class UpdateSum:
     bits: float = 0.0
     costs: Mapping[int, float] = field(default_factory=dict)
     extras: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
 
     def __add__(self, other: "UpdateSum") -> "UpdateSum":
         return UpdateSum(
@@ -54,6 +57,7 @@ class UpdateSum:
             self.bits + other.bits,
             {**self.costs, **other.costs},
             _added(self.extras, other.extras),
+            self.sent + other.sent,
         )
 
     def mean(self) -> Arrays:

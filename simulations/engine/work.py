@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from clients.cohort import CohortRequest
 from fedrec.training.task import CohortUpdate, joined, nobody
 from server.aggregation.update import Array
 from server.aggregation.update_sum import SumAggregator, UpdateSum
+from simulations.engine.reply_size import sent_of
 
 T = TypeVar("T")
 
@@ -69,8 +70,8 @@ class Add(Work[UpdateSum]):
     aggregator: SumAggregator
 
     def result(self, update: CohortUpdate, parameters: Parameters) -> UpdateSum:
-        """Return their total."""
-        return self.aggregator.add_cohort(parameters, update)
+        """Return their total, and what the clients would have sent."""
+        return replace(self.aggregator.add_cohort(parameters, update), sent=sent_of(update))
 
     def join(self, parts: Sequence[UpdateSum]) -> UpdateSum:
         """Return the totals' total, added in their order."""

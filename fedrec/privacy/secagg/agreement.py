@@ -95,6 +95,11 @@ class Agreement:
         width = self.code(round, length).width
         return Terms(round, self.cohort, self.threshold, width, self.bits, self.neighbours, self.seed)
 
+    def vector_bytes(self, round: int, length: int) -> int:  # noqa: A002
+        """Return what a client's masked vector takes as packed bits, padding included; keys and shares come on top."""
+        terms = self.terms(round, length)
+        return -(-terms.length * terms.bits // 8)
+
     def masked(self, round: int) -> bool:  # noqa: A002
         """Return whether a round, from 1, computes its masks."""
         return round <= self.masked_rounds

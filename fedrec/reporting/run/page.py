@@ -118,7 +118,7 @@ PAGE = framed(
   <h2>Seen only because this is a simulation</h2>
   <p>Nothing here may be published where the data are real: no ledger has paid for it.</p>
   {{ table(unseen, "Counted exactly: interactions, cleaning rules with what they removed, replies that did not count") }}
-  {{ grid(["Round", "Cohort", "Replies", "Rejected", "Sent"], asked, "Who was asked and answered, round by round") }}
+  {{ grid(["Round", "Cohort", "Replies", "Rejected", "Sent", "Received"], asked, "Who was asked and answered, round by round") }}
   {{ table(timing, "Time taken") }}
 </section>
 {% endif %}

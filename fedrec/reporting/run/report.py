@@ -183,7 +183,8 @@ def _asked(line: Mapping[str, Any]) -> list[str]:
     """Return who was asked and answered in a round: what only a simulation sees of it."""
     rejected = sum(get_path(line, "rejected").values())
     counts = [_text(line.get(key)) for key in ("cohort", "replies")]
-    return [str(line["round"]), *counts, str(rejected), bytes_text(line.get("upload_bytes"))]
+    sent = [bytes_text(line.get(key)) for key in ("upload_bytes", "download_bytes")]
+    return [str(line["round"]), *counts, str(rejected), *sent]
 
 
 def _traffic(summary: Mapping[str, Any]) -> Pairs:
@@ -222,6 +223,7 @@ def _unseen(summary: Mapping[str, Any]) -> Pairs:
         *pairs({"cleaning": dataset.get("cleaning") or {}}),
         ("Users per client (least, median, most)", _text(get_path(summary, "federation").get("users_per_client"))),
         ("Sent by all clients in the whole run", bytes_text(sent.get("upload_bytes_total"))),
+        ("Received by all clients in the whole run", bytes_text(sent.get("download_bytes_total"))),
         *pairs({"filters": get_path(summary, "filter")} if get_path(summary, "filter") else {}),
         *pairs(get_path(summary, "faults")),
     ]

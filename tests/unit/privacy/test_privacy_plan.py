@@ -53,8 +53,7 @@ def test_a_secure_sums_graph_takes_its_part_of_delta():
 def test_masked_integers_have_the_size_of_their_bits(bits, size):
     secure = experiment(**SECURE, privacy__secure_aggregation={"bits": bits}, training__steps=5)
     planned = plan(secure, UnitCounts(users=660, examples=60_000, clients=20), participations=1)
-    assert planned.upload_bytes(10) == size
-    assert plan(experiment(), UNITS, participations=1).upload_bytes(10) == 40
+    assert planned.agreement.vector_bytes(1, 10) == size
 
 
 def test_a_single_client_has_no_secret_sum():

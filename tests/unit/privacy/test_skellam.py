@@ -192,7 +192,7 @@ def test_the_plan_charges_its_ledger_for_skellam_noise_and_says_so():
     planned = plan(Experiment.model_validate(SKELLAM), UnitCounts(users=50, examples=500, clients=50), participations=4)
     assert planned.release.mechanism == "skellam"
     assert 7.99 <= epsilon([replace(planned.release, count=4)], planned.delta).pld <= 8
-    assert planned.upload_bytes(1000) == 1024 * 2
+    assert planned.agreement.vector_bytes(1, 1000) == 1024 * 2
     ledger = Ledger()
     for number in range(1, 5):
         ledger = planned.charge(ledger, number, range(50))

@@ -95,7 +95,9 @@ def test_before_the_first_checkpoint_nothing_was_released(new_run):
 
 
 def test_a_strangers_strategy_may_have_asked_everyone(new_run, monkeypatch):
-    run, planned = new_run(PRIVATE.model_copy(update={"strategy": PRIVATE.strategy.model_copy(update={"name": "a:B"})}))
+    run, planned = new_run(
+        PRIVATE.model_copy(update={"strategy": PRIVATE.strategy.model_copy(update={"name": "collections:OrderedDict"})})
+    )
     monkeypatch.setattr(Job, "cohort", lambda job, number: pytest.fail("its cohort is not drawn by the job"))
     save(run, planned, 1)
     assert explain(run).facts["epsilon_if_sent"] > explain(run).facts["epsilon"]
