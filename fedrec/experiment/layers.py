@@ -22,7 +22,9 @@ Keys = tuple[str, ...]
 PATH_KEYS: frozenset[Keys] = frozenset(
     {("data", "path"), ("data", "table", "items_path"), ("data", "table", "users_path")}
 )
-CODE_KEYS: frozenset[Keys] = frozenset({("strategy", "name"), ("transforms", "name")})
+CODE_KEYS: frozenset[Keys] = frozenset(
+    {(section, "name") for section in ("strategy", "transforms", "task", "model", "adapter", "data")}
+)
 """What may name code, `folder/file.py:Class` or `package.module:Class`; in a list of tables, in each of them."""
 
 _HEADER = re.compile(r"\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
