@@ -21,6 +21,7 @@ from fedrec.run.directory import RunDirectory
 from fedrec.run.free_folder import free_run
 from fedrec.run.job import Job
 from fedrec.run.preparation import is_prepared, prepare, require_intact
+from fedrec.tasks import open_task
 from fedrec.training.memory_estimate import Size, peaks, require_memory
 from server.run import run_server
 from server.strategies.build import check_strategy
@@ -40,6 +41,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
         Interrupted: If a stop was requested; the run can be resumed.
         FedrecError: If the data cannot be had, a round fails, or the canary sings; the run can be resumed.
     """
+    open_task(experiment)
     check_strategy(experiment)
     ADAPTERS.get(experiment.adapter.name)
     check_engine(experiment, options.engine)

@@ -60,6 +60,10 @@ class Headline:
         return value if self.higher_is_better else -value
 
 
+RANKING_CONTROLS = frozenset({"random", "popularity", "ease", "base_popularity"})
+"""Controls whose scores put items in order, and predict no value."""
+
+
 class Task(ABC):
     """What is learnt and how it is judged; register one in `TASKS`.
 
@@ -216,6 +220,12 @@ def open_task(experiment: Experiment) -> Task:
     if not task.ranks and (experiment.evaluation.private.on or experiment.privacy.item_counts.share):
         key = "evaluation.private.epsilon" if experiment.evaluation.private.on else "privacy.item_counts.share"
         message = f"{key} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
+        raise ConfigError(message)
+    if not task.ranks and (unfit := sorted(RANKING_CONTROLS & {*task.asked_controls})):
+        message = (
+            f"evaluation.controls: {', '.join(unfit)} put items in order, and {experiment.task.name} asks for values; "
+            f"choose among {', '.join(task.controls)}"
+        )
         raise ConfigError(message)
     return task
 

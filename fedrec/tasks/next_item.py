@@ -6,7 +6,6 @@ log(items / sample) so that the sampled partition sum estimates the full one (Be
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -14,17 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fedrec.data.interactions import IntArray, Interactions
 from fedrec.data.split import Cases, Cut, any_items
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED, evaluate
 from fedrec.models.recommender import Recommender
-from fedrec.tasks.base import LAST, LAST20, TASKS, Batch, Headline, Task
-from fedrec.tasks.windows import IGNORED, Window, Windows, count, cover, pad, positions, whole_sequences, windows
+from fedrec.tasks.base import LAST, LAST20, TASKS, Batch, Headline
+from fedrec.tasks.sequences import SequenceTask
+from fedrec.tasks.windows import IGNORED
 
 
 @TASKS.register("next_item")
-class NextItem(Task):
+class NextItem(SequenceTask):
     """Predict the next item after every position, or after one (`training.example`)."""
 
     targets: ClassVar[tuple[Cut, ...]] = (LAST, LAST20)
@@ -32,39 +31,6 @@ class NextItem(Task):
     shown: ClassVar[tuple[str, ...]] = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
     controls: ClassVar[tuple[str, ...]] = ("random", "popularity", "ease", "base", "local_only", "central")
     ranks: ClassVar[bool] = True
-
-    def count(self, lengths: IntArray) -> IntArray:
-        """Return the number of sequences, or of (prefix, next item) pairs."""
-        return count(lengths, whole=whole_sequences(self.experiment))
-
-    def positions(self, lengths: IntArray) -> IntArray:
-        """Return the positions of their windows."""
-        return positions(lengths, self.experiment.model.window, whole=whole_sequences(self.experiment))
-
-    def examples(self, rows: Interactions, users: IntArray) -> Windows:
-        """Return the windows of these users."""
-        return windows(rows, users, self.experiment.model.window, whole=whole_sequences(self.experiment))
-
-    def draw(self, examples: Windows, chosen: IntArray, rng: np.random.Generator) -> list[Window]:
-        """Return windows whose ends are drawn."""
-        return examples.cut(chosen, rng)
-
-    def judged(self, rows: Interactions, users: IntArray) -> list[Window]:
-        """Return each user's last window, every position of which has a target, whatever is trained on."""
-        found = windows(rows, users, self.experiment.model.window, whole=True)
-        return found.cut(np.arange(len(found)), None)
-
-    def cover(self, rows: Interactions, user: int) -> list[Window]:
-        """Return the user's sequence in windows end to end."""
-        return cover(rows, user, self.experiment.model.window)
-
-    def size(self, example: Window) -> int:
-        """Return the window's positions."""
-        return example.size
-
-    def collate(self, examples: Sequence[Window]) -> dict[str, Tensor]:
-        """Return "history" and "target", `[batch, longest]`, and "user", `[batch]` (see `fedrec.tasks.windows.pad`)."""
-        return pad(examples)
 
     def scored(self, positions: int, items: int) -> int:
         """Return the items, or of a large catalogue each position's target and the sample."""

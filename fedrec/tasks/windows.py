@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedrec.data.interactions import IntArray, Interactions
-from fedrec.experiment.config import Experiment
 
 IGNORED = -1
 """Target of a position that has none."""
@@ -111,17 +110,6 @@ def windows(rows: Interactions, users: IntArray, longest: int, *, whole: bool) -
     )
 
 
-def count(lengths: IntArray, *, whole: bool) -> IntArray:
-    """Return how many windows users with so many rows have, `[users]`."""
-    return (lengths >= 2).astype(np.int64) if whole else np.maximum(lengths - 1, 0)
-
-
-def positions(lengths: IntArray, longest: int, *, whole: bool) -> IntArray:
-    """Return the positions of all windows of users with so many rows, `[users]`, a prefix counting as the longest."""
-    targets = np.maximum(lengths - 1, 0)
-    return np.minimum(targets, longest) if whole else longest * targets
-
-
 def pad(windows: Sequence[Window]) -> dict[str, Tensor]:
     """Return "history" and "target", `[windows, longest]`, right-padded, and "user", `[windows]`.
 
@@ -135,8 +123,3 @@ def pad(windows: Sequence[Window]) -> dict[str, Tensor]:
         target[row, first : len(items) - 1] = items[first + 1 :]
     user = np.array([window.user for window in windows], dtype=np.int64)
     return {name: torch.from_numpy(value) for name, value in (("history", history), ("target", target), ("user", user))}
-
-
-def whole_sequences(experiment: Experiment) -> bool:
-    """Return whether an example is a user's whole sequence."""
-    return experiment.training.example == "sequence"
