@@ -47,8 +47,9 @@ class Recommender(nn.Module, ABC):
     """A recommender over a catalogue; register one in `MODELS`.
 
     A batch is tensors by name, as the task collates them, each with the examples along its first axis. Of every task's
-    there are "history", item indices `[batch, length]`, right-padded with any item, at most `window` long; and "user",
-    the place of each example's user among those of its client, `[batch]`.
+    there are "history", item indices `[batch, length]`, right-padded with any item, at most `window` long; and, for
+    users of the client whose parameters are loaded, "user", each one's place among them, `[batch]`. It is not there for
+    users that nobody trained on.
 
     Attributes:
         needs: What it is built from beside the number of items: "text" for item vectors. Nothing is encoded or stored
@@ -96,9 +97,8 @@ class Recommender(nn.Module, ABC):
         """Return the scores of all items after each whole history.
 
         Args:
-            batch: "history" `[batch, length]`, "length" `[batch]`, at least 1 each, and "value", the rating or weight
-                of each item, `[batch, length]`, 0 behind the end. "user" `[batch]` is there for users of
-                the client whose parameters are loaded, and not for a user that nobody trained on.
+            batch: "history" and perhaps "user", as above; "length" `[batch]`, at least 1 each; and "value", the rating
+                or weight of each item of the history, `[batch, length]`, 0 behind its end.
         """
 
     def stays(self, name: str) -> bool:

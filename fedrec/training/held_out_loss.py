@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fedrec.models.recommender import Recommender
-from fedrec.tasks import Task
+from fedrec.tasks import Batch, Task
 from fedrec.tasks.base import rows_at_once
 
 BATCH = 128
@@ -26,7 +26,12 @@ def user_losses(model: Recommender, task: Task, judged: Sequence[Any]) -> Tensor
     batch = min(BATCH, rows_at_once(model.window * model.num_items))
     parts = [judged[start : start + batch] for start in range(0, len(judged), batch)]
     with torch.inference_mode():
-        return torch.cat([torch.empty(0), *(task.losses(model, task.collate(part), None) for part in parts)])
+        return torch.cat([torch.empty(0), *(task.losses(model, unknown(task.collate(part)), None) for part in parts)])
+
+
+def unknown(batch: Batch) -> Batch:
+    """Return a batch of users that nobody trained on: the model has nothing of their own."""
+    return {name: value for name, value in batch.items() if name != "user"}
 
 
 def mean_loss(model: Recommender, task: Task, judged: Sequence[Any]) -> float:

@@ -17,6 +17,7 @@ from fedrec.experiment.section import Section
 from fedrec.models.adapters import load_parameters_
 from fedrec.training.client import expected_batch, train_client
 from fedrec.training.context import TrainingContext
+from fedrec.training.held_out_loss import unknown
 from fedrec.training.task import CohortTask
 from fedrec.training.vectorized import train_cohort
 
@@ -122,7 +123,7 @@ def losses_of(context: TrainingContext, users: Sequence[int] | IntArray, paramet
     task, losses = context.task, np.zeros(len(users))
     with torch.inference_mode():
         for row, user in enumerate(users):
-            batch = task.collate(task.cover(context.train, int(user)))
+            batch = unknown(task.collate(task.cover(context.train, int(user))))
             losses[row] = float(task.losses(context.model, batch, None).mean())
     return losses
 
