@@ -2,9 +2,9 @@
 
 The message's config names the run's folder ("run"), the round ("server-round") and the client rule with its options
 (`fedrec.training.rules.wire`); "arrays" is the adapter, and "extras", if there are any, what is sent beside it for the
-rule. The reply carries the adapter under "arrays", the rule's payload, if it has one, under "extras" and, without
-privacy, the number of examples and the training loss: under privacy both would be releases, so the weight is 1 and no
-loss is sent.
+rule. The reply carries the adapter under "arrays", or its encoded change where the experiment has transforms
+(`clients.encoding`), the rule's payload, if it has one, under "extras" and, without privacy, the number of examples and
+the training loss: under privacy both would be releases, so the weight is 1 and no loss is sent.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from clients.cohort import CohortRequest, keep, task_of
+from clients.cohort import CohortRequest, leave, task_of
 from clients.context import client_context
 from clients.state import admit
-from fedrec.core.errors import PrivacyError
+from fedrec.core.errors import FedrecError, PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
 from fedrec.training.task import CohortUpdate, only_row
@@ -36,7 +36,9 @@ def train(message: Message, context: Context) -> Message:
         raise PrivacyError(refusal)
     parameters, extras = arrays_of(message.content, "arrays"), arrays_of(message.content, "extras")
     task = task_of(own, asked, parameters, extras)
-    update = keep(own, task, train_client(own.training, task))
+    update = leave(own, task, train_client(own.training, task))
+    for why in update.failures.values():
+        raise FedrecError(why)
     return Message(pack(update), reply_to=message)
 
 
@@ -62,14 +64,20 @@ def arrays_of(content: RecordDict, record: str) -> dict[str, NDArray[Any]]:
 
 def pack(update: CohortUpdate) -> RecordDict:
     """Return the answer of a cohort of one as it travels."""
+    encoded = update.encoded.get(update.clients[0])
     metrics: dict[str, int | float | list[int] | list[float]] = {"num-examples": update.weights[0]}
     if (loss := update.losses[0]) is not None:
         metrics["train-loss"] = loss
-    content = RecordDict({"arrays": _record(update.parameters), "metrics": MetricRecord(metrics)})
+    arrays = _record(_numpy(update.parameters) if encoded is None else encoded)
+    content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
     if update.extras:
-        content["extras"] = _record(update.extras)
+        content["extras"] = _record(_numpy(update.extras))
     return content
 
 
-def _record(stack: Mapping[str, torch.Tensor]) -> ArrayRecord:
-    return ArrayRecord({name: Array(value.numpy()) for name, value in only_row(stack).items()})
+def _record(arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
+    return ArrayRecord({name: Array(value) for name, value in arrays.items()})
+
+
+def _numpy(stack: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: value.numpy() for name, value in only_row(stack).items()}

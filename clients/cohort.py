@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from clients.context import ClientContext, client_context
+from clients.encoding import encode
 from clients.state import ClientStore, admit
 from fedrec.training.context import TrainingContext
 from fedrec.training.rules.base import LocalWork
@@ -63,7 +64,7 @@ def answer_cohort(request: CohortRequest, parameters: Arrays, extras: Arrays, de
     refusals = admit(context.store, context.training.plan, request.clients, request.round)
     asked = replace(request, clients=[client for client in request.clients if client not in refusals])
     task = task_of(context, asked, parameters, extras)
-    update = keep(context, task, _train(context.training, task))
+    update = leave(context, task, _train(context.training, task))
     return replace(update, failures={**update.failures, **{c: f"PrivacyError: {why}" for c, why in refusals.items()}})
 
 
@@ -87,8 +88,9 @@ def task_of(context: ClientContext, request: CohortRequest, parameters: Arrays, 
     return task if store is None else replace(task, kept=store.recall(task.clients, before=task.round))
 
 
-def keep(context: ClientContext, task: CohortTask, update: CohortUpdate) -> CohortUpdate:
-    """Keep what stays with the clients, and return what leaves them."""
+def leave(context: ClientContext, task: CohortTask, update: CohortUpdate) -> CohortUpdate:
+    """Return what leaves the clients, their changes encoded if there are transforms; what stays with them is kept."""
+    update = encode(context, task, update) if context.transforms else update
     context.store.keep(update.clients, update.private, task.round)
     if (store := _rule_store(context, task)) is not None:
         store.keep(update.clients, update.kept, task.round)

@@ -11,14 +11,16 @@ from fedrec.core.errors import FedrecError
 from fedrec.core.own_code import search_also
 from fedrec.run.job import Job
 from fedrec.training.context import TrainingContext
+from fedrec.transforms.pipeline import Transforms
 
 
 @dataclass(frozen=True, eq=False)
 class ClientContext:
-    """The model, the training rows and the settings; and the clients' own columns."""
+    """The model, the training rows and the settings; the clients' own columns; and what their changes go through."""
 
     training: TrainingContext
     store: ClientStore
+    transforms: Transforms
 
 
 @lru_cache(maxsize=2)  # a server that asks for sizes has its context on the CPU, its clients perhaps on a GPU
@@ -35,4 +37,5 @@ def client_context(run: str, device: str) -> ClientContext:
     job = Job(Path(run))
     for folder in job.code_folders:
         search_also(folder)
-    return ClientContext(job.training_context.on(torch.device(device)), ClientStore.of(job))
+    transforms = Transforms.of(job.experiment, len(job.prepared.federation))
+    return ClientContext(job.training_context.on(torch.device(device)), ClientStore.of(job), transforms)

@@ -23,7 +23,7 @@ from fedrec.core.registry import Registry
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.training.rules.wire import PLAIN, to_config
 from server.aggregation.privacy import MECHANISMS, Mechanism
-from server.aggregation.replies import Rejection, check_replies, in_words
+from server.aggregation.replies import Rejection, Wanted, check_replies, in_words
 from server.aggregation.secret_sum import SecretSum, decoded, forbid_updates
 from server.aggregation.update import Arrays, State, Update, no_change, norm_of
 from server.aggregation.update_sum import SumAggregator, UpdateSum
@@ -134,7 +134,8 @@ class Strategy(FlowerStrategy):
         forbid_updates(self.context.plan)
         longest = math.inf if self.context.sums_are_noised else self.context.max_update_norm
         replies = list(replies)
-        updates, rejections = check_replies(replies, self.current, longest, self.payload)
+        wanted = Wanted(self.current, longest, self.payload, self.context.transforms)
+        updates, rejections = check_replies(replies, wanted)
         self._note(server_round, [update.client for update in updates], rejections, answered(replies))
         return updates
 

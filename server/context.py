@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fedrec.core.errors import ConfigError
 from fedrec.privacy.accounting.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
+from fedrec.transforms.pipeline import Transforms
 from server.aggregation.replies import Rejection
 from server.message_size import Sent
 
@@ -23,6 +24,7 @@ class StrategyContext:
         min_replies: Fewer usable replies fail the run; where sums are noised, no reply at all does.
         max_update_norm: Longer updates are rejected; where sums are noised, they are clipped.
         plan: Who clips and noises.
+        transforms: What clients' changes come through.
     """
 
     seed: int
@@ -32,6 +34,7 @@ class StrategyContext:
     min_replies: int
     max_update_norm: float
     plan: PrivacyPlan
+    transforms: Transforms = field(default_factory=Transforms)
 
     @property
     def sums_are_noised(self) -> bool:

@@ -101,6 +101,26 @@ def check_rule(experiment: Experiment, *, payload: bool, kept: bool) -> None:
     _refuse(rules if privacy.on else [])
 
 
+def check_transforms(experiment: Experiment, *, kept: bool) -> None:
+    """Refuse transforms whose memory a price does not allow; see `fedrec.transforms.pipeline` for why all others are.
+
+    Args:
+        experiment: What is computed.
+        kept: Whether clients keep anything of them between rounds.
+
+    Raises:
+        PrivacyError: Saying what to do about it.
+    """
+    privacy, sampling = experiment.privacy, experiment.federation.sampling
+    broken = privacy.on and kept and privacy.trust == "central" and sampling == "without-replacement"
+    reason = (
+        f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as "
+        f"transforms ({_names(experiment)}) do: it would tell who made room for whom; set "
+        "federation.sampling=balls-in-bins or poisson, or choose others"
+    )
+    _refuse([(broken, reason)])
+
+
 def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
     privacy, training = experiment.privacy, experiment.training
     partition = experiment.federation.partition

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -51,6 +53,8 @@ class CohortUpdate:
         failures: What was raised by the others, type and text, by client.
         extras: The rule's payload, which is sent beside the adapter, `[clients, *shape]` by name.
         kept: What the rule leaves with the clients, `[clients, *shape]` by name.
+        encoded: What travels instead of the adapter where the experiment has transforms: each client's encoded change,
+            by client; empty without transforms.
     """
 
     clients: Sequence[int]
@@ -61,6 +65,7 @@ class CohortUpdate:
     failures: Mapping[int, str] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     kept: Mapping[str, Tensor] = field(default_factory=dict)
+    encoded: Mapping[int, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
     def each(self) -> Iterator[tuple[int, "CohortUpdate"]]:
         """Yield every client that answered, with its answer, a cohort of one: views of the rows."""
@@ -72,7 +77,14 @@ class CohortUpdate:
             yield (
                 client,
                 CohortUpdate(
-                    [client], parameters, private, [self.weights[row]], [self.losses[row]], extras=extras, kept=kept
+                    [client],
+                    parameters,
+                    private,
+                    [self.weights[row]],
+                    [self.losses[row]],
+                    extras=extras,
+                    kept=kept,
+                    encoded={client: self.encoded[client]} if client in self.encoded else {},
                 ),
             )
 
@@ -103,4 +115,5 @@ def joined(parts: Sequence[CohortUpdate]) -> CohortUpdate:
         failures={client: why for part in parts for client, why in part.failures.items()},
         extras=rows([part.extras for part in heard]),
         kept=rows([part.kept for part in heard]),
+        encoded={client: sent for part in heard for client, sent in part.encoded.items()},
     )

@@ -54,7 +54,8 @@ class Transform(ABC):
     """One step between a client's change and what travels; its options are arguments of the constructor.
 
     Both halves are pure: they draw from the sender alone, and leave what they are given as it was. An instance is
-    shared by all clients of a process, so it holds options and no state.
+    shared by all clients of a process, so it holds options and no state; see `StatefulTransform` for what a client is
+    to remember.
     """
 
     @abstractmethod
@@ -82,6 +83,38 @@ class Transform(ABC):
         Returns:
             Arrays of the names, shapes and types that `encode` was given.
         """
+
+
+class StatefulTransform(Transform):
+    """A transform whose client half remembers something from round to round, as error feedback does.
+
+    What a client keeps lies with its private parameters, and survives a restart as they do. It never travels.
+    """
+
+    @abstractmethod
+    def kept_start(self, change: Arrays) -> Arrays:
+        """Return what a client keeps before its first round, by name.
+
+        Args:
+            change: Some change, for names, shapes and types.
+        """
+
+    @abstractmethod
+    def encode_and_keep(self, change: Arrays, sender: Sender, kept: Arrays) -> tuple[Arrays, Arrays]:
+        """Return what the client sends for a change, and what it keeps.
+
+        Args:
+            change: As in `encode`.
+            sender: As in `encode`.
+            kept: What the client kept after its last round.
+
+        Returns:
+            What is sent, as `encode` returns it; and what is kept, of the names, shapes and types of `kept_start`.
+        """
+
+    def encode(self, change: Arrays, sender: Sender) -> Arrays:
+        """Return what a client sends in its first round."""
+        return self.encode_and_keep(change, sender, self.kept_start(change))[0]
 
 
 TRANSFORMS: Registry[type[Transform]] = Registry("transform", group="fedrec.transforms")

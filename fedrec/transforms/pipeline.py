@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fedrec.core.errors import ConfigError
 from fedrec.core.seeding import rng_for
 from fedrec.experiment.config import Experiment, TransformConfig
-from fedrec.transforms.base import TRANSFORMS, Arrays, Sender, Transform
+from fedrec.transforms.base import TRANSFORMS, Arrays, Sender, StatefulTransform, Transform
 
 
 @dataclass(frozen=True)
@@ -65,27 +65,54 @@ class Transforms:
         """
         return tuple(_built(place, config) for place, config in enumerate(self.configs))
 
-    def require(self) -> None:
-        """Build each of them.
+    @property
+    def remember(self) -> bool:
+        """Whether clients keep anything of them between rounds."""
+        return any(isinstance(step, StatefulTransform) for step in self.steps)
 
-        Raises:
-            ConfigError: If one is unknown or does not take its options.
+    def kept_start(self, shape: Arrays) -> dict[str, NDArray[Any]]:
+        """Return what a client keeps before its first round, each name behind the place of its transform.
+
+        Args:
+            shape: The adapter, for names, shapes and types.
         """
-        _ = self.steps
+        change: Arrays = self._trial(shape)
+        found: dict[str, NDArray[Any]] = {}
+        for place, step in enumerate(self.steps if self.remember else ()):
+            if isinstance(step, StatefulTransform):
+                found |= {f"{place}/{name}": value for name, value in step.kept_start(change).items()}
+            change = step.encode(change, Sender(0, 1, self.clients, self.seed, place))
+        return found
 
-    def encode(self, change: Arrays, client: int, round: int) -> dict[str, NDArray[Any]]:  # noqa: A002
-        """Return what a client sends for its change in a round; nothing for a change of zeros.
+    def encode(
+        self,
+        change: Arrays,
+        client: int,
+        round: int,  # noqa: A002
+        kept: Arrays,
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """Return what a client sends for its change in a round, and what it keeps.
+
+        For a change of zeros nothing is sent, and what is kept stays as it is.
 
         Args:
             change: Adapter after minus before, by parameter name.
             client: Number of the client.
             round: Number of the round.
+            kept: What it kept after its last round, or `kept_start`.
         """
         if not any(value.any() for value in change.values()):
-            return {}
+            return {}, dict(kept)
+        left: dict[str, NDArray[Any]] = {}
         for place, step in enumerate(self.steps):
-            change = step.encode(change, Sender(client, round, self.clients, self.seed, place))
-        return dict(change)
+            sender = Sender(client, round, self.clients, self.seed, place)
+            if isinstance(step, StatefulTransform):
+                own = {name.removeprefix(f"{place}/"): kept[name] for name in kept if name.startswith(f"{place}/")}
+                change, own_left = step.encode_and_keep(change, sender, own)
+                left |= {f"{place}/{name}": value for name, value in own_left.items()}
+            else:
+                change = step.encode(change, sender)
+        return {name: np.asarray(value) for name, value in change.items()}, left
 
     def decode(self, received: Arrays, shape: Arrays) -> dict[str, NDArray[Any]]:
         """Return the change that a client's arrays stand for; zeros for no arrays.
@@ -112,21 +139,30 @@ class Transforms:
         Raises:
             ConfigError: If it cannot be encoded and decoded, or is then no change of the adapter.
         """
-        rng = rng_for(self.seed, "trial of transforms")
-        change = {name: rng.normal(size=value.shape).astype(value.dtype) for name, value in shape.items()}
         words = " then ".join(config.name for config in self.configs)
+        change = self._trial(shape)
         try:
-            found = self.decode(self.encode(change, client=0, round=1), shape)
+            start = self.kept_start(shape)
+            sent, kept = self.encode(change, 0, 1, start)
+            found = self.decode(sent, shape)
         except Exception as error:
             message = f"transforms {words}: a trial change fails with {type(error).__name__}: {error}; mind the order"
             raise ConfigError(message) from error
-        if _kinds(found) != _kinds(change):
-            wrong = sorted(name for name in found.keys() | change.keys() if _kind(found, name) != _kind(change, name))
+        if wrong := _apart(found, change):
             message = (
-                f"transforms {words}: a trial change comes back with {wrong[0]} {_kind(found, wrong[0])}, it was "
-                f"{_kind(change, wrong[0])}; decode must return the names, shapes and types that encode was given"
+                f"transforms {words}: a trial change comes back with {wrong}; decode must return the names, shapes and "
+                "types that encode was given"
             )
             raise ConfigError(message)
+        if wrong := _apart(kept, start):
+            message = (
+                f"transforms {words}: what is kept has {wrong}; encode_and_keep must return arrays like kept_start"
+            )
+            raise ConfigError(message)
+
+    def _trial(self, shape: Arrays) -> dict[str, NDArray[Any]]:
+        rng = rng_for(self.seed, "trial of transforms")
+        return {name: rng.normal(size=value.shape).astype(value.dtype) for name, value in shape.items()}
 
 
 def _built(place: int, config: TransformConfig) -> Transform:
@@ -143,9 +179,10 @@ def _built(place: int, config: TransformConfig) -> Transform:
     return built
 
 
-def _kinds(arrays: Arrays) -> dict[str, str]:
-    return {name: _kind(arrays, name) for name in arrays}
-
-
-def _kind(arrays: Arrays, name: str) -> str:
-    return f"{arrays[name].dtype}{list(arrays[name].shape)}" if name in arrays else "missing"
+def _apart(found: Arrays, wanted: Arrays) -> str:
+    """Return the first array that differs in type or shape, in words; "" if none does."""
+    for name in sorted(found.keys() | wanted.keys()):
+        kinds = [f"{one[name].dtype}{list(one[name].shape)}" if name in one else "missing" for one in (found, wanted)]
+        if kinds[0] != kinds[1]:
+            return f"{name} {kinds[0]}, it was {kinds[1]}"
+    return ""

@@ -58,7 +58,7 @@ class Average:
     filter = None
 
     def __init__(self, context: StrategyContext) -> None:
-        self.aggregator = SumAggregator(context.max_update_norm)
+        self.aggregator = SumAggregator(context.max_update_norm, transforms=context.transforms)
 
     def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays | None:  # noqa: A002
         """Return the mean of whoever answered."""
@@ -110,7 +110,7 @@ class NoisyMean:
     @property
     def aggregator(self) -> SumAggregator:
         """Clip to the round's norm, and to what each client may still spend."""
-        return SumAggregator(clip_norm=self.clip_norm, filter=self.filter)
+        return SumAggregator(clip_norm=self.clip_norm, filter=self.filter, transforms=self._setting.transforms)
 
     def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
         """Return the noised mean, the noise drawn in the order of the arrays' names."""

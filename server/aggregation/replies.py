@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from flwr.app import Message
 
+from fedrec.transforms.pipeline import Transforms
 from server.aggregation.update import Array, Update, norm_of
 
 LONGEST_DETAIL = 300
@@ -24,21 +25,34 @@ class Rejection:
     detail: str
 
 
-def check_replies(
-    replies: Iterable[Message], before: Adapter, max_norm: float, payload: Adapter
-) -> tuple[list[Update], list[Rejection]]:
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a usable answer looks like.
+
+    Attributes:
+        before: The global adapter that was sent, by parameter name.
+        max_norm: Longest accepted change (L2 over the whole adapter); inf rejects none for its length.
+        payload: What the clients' rule sends beside the adapter: arrays of its names, shapes and types.
+        transforms: What the change comes through; without any, the adapter itself comes.
+    """
+
+    before: Adapter
+    max_norm: float = math.inf
+    payload: Adapter = field(default_factory=dict)
+    transforms: Transforms = field(default_factory=Transforms)
+
+
+def check_replies(replies: Iterable[Message], wanted: Wanted) -> tuple[list[Update], list[Rejection]]:
     """Return the usable updates and the rejections, both in the order of the clients' numbers.
 
     Args:
         replies: Answers of a round; the source node is the client's number.
-        before: The global adapter that was sent, by parameter name.
-        max_norm: Longest accepted change (L2 over the whole adapter); inf rejects none for its length.
-        payload: What the clients' rule sends beside the adapter: arrays of its names, shapes and types.
+        wanted: What they should be.
     """
     updates: list[Update] = []
     rejections: list[Rejection] = []
     for reply in sorted(replies, key=lambda message: message.metadata.src_node_id):
-        outcome = _check(reply, before, max_norm, payload)
+        outcome = _check(reply, wanted)
         if isinstance(outcome, Update):
             updates.append(outcome)
         else:
@@ -55,29 +69,49 @@ def in_words(rejections: Sequence[Rejection]) -> str:
     return "; ".join(shown) + more
 
 
-def _check(reply: Message, before: Adapter, max_norm: float, payload: Adapter) -> Update | Rejection:
+def _check(reply: Message, wanted: Wanted) -> Update | Rejection:
     client = reply.metadata.src_node_id
     if reply.has_error():
         return failed(client, reply.error.reason or "no reason given")
     try:
         records = reply.content.array_records
-        after = {name: array.numpy() for name, array in records["arrays"].items()}
+        arrays = {name: array.numpy() for name, array in records["arrays"].items()}
         extras = {name: array.numpy() for name, array in records["extras"].items()} if "extras" in records else {}
         weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
     except Exception as error:  # noqa: BLE001 - what foreign bytes raise when they are decoded has no bounds
         detail = f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}"
         return _rejection(client, "unreadable", detail)
+    return check_answer(client, arrays, extras, weight, wanted)
+
+
+def check_answer(client: int, arrays: Adapter, extras: Adapter, weight: float, wanted: Wanted) -> Update | Rejection:
+    """Return what a client's arrays say, or why they cannot be used.
+
+    Args:
+        client: Whose answer it is.
+        arrays: Its adapter after training; with transforms, its encoded change.
+        extras: Its rule's payload.
+        weight: Its number of examples.
+        wanted: What they should be.
+    """
+    transforms, before = wanted.transforms, wanted.before
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is found below
+            found = transforms.decode(arrays, before) if transforms else arrays
+            faults = [*_faults(found, before), *_faults(extras, wanted.payload)]
+    except Exception as error:  # noqa: BLE001 - what a transform raises at foreign bytes has no bounds
+        return _rejection(client, "unreadable", f"the encoded change cannot be decoded: {error!r}")
     bad_weight = [] if math.isfinite(weight) and weight >= 0 else [("bad weight", f"num-examples is {weight}")]
-    for reason, detail in (*bad_weight, *_faults(after, before), *_faults(extras, payload)):
+    for reason, detail in (*bad_weight, *faults):
         return _rejection(client, reason, detail)
-    if bad := [name for name, array in (*after.items(), *extras.items()) if not np.isfinite(array).all()]:
+    if bad := [name for name, array in (*found.items(), *extras.items()) if not np.isfinite(array).all()]:
         return not_finite(client, bad)
     with np.errstate(over="ignore"):  # a finite reply may be infinitely far away
-        delta = {name: after[name] - before[name] for name in before}
+        delta = {name: found[name] if transforms else found[name] - before[name] for name in before}
     norm = norm_of(delta)
-    if norm > max_norm:
-        return too_long(client, norm, max_norm)
-    return Update(client, delta, weight, extras) if math.isfinite(norm) else not_finite(client, sorted(delta))
+    if norm > wanted.max_norm:
+        return too_long(client, norm, wanted.max_norm)
+    return Update(client, delta, weight, dict(extras)) if math.isfinite(norm) else not_finite(client, sorted(delta))
 
 
 def failed(client: int, why: str) -> Rejection:

@@ -7,7 +7,7 @@ on how many workers there are: neither does any bit of the sum.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.privacy.accounting.filters import Filter
-from fedrec.training.task import CohortUpdate
-from server.aggregation.replies import Rejection, failed, not_finite, too_long
+from fedrec.training.task import CohortUpdate, joined
+from fedrec.transforms.pipeline import Transforms
+from server.aggregation.replies import Rejection, Wanted, check_answer, failed, not_finite, too_long
 from server.aggregation.update import Array, Arrays, Update, norm_of
 from server.message_size import Sent
 
@@ -93,6 +94,7 @@ class SumAggregator:
         max_norm: Longer changes are rejected; any length may be added by default.
         clip_norm: L2 bound of each change, whose weight is then 1; None adds changes as they are, by weight.
         filter: Shortens each clipped change to what its client may still spend; None for clipping alone.
+        transforms: What encoded changes come through; they are clipped, or rejected by their length, when decoded.
 
     Raises:
         PrivacyError: If changes would be both clipped and rejected by their length.
@@ -101,6 +103,7 @@ class SumAggregator:
     max_norm: float = math.inf
     clip_norm: float | None = None
     filter: Filter | None = None
+    transforms: Transforms = field(default_factory=Transforms)
 
     def __post_init__(self) -> None:
         if self.clip_norm is not None and self.max_norm < math.inf:
@@ -131,7 +134,10 @@ class SumAggregator:
         """Return the total of a chunk's answers to the adapter `before`; what cannot be used is rejected.
 
         Row by row through one buffer that fits a processor's cache: whole stacks in float64 would go through memory.
+        Encoded changes are decoded, checked and added as if they had come in messages.
         """
+        if update.encoded:
+            return self._add_encoded(before, update)
         rejections = [failed(client, why) for client, why in update.failures.items()]
         if not update.clients:
             return UpdateSum({}, rejections=rejections)
@@ -161,6 +167,24 @@ class SumAggregator:
         parts = np.split(total.numpy(), np.cumsum([before[name].size for name in names])[:-1])
         sums = {name: part.reshape(before[name].shape) for name, part in zip(names, parts, strict=True)}
         return UpdateSum(sums if accepted else {}, weight, accepted, rejections, bits, costs, extras)
+
+    def _add_encoded(self, before: Mapping[str, Array], update: CohortUpdate) -> UpdateSum:
+        """Return the total of a chunk of which some answers are encoded; the others, if any, are added first."""
+        plain = joined([answer for client, answer in update.each() if client not in update.encoded])
+        total = self.add_cohort(before, replace(plain, failures=update.failures))
+        payload = {n: value[0].numpy() for n, value in update.extras.items()}
+        wanted = Wanted(before, self.max_norm, payload, self.transforms)
+        updates, rejections = list[Update](), list[Rejection]()
+        for client, answer in update.each():
+            if client not in update.encoded:
+                continue
+            extras = {name: value[0].numpy() for name, value in answer.extras.items()}
+            found = check_answer(client, update.encoded[client], extras, answer.weights[0], wanted)
+            if isinstance(found, Update):
+                updates.append(found)
+            else:
+                rejections.append(found)
+        return total + self.add(updates) + UpdateSum({}, rejections=rejections)
 
     def _require_paid(self, extras: Mapping[str, object]) -> None:
         """Refuse payloads where changes are clipped, to be noised: nothing hides them.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.experiment.config import Experiment, PrivacyConfig
-from fedrec.privacy.checks import check, check_rule
+from fedrec.privacy.checks import check, check_rule, check_transforms
 from fedrec.privacy.plan import UnitCounts, plan, trust_of
 from fedrec.run.job import Job
 from fedrec.training.rules.base import LocalWork
@@ -32,7 +32,7 @@ def check_strategy(experiment: Experiment) -> None:
     """
     kind = STRATEGIES.get(experiment.strategy.name)
     check(experiment, linear_strategy=averages(kind))
-    Transforms.of(experiment, 1).require()
+    check_transforms(experiment, kept=Transforms.of(experiment, 1).remember)
     open_plan = plan(experiment.model_copy(update={"privacy": PrivacyConfig()}), UnitCounts(1, 1, 1), 1)
     context = StrategyContext(0, 0, lambda _: [0], 1.0, 0, 1.0, open_plan)
     # On an adapter of one parameter: the run's own is known only when the data is prepared.
@@ -70,9 +70,23 @@ def build_strategy(job: Job) -> Strategy:
         min_replies=experiment.federation.min_replies,
         max_update_norm=experiment.federation.max_update_norm,
         plan=job.plan,
+        transforms=_transforms(job),
     )
     strategy = adopt(kind, context, dict(experiment.strategy.options))
     return _with_rule(strategy, experiment, job.training_context.shared_start)
+
+
+def _transforms(job: Job) -> Transforms:
+    """Return the transforms, tried on the adapter.
+
+    Raises:
+        ConfigError: If a trial change does not come back as a change of the adapter.
+        PrivacyError: If they cannot keep the privacy claim.
+    """
+    transforms = Transforms.of(job.experiment, len(job.prepared.federation))
+    check_transforms(job.experiment, kept=transforms.remember)
+    transforms.check({name: value.numpy() for name, value in job.training_context.shared_start.items()})
+    return transforms
 
 
 def _with_rule(strategy: Strategy, experiment: Experiment, adapter: Mapping[str, Tensor]) -> Strategy:

@@ -80,7 +80,10 @@ class FlowerStrategyAdapter(Strategy):
             FedrecError: If the inner strategy raises, or returns nothing, another adapter's parameters or NaN.
         """
         replies = list(replies)
-        usable = _even(replies, self.accept(server_round, replies))
+        updates = self.accept(server_round, replies)
+        usable = _even(replies, updates)
+        if self.context.transforms:
+            self._decode_(usable, updates)
         if not usable:
             return None, None
         with self._hook("aggregate_train", server_round):
@@ -97,6 +100,13 @@ class FlowerStrategyAdapter(Strategy):
         change = {n: result[n] - array for n, array in self.current.items()}
         self.report = replace(self.report, update_norm=norm_of(change))
         return to_record(result), metrics
+
+    def _decode_(self, replies: Sequence[Message], updates: Sequence[Update]) -> None:
+        """Put the adapter that a client's change leads to in the place of its encoded change."""
+        changes = {update.client: update.delta for update in updates}
+        for reply in replies:
+            change = changes[reply.metadata.src_node_id]
+            reply.content["arrays"] = to_record({name: self.current[name] + change[name] for name in self.current})
 
     def state(self) -> State:
         """Return the inner strategy, pickled: its momenta have no common interface.

@@ -6,30 +6,41 @@ A message's size follows from the names, types and shapes in it, so one is packe
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from clients.app import pack
 from fedrec.training.task import CohortUpdate
 from server.message_size import Sent, content_bytes
 
-_Shapes = tuple[tuple[str, torch.dtype, tuple[int, ...]], ...]
+_Shapes = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
 
 
 def sent_of(update: CohortUpdate) -> Sent:
     """Return what the clients of a chunk would have sent; failures send nothing."""
-    parameters, extras = _shapes(update.parameters), _shapes(update.extras)
-    told = Counter(loss is not None for loss in update.losses)
-    return Sent(len(update.clients), sum(count * _bytes(parameters, extras, loss) for loss, count in told.items()))
+    plain, extras = _shapes_of_a_row(update.parameters), _shapes_of_a_row(update.extras)
+    kinds = Counter(
+        (_shapes(update.encoded[client]) if client in update.encoded else plain, loss is not None)
+        for client, loss in zip(update.clients, update.losses, strict=True)
+    )
+    return Sent(len(update.clients), sum(n * _bytes(arrays, extras, loss) for (arrays, loss), n in kinds.items()))
 
 
-def _shapes(stack: Mapping[str, Tensor]) -> _Shapes:
-    return tuple((name, value.dtype, tuple(value.shape[1:])) for name, value in stack.items())
+def _shapes_of_a_row(stack: Mapping[str, Tensor]) -> _Shapes:
+    return _shapes({name: value.new_empty(value.shape[1:]).numpy() for name, value in stack.items()})
 
 
-@lru_cache(maxsize=64)
-def _bytes(parameters: _Shapes, extras: _Shapes, loss: bool) -> int:  # noqa: FBT001 - a key
-    """Return the bytes of one answer of these shapes, with a loss or without."""
-    after, payload = ({n: torch.zeros(1, *s, dtype=kind) for n, kind, s in some} for some in (parameters, extras))
-    return content_bytes(pack(CohortUpdate([0], after, {}, [1.0], [0.0 if loss else None], extras=payload)))
+def _shapes(arrays: Mapping[str, NDArray[Any]]) -> _Shapes:
+    return tuple((name, value.dtype, value.shape) for name, value in arrays.items())
+
+
+@lru_cache(maxsize=1024)
+def _bytes(arrays: _Shapes, extras: _Shapes, loss: bool) -> int:  # noqa: FBT001 - a key
+    """Return the bytes of one answer with arrays of these shapes, with a loss or without."""
+    sent = {0: {name: np.zeros(shape, kind) for name, kind, shape in arrays}}
+    payload = {name: torch.from_numpy(np.zeros((1, *shape), kind)) for name, kind, shape in extras}
+    return content_bytes(pack(CohortUpdate([0], {}, {}, [1.0], [0.0 if loss else None], extras=payload, encoded=sent)))

@@ -50,9 +50,9 @@ class Answers(Work[CohortUpdate]):
     """For strategies that need the whole cohort: the answers themselves."""
 
     def result(self, update: CohortUpdate, parameters: Parameters) -> CohortUpdate:
-        """Return the answers."""
+        """Return the answers: what travels of them."""
         del parameters
-        return update
+        return replace(update, parameters={}) if update.encoded else update
 
     def join(self, parts: Sequence[CohortUpdate]) -> CohortUpdate:
         """Return them together."""

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Error, MetricRecord, RecordDict
 
-from server.aggregation.replies import LONGEST_DETAIL, Rejection, check_replies, in_words
+from server.aggregation.replies import LONGEST_DETAIL, Rejection, Wanted, check_replies, in_words
 from tests.tiny import reply, sent_by
 
 BEFORE = {"w": np.array([1.0, 2.0], dtype=np.float32)}
 
 
 def checked(*replies, max_norm=10.0):
-    return check_replies(replies, BEFORE, max_norm, {})
+    return check_replies(replies, Wanted(BEFORE, max_norm))
 
 
 def test_an_update_is_after_minus_before_in_the_clients_order():
@@ -79,7 +79,7 @@ def with_extras(**extras):
 
 
 def test_a_payload_comes_with_its_update():
-    (update,), rejections = check_replies([with_extras(control=[[3, 4]])], BEFORE, 10.0, PAYLOAD)
+    (update,), rejections = check_replies([with_extras(control=[[3, 4]])], Wanted(BEFORE, 10.0, PAYLOAD))
     assert update.extras["control"].tolist() == [[3.0, 4.0]]
     assert rejections == []
 
@@ -99,7 +99,7 @@ def test_a_payload_comes_with_its_update():
     ],
 )
 def test_a_payload_that_was_not_announced_or_cannot_be_used_is_rejected(content, payload, reason, detail):
-    updates, (rejection,) = check_replies([content], BEFORE, 10.0, payload)
+    updates, (rejection,) = check_replies([content], Wanted(BEFORE, 10.0, payload))
     assert (updates, rejection.reason, rejection.detail) == ([], reason, detail)
 
 
@@ -120,7 +120,7 @@ def test_where_no_length_is_too_long_only_what_is_not_finite_is_rejected():
     updates, rejections = checked(reply(0, 1.0, 2e30), reply(2, 1.0, np.nan), max_norm=np.inf)
     assert ([update.client for update in updates], [bad.reason for bad in rejections]) == ([0], ["not finite"])
     before = {"w": np.array([-3e38, 3e38], dtype=np.float32)}
-    assert check_replies([far], before, np.inf, {})[1] == [Rejection(1, "not finite", "NaN or infinity in w")]
+    assert check_replies([far], Wanted(before))[1] == [Rejection(1, "not finite", "NaN or infinity in w")]
 
 
 def test_a_clients_endless_complaint_is_cut():

@@ -9,39 +9,15 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError
-from fedrec.experiment.config import TransformConfig
-from fedrec.transforms.base import Arrays, Sender, Transform
+from fedrec.transforms.base import Arrays, Sender
 from fedrec.transforms.pipeline import Transforms
 from server.strategies.build import check_strategy
 from tests.tiny import tiny
+from tests.transforming import Affine, Feedback, Noisy, named
 
-HERE = f"{Path(__file__).resolve()}"
+HERE = Path(__file__).resolve()
 SHAPE = {"w": np.zeros((2, 2), np.float32), "b": np.zeros(1, np.float32)}
 CHANGE = {"w": np.array([[1, 2], [3, 4]], np.float32), "b": np.array([-1], np.float32)}
-
-
-class Affine(Transform):
-    """Sends `scale * change + shift`, so that the order of two of them shows."""
-
-    def __init__(self, scale: float = 1.0, shift: float = 0.0) -> None:
-        self.scale, self.shift = np.float32(scale), np.float32(shift)
-
-    def encode(self, change: Arrays, sender: Sender) -> Arrays:
-        return {f"sent/{name}": value * self.scale + self.shift for name, value in change.items()}
-
-    def decode(self, received: Arrays) -> Arrays:
-        return {name.removeprefix("sent/"): (value - self.shift) / self.scale for name, value in received.items()}
-
-
-class Noisy(Transform):
-    """Adds what its sender draws."""
-
-    def encode(self, change: Arrays, sender: Sender) -> Arrays:
-        rng = sender.rng("noise")
-        return {name: value + rng.normal(size=value.shape).astype(value.dtype) for name, value in change.items()}
-
-    def decode(self, received: Arrays) -> Arrays:
-        return received
 
 
 class Doubles(Noisy):
@@ -49,6 +25,13 @@ class Doubles(Noisy):
 
     def decode(self, received: Arrays) -> Arrays:
         return {name: value.astype(np.float64) for name, value in received.items()}
+
+
+class Forgets(Feedback):
+    """Keeps nothing where it said it would."""
+
+    def encode_and_keep(self, change: Arrays, sender: Sender, kept: Arrays) -> tuple[Arrays, Arrays]:
+        return super().encode_and_keep(change, sender, kept)[0], {}
 
 
 class Fails(Noisy):
@@ -59,12 +42,8 @@ class Fails(Noisy):
         raise ValueError(message)
 
 
-def named(kind: type, **options: Any) -> TransformConfig:
-    return TransformConfig(name=f"{HERE}:{kind.__name__}", options=options)
-
-
 def sent(transforms: Transforms, client: int = 0, round_number: int = 1) -> Mapping[str, Any]:
-    return transforms.encode(CHANGE, client, round_number)
+    return transforms.encode(CHANGE, client, round_number, {})[0]
 
 
 def test_the_first_is_applied_first_and_undone_last() -> None:
@@ -83,7 +62,7 @@ def test_no_transforms_send_the_change_as_it_is() -> None:
 
 def test_a_change_of_zeros_passes_by_every_transform() -> None:
     transforms = Transforms((named(Affine, shift=10.0),))
-    assert transforms.encode(SHAPE, 0, 1) == {}
+    assert transforms.encode(SHAPE, 0, 1, {"0/left": np.ones(1)}) == ({}, {"0/left": np.ones(1)})
     back = transforms.decode({}, SHAPE)
     assert {name: (value.shape, value.dtype, value.any()) for name, value in back.items()} == {
         "w": ((2, 2), np.float32, False),
@@ -102,6 +81,23 @@ def test_draws_differ_by_client_round_and_place_and_by_nothing_else() -> None:
     assert len({sender.lasting_rng("who").random() for sender in senders}) == 1
 
 
+def test_what_a_client_keeps_comes_back_to_the_transform_that_left_it() -> None:
+    transforms = Transforms((named(Affine, scale=0.5), named(Feedback), named(Feedback)))
+    assert transforms.remember
+    kept = transforms.kept_start(SHAPE)
+    assert sorted(kept) == ["1/sent/b", "1/sent/w", "2/sent/b", "2/sent/w"]
+    first, kept = transforms.encode(CHANGE, 0, 1, kept)
+    # half of 3 is 1 and a half, half of -1 is minus a half: the second feedback gets whole numbers and keeps nothing
+    assert first["sent/w"].tolist() == [[0, 1], [1, 2]]
+    assert kept["1/sent/w"].tolist() == [[0.5, 0], [0.5, 0]]
+    assert not kept["2/sent/w"].any()
+    second, kept = transforms.encode(CHANGE, 0, 2, kept)
+    assert second["sent/w"].tolist() == [[1, 1], [2, 2]]
+    assert not kept["1/sent/w"].any()
+    back = transforms.decode(first, SHAPE)["w"] + transforms.decode(second, SHAPE)["w"]
+    assert back.tolist() == (2 * CHANGE["w"]).tolist()
+
+
 def test_transforms_travel_by_name_and_options() -> None:
     transforms = Transforms((named(Affine, scale=2.0),), seed=3, clients=7)
     sent(transforms)
@@ -112,9 +108,9 @@ def test_transforms_travel_by_name_and_options() -> None:
 @pytest.mark.parametrize(
     ("configs", "found"),
     [
-        ((named(Doubles),), r"comes back with b float64\[1\], it was float32\[1\]; decode must return"),
+        ((named(Doubles, HERE),), r"comes back with b float64\[1\], it was float32\[1\]; decode must return"),
         (
-            (named(Noisy), named(Fails)),
+            (named(Noisy), named(Fails, HERE)),
             r"transforms .*Noisy then .*Fails: .* ValueError: only integers; mind the order",
         ),
     ],
@@ -129,7 +125,10 @@ def test_what_loses_names_shapes_or_types_is_refused_on_a_trial(configs: Any, fo
     ("config", "found"),
     [
         ({"name": "int9"}, "unknown transform 'int9'"),
-        ({"name": f"{HERE}:Affine", "options": {"scala": 2}}, r"transforms\[0\].options do not fit Affine: .*'scala'"),
+        (
+            {"name": named(Affine).name, "options": {"scala": 2}},
+            r"transforms\[0\].options do not fit Affine: .*'scala'",
+        ),
         ({"name": "collections:OrderedDict"}, r"OrderedDict is no fedrec\.transforms\.base\.Transform"),
     ],
 )
