@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fedrec.experiment.config import TransformConfig
+from fedrec.transforms.attack import Attack
 from fedrec.transforms.base import Arrays, Sender, StatefulTransform, Transform
 
 HERE = Path(__file__).resolve()
@@ -72,3 +73,10 @@ class Garbles(Noisy):
             message = "no such array"
             raise KeyError(message)
         return received
+
+
+class Backwards(Attack):
+    """Sends three times the change, the other way."""
+
+    def poison(self, change: Arrays, sender: Sender) -> Arrays:
+        return {name: np.float32(-3) * value for name, value in change.items()}

@@ -24,7 +24,7 @@ from simulations.runner import run
 from tests.integration.conftest import NewRun
 from tests.integration.many import Many
 from tests.tiny import rounds_of, tiny
-from tests.transforming import HERE, Affine, Feedback, Garbles, Noisy, named
+from tests.transforming import HERE, Affine, Backwards, Feedback, Garbles, Noisy, named
 
 OPEN = {"privacy": {"epsilon": float("inf")}}
 LOSSY = (named(Affine, scale=64.0), named(Feedback), named(Affine, shift=1.0))
@@ -104,6 +104,18 @@ def test_who_cannot_encode_or_be_decoded_is_rejected_alone(start: NewRun) -> Non
         line = found.rounds()[1]
         assert (line["replies"], line["answers"], line["rejected"]) == (2, 3, {"unreadable": 1, "client failed": 1})
         assert "out of paper" in str(line["rejections"])
+
+
+def test_an_attack_changes_nothing_before_it_begins_and_the_same_on_every_grid_after(start: NewRun) -> None:
+    begins_late = {"transforms": (named(Backwards, share=0.25, start_round=2),), **OPEN}
+    attacked, alone, honest = start(tiny(**begins_late)), start(tiny(**begins_late)), start(tiny(**OPEN))
+    last = rounds_of(attacked, grid=in_chunks(attacked))
+    for name, value in rounds_of(alone, client_app).parameters.items():
+        torch.testing.assert_close(value, last.parameters[name], rtol=0, atol=1e-5)
+    rounds_of(honest, client_app)
+    first, second = ([run.rounds()[number]["update_norm"] for run in (attacked, honest)] for number in (1, 2))
+    assert first[0] == pytest.approx(first[1], rel=1e-4)
+    assert second[0] != pytest.approx(second[1], rel=1e-2)
 
 
 def test_a_list_that_fails_on_a_trial_is_refused_before_the_first_round(start: NewRun) -> None:

@@ -14,12 +14,12 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from importlib import import_module
-from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 from fedrec.experiment.file import load_experiment
+from fedrec.experiment.layers import found_at
 from fedrec.privacy.checks import check
 from server.base import averages
 from simulations.plugins import SCENARIOS, registries_of
@@ -87,9 +87,13 @@ def test_toml_is_a_valid_experiment(block: Block, tmp_path: Path) -> None:
         return
     file = tmp_path / "experiment.toml"
     file.write_text(block.text, encoding="utf-8")
-    named = load_experiment(file, [], SCENARIOS)
+    named = load_experiment(file, [], SCENARIOS).model_dump()
     # A plug-in of the reader's own, package.module:Class, is not importable here.
-    registries = {key: registry for key, registry in registries_of().items() if ":" not in str(attrgetter(key)(named))}
+    registries = {
+        key: registry
+        for key, registry in registries_of().items()
+        if not any(":" in str(name) for _, name in found_at(named, tuple(key.split("."))))
+    }
     experiment = load_experiment(file, [], SCENARIOS, registries)
     if "strategy.name" in registries:
         strategy = registries["strategy.name"].get(experiment.strategy.name)
