@@ -8,6 +8,7 @@ import pytest
 
 from fedrec.core.errors import ConfigError, FederationError
 from fedrec.core.progress import silent
+from fedrec.models.adapters import parameters_sha256
 from fedrec.run.directory import RunDirectory
 from simulations.options import RunOptions
 from simulations.runner import resume, run
@@ -66,3 +67,64 @@ def test_a_registered_strategy_lies_nowhere(cache: Path, tmp_path: Path) -> None
     done = run(tiny(rounds=1, privacy={"epsilon": float("inf")}), RunOptions(out=tmp_path / "run", cache=cache), silent)
     assert done.job.code_folders == []
     assert (done.path / "run.json").read_text(encoding="utf-8") == '{"name": "movielens"}'
+
+
+RULE = """
+import numpy as np
+
+from fedrec.training.rules.base import Rule
+from server.base import MeanStrategy
+
+
+class Turned(Rule):
+    def __init__(self, work, factor):
+        super().__init__(work)
+        self.factor = factor
+
+    def extras_like(self, before):
+        return dict(before)
+
+    def kept_start(self, before):
+        return dict(before)
+
+    def init(self, before, extras, kept):
+        return extras, kept
+
+    def direction(self, gradient, parameters, state):
+        extras, kept = state
+        return {n: self.factor * g + extras[n] + 0.01 * kept[n] for n, g in gradient.items()}
+
+    def final(self, before, after, state):
+        return {}, dict(after)
+
+
+class Turns(MeanStrategy):
+    rule = f"{__name__}:Turned"
+
+    def client_config(self):
+        return {"factor": -0.5}
+
+    def extras(self):
+        return {name: np.full_like(value, 0.001) for name, value in self.current.items()}
+"""
+
+
+@pytest.mark.parametrize("named", ["rule_of_this_test:Turns", "mine/rule_of_this_test.py:Turns"])
+def test_workers_find_a_client_rule_in_the_file_of_its_strategy(
+    named: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine := tmp_path / "mine").mkdir()
+    (mine / "rule_of_this_test.py").write_text(RULE, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(mine)])
+    name = str(tmp_path / named) if ".py" in named else named
+    experiment = tiny(strategy={"name": name, "options": {}})
+    found = []
+    for engine in ("inprocess", "ray"):
+        options = RunOptions(engine, tmp_path / engine, cache, workers=1)
+        found.append(run(experiment, options, silent).latest_checkpoint(silent))
+        assert (tmp_path / engine / "private" / "clients" / "rule" / "rounds.u4").exists()
+    here, there = (parameters_sha256(last.parameters) for last in found if last is not None)
+    assert here == there
+    plain = run(tiny(), RunOptions("inprocess", tmp_path / "plain", cache), silent).latest_checkpoint(silent)
+    assert plain is not None
+    assert here != parameters_sha256(plain.parameters)
