@@ -21,7 +21,7 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 
 from fedrec.core.errors import ConfigError, FederationError, FedrecError
 from fedrec.core.seeding import Label, seed_for
-from fedrec.training.rules.wire import to_config
+from fedrec.training.rules.wire import OPTION, RULE, to_config
 from server.aggregation.update import State, Update, norm_of
 from server.base import Strategy, to_record
 from server.context import StrategyContext
@@ -34,6 +34,9 @@ NEEDS = ("min_available_nodes", "min_train_nodes")
 
 FLOWERS_MU = "proximal-mu"
 """What Flower's FedProx tells its clients."""
+
+HEARD = frozenset({"run", "server-round", RULE})
+"""Keys of a message's config that clients read, besides the rule's options."""
 
 
 class FlowerStrategyAdapter(Strategy):
@@ -54,7 +57,7 @@ class FlowerStrategyAdapter(Strategy):
         """Return the inner strategy's messages; the mu of Flower's FedProx becomes an option of our client rule.
 
         Raises:
-            ConfigError: If it waits for more clients than there are.
+            ConfigError: If it waits for more clients than there are, or tells clients what they do not listen to.
             FedrecError: If it raises.
         """
         clients = len(list(grid.get_node_ids()))
@@ -68,6 +71,13 @@ class FlowerStrategyAdapter(Strategy):
             told = content.config_records.get("config", ConfigRecord())
             if FLOWERS_MU in told:
                 told.update(to_config("proximal", {"mu": float(str(told.pop(FLOWERS_MU)))}))
+            if unheard := sorted(key for key in told if key not in HEARD and not key.startswith(OPTION)):
+                message = (
+                    f"strategy {type(self.inner).__name__} tells clients {', '.join(unheard)}, to which no client of "
+                    f"ours listens; leave it out, or name a client rule that takes it under {RULE!r} and "
+                    f'"{OPTION}<option>"'
+                )
+                raise ConfigError(message)
         return messages
 
     def aggregate_train(

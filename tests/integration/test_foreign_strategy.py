@@ -80,6 +80,20 @@ def test_flowers_fedprox_pulls_its_clients_as_ours_does(start: NewRun) -> None:
     assert any((unpulled.parameters[name] - value).abs().max() > 1e-3 for name, value in ours.parameters.items())
 
 
+class Telling(FedAvg):
+    """Tells its clients to clip, which Flower's own clients would need a mod for."""
+
+    def configure_train(self, server_round: int, arrays: Any, config: Any, grid: Any) -> Any:
+        config["clipping_norm"] = 0.1
+        return super().configure_train(server_round, arrays, config, grid)
+
+
+def test_what_no_client_listens_to_does_not_vanish(start: NewRun) -> None:
+    run = start(tiny(strategy=named(f"{__name__}:Telling"), privacy=OPEN))
+    with pytest.raises(ConfigError, match="Telling tells clients clipping_norm, to which no client of ours listens"):
+        rounds_of(run)
+
+
 def test_its_own_sampling_is_the_same_each_time_and_leaves_global_randomness_alone(start: NewRun) -> None:
     experiment = stranger("FedAvgM", rounds=4, fraction_train=0.5, server_momentum=0.9)
     random.seed(1)
