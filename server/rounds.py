@@ -21,12 +21,13 @@ from fedrec.core.errors import FederationError, PrivacyError, RunError
 from fedrec.core.progress import Progress
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.selection import summed_with
-from fedrec.metrics.ranking import RANKED
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.unpaid import unpaid
+from fedrec.reporting.wording import metric_label
 from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import RunDirectory
+from fedrec.tasks.base import Headline
 from server.aggregation.secret_sum import secret
 from server.aggregation.update import Arrays
 from server.asking import ask
@@ -87,7 +88,7 @@ def run_rounds(
             break
         here, line = done
         _save(run, here, line, observers)
-        progress("rounds", here.round, total, note_of(line))
+        progress("rounds", here.round, total, note_of(line, course.evaluator.task.headline))
     stop.finishing = ""
     return here
 
@@ -214,11 +215,11 @@ def collect(
     return after
 
 
-def note_of(line: Line) -> str:
+def note_of(line: Line, headline: Headline) -> str:
     """Return what a progress bar says beside a round."""
     parts = [f"loss {line['loss']:.3f}"] if "loss" in line else []
-    if "last20" in line.get("validation", {}):
-        parts.append(f"NDCG@{RANKED} {line['validation']['last20'][f'ndcg@{RANKED}']:.3f}")
+    if headline.metric in (found := line.get("validation", {}).get(headline.target, {})):
+        parts.append(f"{metric_label(headline.metric)} {found[headline.metric]:.3f}")
     if line.get("epsilon") is not None:
         parts.append(f"epsilon {line['epsilon']:.2f}")
     if line.get("rejected"):

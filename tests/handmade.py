@@ -90,6 +90,15 @@ def queries(histories: Sequence[Sequence[int] | np.ndarray]) -> Queries:
     return Queries(np.arange(len(histories)), [np.array(history, dtype=np.int64) for history in histories], ())
 
 
+NEXT_ITEM: dict[str, Any] = {
+    "name": "next_item",
+    "targets": {"last": "the last item", "last20": "the last 20 %"},
+    "headline": {"target": "last20", "metric": "ndcg@10", "higher_is_better": True},
+    "ranks": True,
+}
+"""What a summary says of the default task."""
+
+
 def plan(trust: Literal["local", "central", "none"] = "none", noise: float = 0.0, clip: float = 1.0) -> PrivacyPlan:
     """Return a plan that clips and noises as told; nothing else of it matters to a client."""
     return PrivacyPlan(

@@ -55,6 +55,7 @@ class Cases:
 
     Attributes:
         name: Name of the `Cut`.
+        words: The same for people.
         users: User index of each case.
         histories: What the recommender may see of each user, in time order, at least one item.
         targets: What it must find, at least one item.
@@ -68,6 +69,7 @@ class Cases:
     histories: Sequence[IntArray]
     targets: Sequence[IntArray]
     excluded: int
+    words: str = ""
     history_values: Sequence[NDArray[np.float32]] = ()
     target_values: Sequence[NDArray[np.float32]] = ()
 
@@ -105,6 +107,7 @@ class Split:
         seen = [len(own) - cut.found(len(own)) for own in items]
         return Cases(
             name=cut.name,
+            words=cut.words,
             users=judged,
             histories=[own[:end] for own, end in zip(items, seen, strict=True)],
             targets=[own[end:] for own, end in zip(items, seen, strict=True)],

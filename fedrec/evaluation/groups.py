@@ -60,7 +60,9 @@ class Fairness:
         return asdict(self)
 
 
-def compare_groups(per_user: PerUser, cases: Cases, users: Users, attributes: Sequence[str]) -> Fairness:
+def compare_groups(
+    per_user: PerUser, cases: Cases, users: Users, attributes: Sequence[str], *, higher_is_better: bool = True
+) -> Fairness:
     """Compare the groups of each attribute on each metric.
 
     Args:
@@ -68,6 +70,7 @@ def compare_groups(per_user: PerUser, cases: Cases, users: Users, attributes: Se
         cases: The cases that were evaluated, in the same order.
         users: All users; attributes are looked up by user index.
         attributes: "activity" (see `activity_labels`) or columns of `users.attributes`.
+        higher_is_better: Whether a higher value is a better one, for who is served worst.
 
     Returns:
         The groups of each attribute that the data has; those it lacks are listed as missing.
@@ -80,7 +83,10 @@ def compare_groups(per_user: PerUser, cases: Cases, users: Users, attributes: Se
     return Fairness(
         groups={name: _groups(per_user, labels[name]) for name in attributes if name in labels},
         missing=tuple(name for name in attributes if name not in labels),
-        worst_decile={metric: worst_decile(values) for metric, values in per_user.items()},
+        worst_decile={
+            metric: worst_decile(values) if higher_is_better else -worst_decile(-values)
+            for metric, values in per_user.items()
+        },
     )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from fedrec.data.split import Cases
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, least_p_value, margin
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
-from fedrec.reporting.run.tables import TARGETS
 from fedrec.reporting.wording import count_text, listed
+from fedrec.tasks.base import LAST
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def cautions(  # noqa: PLR0913 - what is warned of, and who may hear it
     """
     users = max((len(of.users) for of in cases.values()), default=0)
     found = [
-        Caution(without_times(order, tuple(cases)), PUBLIC),
+        Caution(without_times(order, {target: of.words for target, of in cases.items()}), PUBLIC),
         Caution(few_users(users), PUBLIC if users_are_public and volunteers else PRIVATE),
         Caution(small_catalogue(items, cutoffs), PUBLIC),
         Caution(same_targets(cases), PUBLIC if volunteers else PRIVATE),
@@ -53,15 +53,15 @@ def cautions(  # noqa: PLR0913 - what is warned of, and who may hear it
     return [caution for caution in found if caution.text]
 
 
-def without_times(order: str, targets: Sequence[str]) -> str:
+def without_times(order: str, targets: Mapping[str, str]) -> str:
     """Warn that nothing later was predicted."""
     if order == "time":
         return ""
-    named = listed([f'"{words}"' for target, words in TARGETS.items() if target in targets]) or "what is ranked"
+    named = listed([f'"{words}"' for words in targets.values()]) or "what is judged"
     left_out = (
         ""
-        if "last" in targets
-        else f" For {TARGETS['last']} that would say least, so it is left out; evaluation.targets can ask for it."
+        if LAST.name in targets
+        else f" For {LAST.words} that would say least, so it is left out; evaluation.targets can ask for it."
     )
     verb = "mean" if len(targets) > 1 else "means"
     return (
@@ -100,8 +100,8 @@ def same_targets(cases: Mapping[str, Cases]) -> str:
     """Warn of targets that are the same items for every test user."""
     same = [(one, other) for one, other in combinations(cases, 2) if _same(cases[one], cases[other])]
     return " ".join(
-        f'For every test user "{TARGETS[one]}" and "{TARGETS[other]}" are the same items, for no history is long '
-        "enough to tell them apart: their scores are one measurement."
+        f'For every test user "{cases[one].words}" and "{cases[other].words}" are the same items, for no history is '
+        "long enough to tell them apart: their scores are one measurement."
         for one, other in same
     )
 

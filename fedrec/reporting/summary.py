@@ -71,6 +71,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
                 evaluator.test_cases(target),
                 run.job.prepared.users,
                 run.experiment.evaluation.groups,
+                higher_is_better=task.headline.higher_is_better,
             ).to_json()
             for target, evaluation in test.items()
         },
@@ -132,6 +133,7 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
             "name": experiment.task.name,
             "targets": {name: cut.words for name, cut in evaluator.targets.items()},
             "headline": vars(evaluator.task.headline),
+            "ranks": evaluator.task.ranks,
         },
         "split": facts["split"],
         "federation": {**facts["federation"], "partition": experiment.federation.partition},

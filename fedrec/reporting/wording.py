@@ -13,7 +13,7 @@ from fedrec.privacy.statement.statement import words
 Summary = Mapping[str, Any]
 
 DASH = "—"
-METRICS = {"ndcg": "NDCG", "hit_rate": "HR", "mrr": "MRR", "map": "MAP"}
+METRICS = {"ndcg": "NDCG", "hit_rate": "HR", "mrr": "MRR", "map": "MAP", "rmse": "RMSE", "mae": "MAE"}
 
 
 def number(value: object) -> float:

@@ -18,11 +18,12 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
         path: The run's directory.
         report: Its page.
     """
-    from fedrec.reporting.run.tables import control_rows, headline, main_metric, measured_targets
+    from fedrec.reporting.reading import reading
+    from fedrec.reporting.run.tables import control_rows, headline
     from fedrec.reporting.wording import bytes_text, get_path, metric_label, score_text
 
-    metric = metric_label(main_metric(summary))
-    targets = measured_targets(summary)
+    read = reading(summary)
+    metric, targets = metric_label(read.metric), read.targets
     rows = [
         [row.label, *(f"{score_text(cell.value)} {cell.interval}".strip() for cell in row.cells.values())]
         for row in control_rows(summary)
@@ -30,7 +31,8 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
     show_text(headline(summary))
     for warning in summary.get("warnings", []):
         show_text(f"Read with care: {warning}")
-    show_table("Test users, full ranking", ["", *(f"{metric}, {target}" for target in targets.values())], rows)
+    title = "Test users, full ranking" if read.ranks else "Test users"
+    show_table(title, ["", *(f"{metric}, {target}" for target in targets.values())], rows)
     show_text(str(get_path(summary, "privacy").get("statement", "No privacy statement is recorded.")))
     upload = bytes_text(get_path(summary, "communication").get("upload_bytes_per_client_round"))
     show_facts(

@@ -164,13 +164,13 @@ def _result(finished: "Finished") -> TrialResult:
 
 
 def _show(finished: "Finished", result: TrialResult) -> None:
-    from fedrec.reporting.run.tables import TARGETS
+    from fedrec.reporting.reading import reading
     from fedrec.reporting.wording import epsilon_text, metric_label, number
     from simulations.cli.output import show_facts, show_table, show_text
 
     if result["frontier"]:
         metric = metric_label(result["frontier"][0]["metric"])
-        targets = [target for target in TARGETS if target in result["frontier"][0]]
+        targets = reading(*(one.summary for one in finished.results)).targets
         rows = [
             [
                 point["setting"] or "Federated",
@@ -180,7 +180,7 @@ def _show(finished: "Finished", result: TrialResult) -> None:
             ]
             for point in result["frontier"]
         ]
-        columns = ["", "epsilon", "seeds", *(f"{metric}, {TARGETS[target]}" for target in targets)]
+        columns = ["", "epsilon", "seeds", *(f"{metric}, {words}" for words in targets.values())]
         show_table("Test users, mean and 95 % interval over seeds", columns, rows)
     for paragraph in finished.cost.sentences():
         show_text(paragraph)

@@ -23,7 +23,7 @@ from fedrec.privacy.noise_key import read_key, write_key
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.statement.tuning import TuningClaim, tuning_claim
 from fedrec.reporting.frontier.points import TrialResult
-from fedrec.reporting.run.tables import main_metric
+from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.wording import Summary, get_path, number
 from fedrec.run.cohorts import Population
 from fedrec.run.directory import SUMMARY
@@ -50,8 +50,6 @@ from simulations.sweep.workers import WorkerPool
 KEY = "draw.key"
 CLAIM = "tuning.json"
 BEST = "best"
-JUDGED = "last20"
-"""Targets of the validation users by which trials are compared."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def sweep_drawn(plan: Plan, draw: Draw, options: SweepOptions, progress: Progres
         write_tables(directory, results, failures)
         if pool.stopping and any(result.summary is None for result in results):
             raise SweepInterrupted(INTERRUPTED)
-        best = None if failures or not results else max(results, key=lambda result: _score(directory, result)[1])
+        best = None if failures or not results else max(results, key=lambda result: _gain(*_score(directory, result)))
         if not failures:
             publish(directory, claim, best)
     return Published(directory, claim, failures, best)
@@ -132,8 +130,13 @@ def publish(directory: SweepDirectory, claim: TuningClaim, best: TrialResult | N
         run = directory.path / best.folder
         shutil.copytree(run / PUBLIC, staged / BEST)
         shutil.copyfile(run / "experiment.toml", staged / BEST / "experiment.toml")
-        metric, value = _score(directory, best)
-        chosen = {"fingerprint": best.fingerprint, "setting": dict(best.point), "metric": metric, "validation": value}
+        read, value = _score(directory, best)
+        chosen = {
+            "fingerprint": best.fingerprint,
+            "setting": dict(best.point),
+            "metric": read.metric,
+            "validation": value,
+        }
     told = json.loads(canonical_json({**claim.to_json(), "best": chosen}))
     write_whole(staged / CLAIM, json.dumps(told, indent=1) + "\n")
     staged.rename(place)
@@ -164,9 +167,12 @@ def _plans(directory: SweepDirectory, plan: Plan) -> Sequence[PrivacyPlan]:
     return [planned(trial.experiment) for trial in plan.trials]
 
 
-def _score(directory: SweepDirectory, result: TrialResult) -> tuple[str, float]:
-    """Return by which metric a trial is compared, and its value: read off what it could publish and nothing else."""
+def _gain(read: Reading, value: float) -> float:
+    return -math.inf if math.isnan(value) else read.gain(value)
+
+
+def _score(directory: SweepDirectory, result: TrialResult) -> tuple[Reading, float]:
+    """Return by what a trial is compared, and its value: read off what it could publish and nothing else."""
     summary: Summary = json.loads((directory.path / result.folder / PUBLIC / SUMMARY).read_text(encoding="utf-8"))
-    metric = main_metric(summary)
-    value = number(get_path(summary, "metrics", "validation", JUDGED, metric))
-    return metric, -math.inf if math.isnan(value) else value
+    read = reading(summary)
+    return read, number(get_path(summary, "metrics", "validation", read.target, read.metric))

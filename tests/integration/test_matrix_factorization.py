@@ -102,5 +102,5 @@ def test_factors_of_users_stay_on_their_clients_and_no_text_is_encoded(runs):
 
 def test_the_default_adapter_says_which_one_fits(tmp_path: Path, cache: Path) -> None:
     wanted = tiny(**{**MF, "adapter": {"name": "lora", "private": ()}})
-    with pytest.raises(ConfigError, match="no linear module; choose adapter.name = 'full'"):
+    with pytest.raises(ConfigError, match=r"no linear module; choose adapter\.name = 'full'"):
         run(wanted, RunOptions(out=tmp_path / "run", cache=cache), silent)

@@ -8,8 +8,8 @@ from plotly import graph_objects
 
 from fedrec.evaluation.significance import Interval
 from fedrec.reporting.frontier.points import Curve, Read, group_score, references, score, targets_of
+from fedrec.reporting.reading import Reading
 from fedrec.reporting.run.figures import FEDERATED, QUIET, SECOND, Chart, chart_of
-from fedrec.reporting.run.tables import TARGETS
 from fedrec.reporting.wording import metric_label
 
 PALETTE = (FEDERATED, SECOND, "#2a9d6f", "#b8479b", "#8a6fd1", "#c2483f", "#3fa7b5", "#8b8b2f")
@@ -48,20 +48,20 @@ def frontier_charts(curves: Sequence[Curve], metric: str) -> list[Chart]:
     ]
 
 
-def group_frontiers(curve: Curve, groups: dict[str, list[str]], target: str, metric: str) -> list[Chart]:
+def group_frontiers(curve: Curve, groups: dict[str, list[str]], read: Reading) -> list[Chart]:
     """Return a chart for each attribute of the users: a curve for each of its groups, of one setting."""
     charts = []
     for attribute, names in groups.items():
         lines: list[Line] = []
         for name in names:
-            read: Read = group_score(attribute, name, target, metric)
-            lines.append((name, [(point.epsilon, point.over_seeds(read)) for point in curve.points]))
+            of_group: Read = group_score(attribute, name, read.target, read.metric)
+            lines.append((name, [(point.epsilon, point.over_seeds(of_group)) for point in curve.points]))
         title = f"By {attribute}" + (f", {curve.label}" if curve.label else "")
         caption = (
-            f"Mean of {metric_label(metric)} on {TARGETS[target]} over each group's test users, with 95 % intervals "
-            "over seeds; groups too small to compare are left out."
+            f"Mean of {metric_label(read.metric)} on {read.targets[read.target]} over each group's test users, with "
+            "95 % intervals over seeds; groups too small to compare are left out."
         )
-        charts.append(against_epsilon(title, caption, lines, [], metric_label(metric)))
+        charts.append(against_epsilon(title, caption, lines, [], metric_label(read.metric)))
     return charts
 
 

@@ -16,17 +16,13 @@ from fedrec.reporting.frontier.points import (
     TrialResult,
     frontier,
     groups_of,
-    metric_of,
     score,
     targets_of,
 )
 from fedrec.reporting.frontier.table import in_order
 from fedrec.reporting.frontier.template import FRONTIER
-from fedrec.reporting.run.tables import TARGETS
+from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.wording import DASH, epsilon_text, listed, metric_label, number, score_text
-
-MAIN_TARGET = "last20"
-"""The target that sentences and groups are about."""
 
 
 def render_frontier(
@@ -41,42 +37,43 @@ def render_frontier(
         cost: What all of them cost together.
         asked: The sweep as a file.
     """
-    metric, ordered = metric_of(results), in_order(results)
+    read, ordered = reading(*(result.summary for result in results)), in_order(results)
+    metric = read.metric
     curves = frontier(ordered)
     templates = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     targets = targets_of(curves)
-    groups = groups_of(ordered, MAIN_TARGET)
+    groups = groups_of(ordered, read.target)
     return templates.from_string(FRONTIER).render(
         name=name,
         results=ordered,
         varied=listed(sorted({key for result in ordered for key in result.point})),
-        answer=answer(ordered, curves, metric),
+        answer=answer(ordered, curves, read),
         failures=failures,
         cost=cost.sentences(),
         charts=frontier_charts(curves, metric) if curves else [],
         rows=[_row(curve, point, metric, targets) for curve in curves for point in curve.points],
-        groups=[chart for curve in curves for chart in group_frontiers(curve, groups, MAIN_TARGET, metric)],
-        trials=[_trial(result, metric) for result in ordered],
+        groups=[chart for curve in curves for chart in group_frontiers(curve, groups, read)],
+        trials=[_trial(result, read) for result in ordered],
         metric=metric_label(metric),
-        target=MAIN_TARGET,
+        target=read.target,
         targets=targets,
         asked=asked,
         plotly=get_plotlyjs(),
     )
 
 
-def answer(results: Sequence[TrialResult], curves: Sequence[Curve], metric: str) -> list[str]:
+def answer(results: Sequence[TrialResult], curves: Sequence[Curve], read: Reading) -> list[str]:
     """Return what was found, a sentence a setting: its scores from the least epsilon to none."""
     finished = sum(result.summary is not None for result in results)
     sentences = [f"{finished} of {len(results)} trials finished."]
     for curve in curves:
         scores = []
         for point in curve.points:
-            found = point.over_seeds(score(MAIN_TARGET, metric))
+            found = point.over_seeds(score(read.target, read.metric))
             where = "without privacy" if math.isinf(point.epsilon) else f"at epsilon {epsilon_text(point.epsilon)}"
             scores.append(f"{_cell(found)['mean']} {_cell(found)['interval']} {where}".replace("  ", " "))
         setting = f"With {curve.label}, " if curve.label else ""
-        sentences.append(f"{setting}{metric_label(metric)} on {TARGETS[MAIN_TARGET]} is {', '.join(scores)}.")
+        sentences.append(f"{setting}{metric_label(read.metric)} on {read.targets[read.target]} is {', '.join(scores)}.")
     return sentences
 
 
@@ -94,12 +91,12 @@ def _cell(found: Interval) -> dict[str, str]:
     return {"mean": score_text(found.mean), "interval": "" if without else f"[{found.low:.3f}, {found.high:.3f}]"}
 
 
-def _trial(result: TrialResult, metric: str) -> dict[str, str]:
+def _trial(result: TrialResult, read: Reading) -> dict[str, str]:
     if result.summary is None:
         return {"label": result.label, "folder": "", "epsilon": "not finished", "score": DASH}
     return {
         "label": result.label,
         "folder": result.folder,
         "epsilon": "none" if math.isinf(result.epsilon) else epsilon_text(result.epsilon),
-        "score": score_text(number(score(MAIN_TARGET, metric)(result.summary))),
+        "score": score_text(number(score(read.target, read.metric)(result.summary))),
     }

@@ -11,7 +11,8 @@ from typing import Any
 
 from fedrec.evaluation.groups import ACTIVITY, MIN_GROUP
 from fedrec.evaluation.significance import Interval, seeds_interval
-from fedrec.reporting.run.tables import LABELS, main_metric, measured_targets
+from fedrec.reporting.reading import reading
+from fedrec.reporting.run.tables import LABELS
 from fedrec.reporting.wording import Summary, get_path, number
 
 SEED = "seed"
@@ -114,8 +115,8 @@ def frontier(results: Sequence[TrialResult]) -> list[Curve]:
 
 
 def metric_of(results: Sequence[TrialResult]) -> str:
-    """Return the metric that is shown: the first finished trial's main one."""
-    return next((main_metric(result.summary) for result in results if result.summary is not None), "ndcg@10")
+    """Return the metric that is shown: the first finished trial's headline; "" without one."""
+    return reading(*(result.summary for result in results)).metric
 
 
 def score(target: str, metric: str) -> Read:
@@ -204,7 +205,7 @@ def value_text(value: Any) -> str:
 def targets_of(curves: Sequence[Curve]) -> dict[str, str]:
     """Return the targets that any trial on the curves was scored on."""
     found = [result.summary for curve in curves for point in curve.points for result in point.results]
-    return measured_targets(*(summary for summary in found if summary is not None))
+    return reading(*found).targets
 
 
 def points_json(curves: Sequence[Curve], metric: str) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ FRONTIER = framed(
 <section id="trials">
   <h2>Every trial</h2>
   <div class="scroll"><table>
-    <caption>{{ metric }} on {{ targets[target] }}; a name leads to the trial's own report, with its intervals over users, its controls and its privacy statement</caption>
+    <caption>{{ metric }} on {{ targets.get(target, "what was judged") }}; a name leads to the trial's own report, with its intervals over users, its controls and its privacy statement</caption>
     <thead><tr><th scope="col">Trial</th><th scope="col" class="number">Epsilon claimed</th><th scope="col" class="number">{{ metric }}</th></tr></thead>
     <tbody>
       {% for one in trials %}

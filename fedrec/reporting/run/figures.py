@@ -15,11 +15,13 @@ from typing import Any
 from plotly import graph_objects
 
 from fedrec.evaluation.groups import ACTIVITY, MIN_GROUP
-from fedrec.reporting.run.tables import TARGETS, Row
+from fedrec.reporting.reading import Reading
+from fedrec.reporting.run.tables import Row
 from fedrec.reporting.wording import get_path, metric_label, number, score_text
 
 FEDERATED, SECOND, QUIET = "#2f7ed8", "#c9760c", "#838a94"
-COLOURS = {"last20": FEDERATED, "last": SECOND}
+COLOURS = (FEDERATED, SECOND)
+"""Of the targets, the most telling first."""
 _ACTIVITY = ("low", "mid", "high")
 
 Line = Mapping[str, Any]
@@ -34,10 +36,13 @@ class Chart:
     spec: dict[str, Any]
 
 
-def curves(lines: Sequence[Line], metric: str) -> list[Chart]:
+def curves(lines: Sequence[Line], read: Reading) -> list[Chart]:
     """Return the course of the run: validation loss, the metric, epsilon; each only if any round has a finite value."""
-    scores = {target: [get_path(line, "validation", target, metric) for line in lines] for target in TARGETS}
-    label = metric_label(metric)
+    scores = {
+        words: [get_path(line, "validation", target, read.metric) for line in lines]
+        for target, words in read.targets.items()
+    }
+    label = metric_label(read.metric)
     found = [
         _course(
             "Validation loss",
@@ -53,11 +58,11 @@ def curves(lines: Sequence[Line], metric: str) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def controls_chart(rows: Sequence[Row], metric: str) -> Chart | None:
+def controls_chart(rows: Sequence[Row], read: Reading) -> Chart | None:
     """Return every recommender's score with its interval, the first row on top; None if nothing was measured."""
-    label = metric_label(metric)
+    label = metric_label(read.metric)
     figure = graph_objects.Figure()
-    for target, words in TARGETS.items():
+    for place, (target, words) in enumerate(read.targets.items()):
         shown = [row for row in rows if target in row.cells and not math.isnan(row.cells[target].value)]
         if not shown:
             continue
@@ -72,9 +77,9 @@ def controls_chart(rows: Sequence[Row], metric: str) -> Chart | None:
                 "thickness": 1.5,
             },
             mode="markers",
-            name=words,
+            name=escape(words, quote=False),
             marker={
-                "color": COLOURS[target],
+                "color": COLOURS[place % len(COLOURS)],
                 "opacity": 1,
                 "line": {"width": 0},
                 "size": [12 if row.federated else 8 for row in shown],
@@ -148,7 +153,7 @@ def _all(lines: Sequence[Line], key: str) -> list[Any]:
 
 def _course(title: str, caption: str, lines: Sequence[Line], series: Mapping[str, Sequence[Any]]) -> Chart | None:
     figure = graph_objects.Figure()
-    for name, values in series.items():
+    for place, (name, values) in enumerate(series.items()):
         points = [
             (line["round"], value)
             for line, raw in zip(lines, values, strict=True)
@@ -159,8 +164,8 @@ def _course(title: str, caption: str, lines: Sequence[Line], series: Mapping[str
                 x=[point[0] for point in points],
                 y=[point[1] for point in points],
                 mode="lines+markers" if len(points) <= 60 else "lines",
-                name=TARGETS.get(name, name),
-                line={"color": COLOURS.get(name, FEDERATED)},
+                name=escape(name, quote=False),
+                line={"color": COLOURS[place % len(COLOURS)]},
             )
     if not figure.data:
         return None

@@ -88,7 +88,7 @@ PAGE = framed(
 <section id="groups">
   <h2>Who is served well, and who is not</h2>
   {% if groups or worst_decile == worst_decile %}
-  <p>The worst-served tenth of the test users gets {{ metric | metric }} {{ worst_decile | score }} on {{ targets.last20 }}.</p>
+  <p>The worst-served tenth of the test users gets {{ metric | metric }} {{ worst_decile | score }} on {{ worst_on }}.</p>
   {% if group_charts %}<div class="charts">{% for chart in group_charts %}{{ draw(chart) }}{% endfor %}</div>{% endif %}
   {% if groups %}
   <div class="scroll"><table>

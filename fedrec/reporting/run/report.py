@@ -15,14 +15,12 @@ from plotly.offline import get_plotlyjs
 
 from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
+from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.run.figures import controls_chart, curves, group_charts, tradeoff_chart
 from fedrec.reporting.run.page import PAGE
 from fedrec.reporting.run.tables import (
-    TARGETS,
     control_rows,
     headline,
-    main_metric,
-    measured_targets,
     metric_rows,
     through_noise,
 )
@@ -117,18 +115,19 @@ def _text(value: object) -> str:
 
 
 def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
-    metric, targets = main_metric(summary), measured_targets(summary)
-    rows = control_rows(summary)
-    fairness = get_path(summary, "groups", "last20")
+    read, rows = reading(summary), control_rows(summary)
+    metric, targets = read.metric, read.targets
+    fairness = get_path(summary, "groups", read.target)
     privacy = get_path(summary, "privacy")
     return {
         "summary": summary,
         "headline": headline(summary),
-        "tiles": _tiles(summary, metric),
+        "tiles": _tiles(summary, read),
         "metric": metric,
         "targets": targets,
+        "worst_on": targets.get(read.target, ""),
         "rows": rows,
-        "controls_chart": controls_chart(rows, metric),
+        "controls_chart": controls_chart(rows, read),
         "all_metrics": {words: metric_rows(summary, target) for target, words in targets.items()},
         "privacy": pairs(
             {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}
@@ -137,7 +136,7 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "tradeoff": tradeoff_chart(privacy),
         "unpublished": "" if get_path(summary, "metrics", "test") else " ".join(through_noise(summary)),
         "noise": _noise(privacy, metric),
-        "curves": curves(lines, metric),
+        "curves": curves(lines, read),
         "rounds": [_round(line, metric, targets) for line in lines],
         "group_charts": group_charts(fairness, metric),
         "groups": [
@@ -157,10 +156,11 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
     }
 
 
-def _tiles(summary: Mapping[str, Any], metric: str) -> Pairs:
+def _tiles(summary: Mapping[str, Any], read: Reading) -> Pairs:
     own = control_rows(summary)[0]
     scores = [
-        (f"{metric_label(metric)} on {TARGETS[target]}", score_text(cell.value)) for target, cell in own.cells.items()
+        (f"{metric_label(read.metric)} on {read.targets[target]}", score_text(cell.value))
+        for target, cell in own.cells.items()
     ]
     upload = bytes_text(get_path(summary, "communication", "upload_bytes_per_client_round"))
     epsilon = epsilon_text(get_path(summary, "privacy", "epsilon"))

@@ -4,11 +4,12 @@ Pure functions of `summary.json`. Nothing is claimed that the summary does not h
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT
+from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.wording import (
     Summary,
     count_text,
@@ -21,8 +22,6 @@ from fedrec.reporting.wording import (
     score_text,
 )
 
-TARGETS = {"last20": "the last 20 %", "last": "the last item"}
-"""What is ranked of each held-out user, the more telling first."""
 LABELS = {
     "base": "Base before federation",
     "base_popularity": "Base with its public users' popularity",
@@ -48,7 +47,8 @@ class Cell:
         low: Lower end of its 95 % interval over users.
         high: Upper end.
         p_value: Of the Holm-corrected paired test against the federated model; nan for that model itself.
-        best: Whether no recommender scores higher.
+        best: Whether no recommender scores better.
+        higher_is_better: Whether a higher score is a better one.
     """
 
     value: float
@@ -56,6 +56,7 @@ class Cell:
     high: float
     p_value: float
     best: bool
+    higher_is_better: bool = True
 
     @property
     def interval(self) -> str:
@@ -66,9 +67,13 @@ class Cell:
         """Return how this score stands to the base's: beyond the interval, level with it, or unknown without one."""
         if math.isnan(self.low + self.high + base):
             return "unknown"
-        if self.low > base:
-            return "better"
-        return "worse" if self.high < base else "level"
+        if self.low <= base <= self.high:
+            return "level"
+        return "better" if (self.low > base) is self.higher_is_better else "worse"
+
+    def ahead(self, other: "Cell") -> bool:
+        """Return whether this score is better than another; no where one is unknown."""
+        return self.value > other.value if self.higher_is_better else self.value < other.value
 
 
 @dataclass(frozen=True)
@@ -86,35 +91,21 @@ class Row:
         return self.name == "federated"
 
 
-def measured_targets(*summaries: Summary) -> dict[str, str]:
-    """Return those of `TARGETS` that any of the summaries was scored on; all of them where none was."""
-    found = [target for target in TARGETS if any(get_path(summary, "metrics", "test", target) for summary in summaries)]
-    return {target: TARGETS[target] for target in found or TARGETS}
-
-
-def main_metric(summary: Summary) -> str:
-    """Return "ndcg@10", or the first NDCG of the summary if the experiment cuts elsewhere."""
-    found = [
-        name for target in TARGETS for name in get_path(summary, "metrics", "test", target) if name.startswith("ndcg@")
-    ]
-    return "ndcg@10" if "ndcg@10" in found or not found else str(found[0])
-
-
 def control_rows(summary: Summary) -> list[Row]:
-    """Return the federated model, always first, and every control beside it, on the `main_metric`, target by target.
+    """Return the federated model, always first, and every control beside it, on the headline metric, target by target.
 
     Known controls come in the order of `LABELS`, others after them by name.
     """
-    metric, entries, targets = main_metric(summary), _entries(summary), measured_targets(summary)
+    read, entries = reading(summary), _entries(summary)
     best = {
-        target: max(_nan_last(number(get_path(entry, "test", target, metric))) for entry in entries.values())
-        for target in targets
+        target: max(_gain(read, number(get_path(entry, "test", target, read.metric))) for entry in entries.values())
+        for target in read.targets
     }
     return [
         Row(
             name=name,
             label="Federated, this run" if name == "federated" else LABELS.get(name, name),
-            cells={target: _cell(entry, target, metric, best[target]) for target in targets},
+            cells={target: _cell(entry, target, read, best[target]) for target in read.targets},
             note="; ".join(filter(None, (str(entry.get("note") or ""), SEEN.get(str(entry.get("disclosure")), "")))),
         )
         for name, entry in entries.items()
@@ -131,14 +122,17 @@ def metric_rows(summary: Summary, target: str) -> list[tuple[str, list[float]]]:
 def headline(summary: Summary) -> str:
     """Return the run's answer in one paragraph of plain words.
 
-    What was asked, how well the federated model ranks, what training added to its base, what is better still, and
+    What was asked, how well the federated model does, what training added to its base, what is better still, and
     what is promised.
     """
     rows = {row.name: row for row in control_rows(summary)}
-    measured = [target for target, cell in rows["federated"].cells.items() if not math.isnan(cell.value)]
+    read = reading(summary)
+    measured = {
+        target: read.targets[target] for target, cell in rows["federated"].cells.items() if not math.isnan(cell.value)
+    }
     scores = (
         [
-            f"Its {metric_label(main_metric(summary))} is {_scores(rows['federated'], measured)} of each of them "
+            f"Its {metric_label(read.metric)} is {_scores(rows['federated'], measured)} of each of them "
             "(95 % intervals over users).",
             *_against_base(summary, rows, measured),
             *_against_others(rows, measured),
@@ -154,12 +148,14 @@ def through_noise(summary: Summary) -> list[str]:
     validation = get_path(summary, "privacy", "validation")
     if not validation:
         return []
-    metric = main_metric(summary)
-    found = {target: number(get_path(summary, "metrics", "validation", target, metric)) for target in TARGETS}
+    read = reading(summary)
+    metric = read.metric
+    found = {
+        words: number(get_path(summary, "metrics", "validation", target, metric))
+        for target, words in read.targets.items()
+    }
     deviation = score_text(number(get_path(validation, "deviation", metric)))
-    told = listed(
-        [f"{score_text(value)} on {TARGETS[target]}" for target, value in found.items() if not math.isnan(value)]
-    )
+    told = listed([f"{score_text(value)} on {words}" for words, value in found.items() if not math.isnan(value)])
     return [
         "How well it ranks for them is not published, because they are no volunteers.",
         f"For {count_text(validation.get('users'), 'private validation user')} {metric_label(metric)} is {told}, with "
@@ -174,20 +170,22 @@ def _entries(summary: Summary) -> dict[str, Mapping[str, Any]]:
     return {"federated": own} | {name: controls[name] for name in [*known, *sorted(set(controls) - set(known))]}
 
 
-def _cell(entry: Mapping[str, Any], target: str, metric: str, best: float) -> Cell:
-    value = number(get_path(entry, "test", target, metric))
-    low, high = get_path(entry, "intervals", target, metric) or (None, None)
-    return Cell(value, number(low), number(high), number(get_path(entry, "p_value", target)), best=value == best)
+def _cell(entry: Mapping[str, Any], target: str, read: Reading, best: float) -> Cell:
+    value = number(get_path(entry, "test", target, read.metric))
+    low, high = get_path(entry, "intervals", target, read.metric) or (None, None)
+    p_value, is_best = number(get_path(entry, "p_value", target)), _gain(read, value) == best
+    return Cell(value, number(low), number(high), p_value, is_best, read.higher_is_better)
 
 
-def _nan_last(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+def _gain(read: Reading, value: float) -> float:
+    return -math.inf if math.isnan(value) else read.gain(value)
 
 
-def _scores(row: Row, targets: Sequence[str]) -> str:
-    cells = {target: row.cells[target] for target in targets}
+def _scores(row: Row, targets: Mapping[str, str]) -> str:
+    """Return a recommender's score on each of the targets, which come with their words."""
+    cells = {words: row.cells[target] for target, words in targets.items()}
     return listed(
-        [f"{score_text(cell.value)} {cell.interval}".strip() + f" on {TARGETS[c]}" for c, cell in cells.items()]
+        [f"{score_text(cell.value)} {cell.interval}".strip() + f" on {words}" for words, cell in cells.items()]
     )
 
 
@@ -200,17 +198,17 @@ def _ended_early(summary: Summary) -> list[str]:
 
 def _asked(summary: Summary) -> str:
     adapter, split = get_path(summary, "adapter"), get_path(summary, "split")
+    work = "ranked the whole catalogue for" if reading(summary).ranks else "was judged on"
     return (
         f"{count_text(get_path(summary, 'federation', 'clients'), 'client')}, with "
         f"{count_text(split.get('private'), 'user')} between them, trained the adapter {adapter.get('name', '?')} "
         f"({count_text(adapter.get('parameters'), 'parameter')}) of {get_path(summary, 'model').get('name', '?')} for "
         f"{count_text(summary.get('rounds'), 'round')} on {get_path(summary, 'dataset').get('name', '?')}; the "
-        f"resulting recommender ranked the whole catalogue for {count_text(split.get('test'), 'test user')} it had "
-        "never seen."
+        f"resulting recommender {work} {count_text(split.get('test'), 'test user')} it had never seen."
     )
 
 
-def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[str]) -> list[str]:
+def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[str]:
     if "base" not in rows:
         return ["The base before federation was not among the controls, so what training added is not known."]
     start = get_path(summary, "model").get("base", "")
@@ -228,7 +226,7 @@ def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[
         "unknown": "without an interval, so without a verdict, on",
     }
     parts = [
-        f"{text} {listed([TARGETS[target] for target in measured if found[target] == kind])}"
+        f"{text} {listed([words for target, words in measured.items() if found[target] == kind])}"
         for kind, text in told.items()
         if kind in found.values()
     ]
@@ -239,7 +237,7 @@ def _against_base(summary: Summary, rows: Mapping[str, Row], measured: Sequence[
 
 def _test_users(summary: Summary) -> float:
     """Return how many test users were ranked; those of the split where that is not recorded, nan without either."""
-    ranked = [number(get_path(summary, "metrics", "test", target, "users")) for target in measured_targets(summary)]
+    ranked = [number(get_path(summary, "metrics", "test", target, "users")) for target in reading(summary).targets]
     return next((users for users in ranked if not math.isnan(users)), number(get_path(summary, "split", "test")))
 
 
@@ -254,34 +252,35 @@ def _cost(summary: Summary, rows: Mapping[str, Row], base: Mapping[str, float]) 
     return [plain, "Central training without privacy is not better either, so privacy may not be the only cause."]
 
 
-def _against_others(rows: Mapping[str, Row], measured: Sequence[str]) -> list[str]:
+def _against_others(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[str]:
     competitors = [rows[name] for name in ("popularity", "ease") if name in rows]
     central = rows.get("central")
     beside = [f"{row.label} {_values(row, measured)}" for row in competitors]
     beside += [f"the same model trained centrally without privacy {_values(central, measured)}"] if central else []
-    sentences = [f"On the same lists: {'; '.join(beside)}."] if beside else []
-    ahead = [text for row in competitors for target in measured if (text := _ahead(row, rows["federated"], target))]
+    sentences = [f"On the same users: {'; '.join(beside)}."] if beside else []
+    own = rows["federated"]
+    ahead = [text for row in competitors for at, words in measured.items() if (text := _ahead(row, own, at, words))]
     sentences += ahead or (
         [f"Nowhere ahead of it: {listed([row.label for row in competitors])}."] if competitors else []
     )
     return sentences
 
 
-def _values(row: Row, measured: Sequence[str]) -> str:
+def _values(row: Row, measured: Iterable[str]) -> str:
     return listed([score_text(row.cells[target].value) for target in measured])
 
 
-def _ahead(competitor: Row, federated: Row, target: str) -> str:
+def _ahead(competitor: Row, federated: Row, target: str, words: str) -> str:
     cell = competitor.cells[target]
-    if not cell.value > federated.cells[target].value:
+    if not cell.ahead(federated.cells[target]):
         return ""
     if math.isnan(cell.p_value):
-        return f"{competitor.label} is ahead on {TARGETS[target]} (not tested)."
+        return f"{competitor.label} is ahead on {words} (not tested)."
     p_value = p_text(cell.p_value)
     chance = f"Holm-corrected p {p_value if p_value.startswith('<') else f'= {p_value}'}"
     if cell.p_value < SIGNIFICANT:
-        return f"{competitor.label} still wins on {TARGETS[target]} ({chance})."
-    return f"{competitor.label} is ahead on {TARGETS[target]}, though not beyond chance ({chance})."
+        return f"{competitor.label} still wins on {words} ({chance})."
+    return f"{competitor.label} is ahead on {words}, though not beyond chance ({chance})."
 
 
 def _private(summary: Summary) -> bool:

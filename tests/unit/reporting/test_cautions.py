@@ -8,11 +8,13 @@ from fedrec.evaluation.significance import least_p_value, margin, paired_test
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC
 from fedrec.reporting.cautions import cautions, few_users, same_targets, small_catalogue, without_times
 
+WORDS = {"last": "the last item", "last20": "the last 20 %"}
+
 
 def cases(*targets: list[int], name: str = "last") -> Cases:
     """One user for each list of targets; what they were ranked from does not matter."""
     users = np.arange(len(targets))
-    return Cases(name, users, [np.array([0])] * len(targets), [np.array(one) for one in targets], 0)
+    return Cases(name, users, [np.array([0])] * len(targets), [np.array(one) for one in targets], 0, WORDS[name])
 
 
 def test_hoeffdings_margin_by_hand() -> None:
@@ -56,7 +58,7 @@ def test_lists_that_hold_half_of_the_catalogue_are_no_test(items: int, cutoffs: 
 
 
 def test_targets_that_are_the_same_for_everybody_are_one_measurement() -> None:
-    same = {"last": cases([3], [4]), "last20": cases([3], [4])}
+    same = {"last": cases([3], [4]), "last20": cases([3], [4], name="last20")}
     assert same_targets(same).startswith('For every test user "the last item" and "the last 20 %" are the same items')
     assert same_targets({"last": cases([3], [4]), "last20": cases([3], [1, 4])}) == ""
     assert same_targets({"last20": cases([3])}) == same_targets({}) == ""
@@ -64,14 +66,14 @@ def test_targets_that_are_the_same_for_everybody_are_one_measurement() -> None:
 
 
 def test_without_times_it_says_what_is_left_out_unless_it_was_asked_for() -> None:
-    alone = without_times("file", ["last20"])
+    alone = without_times("file", {"last20": WORDS["last20"]})
     assert alone.startswith('The data have no times, so "the last 20 %" means the last in the file')
     assert "For the last item that would say least, so it is left out; evaluation.targets can ask for it." in alone
-    both = without_times("file", ["last", "last20"])
-    assert 'so "the last 20 %" and "the last item" mean the last' in both
+    both = without_times("file", WORDS)
+    assert 'so "the last item" and "the last 20 %" mean the last' in both
     assert "left out" not in both
-    assert without_times("file", []).startswith("The data have no times, so what is ranked means the last in the file")
-    assert without_times("time", ["last20"]) == ""
+    assert without_times("file", {}).startswith("The data have no times, so what is judged means the last in the file")
+    assert without_times("time", WORDS) == ""
 
 
 def test_a_sound_run_is_warned_of_nothing() -> None:

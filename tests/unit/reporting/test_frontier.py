@@ -28,6 +28,8 @@ from fedrec.reporting.frontier.points import (
     value_text,
 )
 from fedrec.reporting.frontier.table import table_of, timings_of, write_table
+from fedrec.reporting.reading import reading
+from tests.handmade import NEXT_ITEM
 
 NDCG = "ndcg@10"
 T_OF_3 = 4.302652729911275
@@ -45,6 +47,7 @@ def summary(value: float, claimed: float, central: float = 0.3, noise_key: str =
     scores = {case: {NDCG: number} for case, number in (("last20", value), ("last", value / 4))}
     found = {
         "parameters_sha256": "ab",
+        "task": NEXT_ITEM,
         "chosen_round": 2,
         "metrics": {"test": scores, "validation": scores},
         "intervals": {"last20": {NDCG: [value - 0.01, value + 0.01]}},
@@ -329,7 +332,7 @@ def test_the_page_of_nothing_finished_is_a_page() -> None:
     nothing = [replace(trial(0.1, 1.0), summary=None)]
     page = render_frontier("mine", nothing, [], cost_of(nothing, {}), "")
     assert "0 of 1 trials finished." in page
-    assert answer(nothing, [], NDCG) == ["0 of 1 trials finished."]
+    assert answer(nothing, [], reading()) == ["0 of 1 trials finished."]
 
 
 def test_a_case_that_no_trial_was_scored_on_is_neither_told_nor_drawn() -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from fedrec.core.checksums import seal
 from fedrec.core.errors import RunError
+from fedrec.reporting.reading import reading
 from fedrec.reporting.run.figures import controls_chart, curves, group_charts
 from fedrec.reporting.run.report import pairs, render_report
 from fedrec.reporting.run.tables import control_rows
 from fedrec.run.environment import PACKAGES, environment
+from tests.handmade import NEXT_ITEM
 
 ATTACK = "<script>alert(1)</script><img src='http://evil.example/x'>"
 
@@ -32,6 +34,7 @@ SUMMARY = {
     "name": "movielens",
     "fingerprint": "ab" * 32,
     "parameters_sha256": "cd" * 32,
+    "task": NEXT_ITEM,
     "dataset": {"name": "movielens-100k", "users": 943, "cleaning": {"repeated pairs": 3}, "terms": "research"},
     "split": {"private": 660, "public": 0, "validation": 94, "test": 189, "excluded": {"without target": 2}},
     "federation": {"clients": 20, "users_per_client": [31, 33, 35], "partition": "shards"},
@@ -214,6 +217,7 @@ def test_everything_from_data_is_escaped(tmp_path):
         return value + ATTACK if isinstance(value, str) else [ATTACK] if value == [] else value
 
     summary = poisoned(SUMMARY)
+    summary["task"]["headline"] = SUMMARY["task"]["headline"]  # keys, as those of the scores are
     summary["controls"][ATTACK] = SUMMARY["controls"]["ease"]
     summary["groups"]["last20"]["groups"][ATTACK] = {
         "sizes": {ATTACK: 9},
@@ -291,7 +295,7 @@ def test_a_damaged_file_is_named_and_the_old_report_stays(tmp_path, name):
 
 
 def test_curves_hold_the_rounds_that_have_a_value():
-    loss, ndcg, epsilon = curves(LINES, "ndcg@10")
+    loss, ndcg, epsilon = curves(LINES, reading(SUMMARY))
     assert loss.spec["data"][0]["x"] == [0, 1, 2]
     assert loss.spec["data"][0]["y"] == [7.4, 7.0, 6.5]
     assert [(trace["name"], trace["x"]) for trace in ndcg.spec["data"]] == [
@@ -316,7 +320,7 @@ def test_activity_is_drawn_from_low_to_high():
 
 
 def test_controls_without_a_number_have_no_chart():
-    assert controls_chart(control_rows({}), "ndcg@10") is None
+    assert controls_chart(control_rows({}), reading({})) is None
 
 
 def test_pairs_flatten_nested_json():

@@ -4,16 +4,15 @@ import math
 
 import pytest
 
+from fedrec.reporting.reading import NOTHING, reading
 from fedrec.reporting.run.tables import (
-    TARGETS,
     Cell,
     control_rows,
     headline,
-    main_metric,
-    measured_targets,
     metric_rows,
 )
 from fedrec.reporting.wording import bytes_text, count_text, epsilon_text, listed, metric_label, number, p_text
+from tests.handmade import NEXT_ITEM
 
 OFF = {"epsilon": math.inf, "trust": "none", "unit": "none", "statement": "Nothing is protected."}
 ON = {"epsilon": 8.0, "delta": 0.0008, "trust": "local", "unit": "user", "statement": "User-level."}
@@ -34,6 +33,7 @@ def control(last20, last, p_value=0.01, **more):
 
 def summary(own, controls, privacy=ON):
     return {
+        "task": NEXT_ITEM,
         "dataset": {"name": "movielens-100k"},
         "split": {"private": 660, "test": 189},
         "federation": {"clients": 20},
@@ -87,10 +87,18 @@ def test_an_empty_summary_has_one_row_without_numbers():
     assert metric_rows({}, "last") == []
 
 
-def test_another_cutoff_is_the_main_metric_where_ten_is_missing():
-    assert main_metric({}) == "ndcg@10"
-    assert main_metric({"metrics": {"test": {"last": {"recall@3": 0.1, "ndcg@3": 0.2}}}}) == "ndcg@3"
-    assert main_metric({"metrics": {"test": {"last": {"ndcg@3": 0.2, "ndcg@10": 0.3}}}}) == "ndcg@10"
+def test_where_less_is_better_the_least_is_best_and_ahead():
+    errors = {"target": "last20", "metric": "ndcg@10", "higher_is_better": False}
+    run = summary(scores(0.9, 1.0), {"base": control(1.1, 0.95), "ease": control(0.8, 1.2)})
+    run["task"] = NEXT_ITEM | {"headline": errors, "ranks": False}
+    own, base, ease = control_rows(run)
+    assert [row.cells["last20"].best for row in (own, base, ease)] == [False, False, True]
+    assert own.cells["last20"].against(base.cells["last20"].value) == "better"
+    assert own.cells["last"].against(base.cells["last"].value) == "worse"
+    words = headline(run)
+    assert "was judged on 189 test users" in words
+    assert "EASE still wins on the last 20 %" in words
+    assert "EASE still wins on the last item" not in words
 
 
 def test_metric_rows_line_up_with_the_control_rows():
@@ -203,9 +211,11 @@ def test_a_case_that_was_not_scored_is_not_mentioned():
     own = scores(0.15, 0.06)
     del own["test"]["last"]
     run = summary(own, {"base": control(0.1, 0.05)})
-    assert measured_targets(run) == {"last20": "the last 20 %"}
+    assert reading(run).targets == {"last20": "the last 20 %"}
     assert [list(row.cells) for row in control_rows(run)] == [["last20"], ["last20"]]
-    assert measured_targets(run, summary(scores(0.15, 0.06), {})) == measured_targets({}) == TARGETS
+    both = {"last20": "the last 20 %", "last": "the last item"}
+    assert reading(run, summary(scores(0.15, 0.06), {})).targets == reading({"task": NEXT_ITEM}).targets == both
+    assert reading({}, None) == NOTHING
     words = headline(run)
     assert "on the last 20 %" in words
     assert "last item" not in words

@@ -17,12 +17,14 @@ from fedrec.core.errors import FederationError, Interrupted, PrivacyError
 from fedrec.experiment.config import Experiment
 from fedrec.run.directory import RunDirectory
 from simulations.cli.app import app
+from tests.handmade import NEXT_ITEM
 
 ROOT = Path(__file__).parents[3]
 SCORES = {"last": {"ndcg@10": 0.151}, "last20": {"ndcg@10": 0.2}}
 SUMMARY = {
     "fingerprint": "f" * 64,
     "parameters_sha256": "a" * 64,
+    "task": NEXT_ITEM,
     "metrics": {"test": SCORES},
     "controls": {"popularity": {"test": SCORES}},
     "privacy": {"statement": "Whoever sees [everything] learns little.", "epsilon": 8.0},
