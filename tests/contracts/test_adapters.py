@@ -1,4 +1,4 @@
-"""What every adapter promises; a new one is covered the day it is registered."""
+"""Every registered adapter keeps the contract, and ours a little more; a new one from the day it is registered."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.models.adapters import ADAPTERS, attach_, is_private, shared_parameters, trained_parameters
 from fedrec.models.recommender import build_model
 from fedrec.training.client import train_client
+from simulations.testing.adapters import AdapterContract
 from tests.handmade import batch, context, experiment, inputs, losses, moved, plan, task
 
 HISTORY = torch.tensor([[0, 1, 2, 3], [4, 4, 4, 0], [5, 5, 0, 0]])
@@ -19,6 +20,12 @@ BESIDE = [
     {"adaptor": True, "item_bias": False, "item_delta": False},
     {"adaptor": False, "item_bias": True, "item_delta": False},
 ]
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+@pytest.mark.parametrize("plugin", ADAPTERS.names())
+class TestEveryAdapter(AdapterContract):
+    """The contract that a user's own adapter inherits, too."""
 
 
 def adapter(name: str, **more: object) -> dict[str, object]:
