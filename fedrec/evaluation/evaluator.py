@@ -15,7 +15,6 @@ from torch import Tensor
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases, Cut
-from fedrec.evaluation.scoring import finite, model_scorer
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers
 from fedrec.metrics.beyond_accuracy import Counts, Vectors
@@ -23,6 +22,7 @@ from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
 from fedrec.models.recommender import Recommender
+from fedrec.models.scoring import finite, model_scorer
 from fedrec.run.job import Job
 from fedrec.tasks import Task, open_task
 from fedrec.training.context import TrainingContext

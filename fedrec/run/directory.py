@@ -53,6 +53,7 @@ KEPT_CHECKPOINTS = 2
 
 LEDGER = "ledger.json"
 VALIDATION_LEDGER = "validation_ledger.json"
+ADAPTER = "adapter.safetensors"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
@@ -243,13 +244,13 @@ class RunDirectory:
         """
         self.require_there()
         contiguous = {name: value.contiguous() for name, value in adapter.items()}
-        write_whole(self.public / "adapter.safetensors", tensors_to_bytes(contiguous))
+        write_whole(self.public / ADAPTER, tensors_to_bytes(contiguous))
         ledgers = {LEDGER: ledger} | ({} if validation_ledger is None else {VALIDATION_LEDGER: validation_ledger})
         for file, paid in ledgers.items():
             write_whole(self.public / file, paid.to_json())
         for place, told in ((self.public, public), (self.private, summary)):
             write_whole(place / SUMMARY, json.dumps(json.loads(canonical_json(told)), indent=1) + "\n")
-        seal(self.public, ["adapter.safetensors", *ledgers, METRICS, SUMMARY])
+        seal(self.public, [ADAPTER, *ledgers, METRICS, SUMMARY])
         seal(self.private, [METRICS, SUMMARY])
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:

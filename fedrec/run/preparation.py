@@ -90,7 +90,7 @@ class Prepared:
     @property
     def model_inputs(self) -> ModelInputs:
         """What the model is built for."""
-        return ModelInputs(self.train.num_items, int(self.federation.users.lengths.max()), self.item_vectors)
+        return ModelInputs(self.facts["dataset"]["items"], int(self.federation.users.lengths.max()), self.item_vectors)
 
     @cached_property
     def base(self) -> dict[str, Tensor]:

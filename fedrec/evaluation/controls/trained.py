@@ -13,9 +13,9 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
-from fedrec.evaluation.scoring import model_scorer
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
+from fedrec.models.scoring import model_scorer
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.run.job import Job
 from fedrec.training.central import CentralSettings, train_centrally_

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fedrec.data.split import Queries
-from fedrec.evaluation.scoring import model_scorer
+from fedrec.models.scoring import model_scorer
 from fedrec.models.text_transformer import BIAS_SCALE, TextTransformer
 from fedrec.tasks.next_item import NextItem
 from fedrec.training.held_out_loss import mean_loss

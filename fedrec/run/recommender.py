@@ -1,0 +1,106 @@
+"""From a run's folder to scores: the one way to use a finished recommender, without any held-out data.
+
+It reads the experiment, what clients read of `private/prepared/` (the catalogue, item vectors and the base) and the
+released adapter in `public/`. What never left the clients is as it was drawn, as for every user that nobody trained on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file
+
+from fedrec.core.errors import DataError, RunError
+from fedrec.core.places import PUBLIC
+from fedrec.data.interactions import Catalogue, IntArray
+from fedrec.data.split import Queries
+from fedrec.metrics.evaluation import Scorer, Scores
+from fedrec.models.adapters import load_parameters_
+from fedrec.models.recommender import Recommender
+from fedrec.models.scoring import model_scorer
+from fedrec.run.directory import ADAPTER
+from fedrec.run.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedRecommender:
+    """A finished recommender.
+
+    Attributes:
+        model: With its adapter loaded.
+        catalogue: Its items.
+    """
+
+    model: Recommender
+    catalogue: Catalogue
+
+    @property
+    def scorer(self) -> Scorer:
+        """Scores of all items for queries, as evaluations ask for them."""
+        return model_scorer(self.model)
+
+    def score(self, histories: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None) -> Scores:
+        """Return the score of every item after each history, `[histories, items]`; no rows for none.
+
+        Args:
+            histories: Identifiers of items in time order, at least one each.
+            values: Rating or weight of each item of the histories; 1 by default.
+
+        Raises:
+            DataError: If a history is empty, names an unknown item, or has another number of values.
+        """
+        if not histories:
+            return np.empty((0, len(self.catalogue)), dtype=np.float32)
+        items = [self._indices(history) for history in histories]
+        weights = [np.ones(len(own), dtype=np.float32) for own in items]
+        if values is not None:
+            weights = [np.array(own, dtype=np.float32) for own in values]
+        if [len(own) for own in weights] != [len(own) for own in items]:
+            message = "each history needs as many values as it has items"
+            raise DataError(message)
+        return self.scorer(Queries(np.arange(len(items)), items, weights))
+
+    def recommend(self, history: Sequence[str], k: int = 10) -> list[str]:
+        """Return the identifiers of the `k` best items that are not in the history, best first; fewer if there are.
+
+        Raises:
+            DataError: If the history is empty or names an unknown item.
+        """
+        scores = self.score([history])[0]
+        scores[self._indices(history)] = -np.inf
+        best = np.argsort(-scores, kind="stable")[: max(0, k)]
+        return [self.catalogue.ids[item] for item in best if np.isfinite(scores[item])]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.catalogue.ids)}
+
+    def _indices(self, history: Iterable[str]) -> IntArray:
+        names = list(history)
+        unknown = [name for name in names if name not in self._places]
+        if unknown or not names:
+            found = f"unknown items {unknown[:3]}" if unknown else "an empty history"
+            message = f"{found}: name items of the catalogue as it does, for example {list(self.catalogue.ids[:3])}"
+            raise DataError(message)
+        return np.array([self._places[name] for name in names], dtype=np.int64)
+
+
+def open_recommender(run: Path) -> OpenedRecommender:
+    """Return the recommender of a finished run.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        RunError: If the run has no finished adapter.
+    """
+    adapter = run / PUBLIC / ADAPTER
+    if not adapter.is_file():
+        message = f"{run} has no finished recommender ({adapter} is missing); finish it with: fedrec resume {run}"
+        raise RunError(message)
+    job = Job(run)
+    model = job.model()
+    load_parameters_(model, load_file(adapter))
+    return OpenedRecommender(model, job.prepared.catalogue)
