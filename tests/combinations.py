@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, get_args
 
-from fedrec.experiment.config import Adjacency, Experiment, PrivacyConfig, Sampling, SecureAggregationConfig
+from fedrec.experiment.config import Experiment, Sampling
+from fedrec.experiment.privacy import Adjacency, PrivacyConfig, SecureAggregationConfig
 
 USERS, EXAMPLES, SHARDS = 561, 50_000, 20
 MANY = 20_000

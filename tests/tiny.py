@@ -13,7 +13,8 @@ from flwr.serverapp import Grid
 from clients.app import query, train
 from fedrec.core.progress import silent
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.experiment.config import Experiment, PrivacyConfig
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import RunDirectory

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedrec.core.errors import PrivacyError
-from fedrec.experiment.config import Adjacency
+from fedrec.experiment.privacy import Adjacency
 from fedrec.privacy.accounting.allocation import bins_of
 from fedrec.privacy.accounting.prices import Draw, Release, calibrate, epsilon
 from fedrec.privacy.accounting.tuning import LAWS, epsilon_of_best

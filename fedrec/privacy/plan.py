@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fedrec.core.errors import PrivacyError
-from fedrec.experiment.config import Adjacency, Experiment, PrivacyConfig, Sampling
+from fedrec.experiment.config import Experiment, Sampling
+from fedrec.experiment.privacy import Adjacency, PrivacyConfig
 from fedrec.privacy.accounting import shuffling
 from fedrec.privacy.accounting.allocation import bins_of
 from fedrec.privacy.accounting.banded import coefficients

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from fedrec.experiment.config import Adjacency, Experiment
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.privacy import Adjacency
 from fedrec.privacy.accounting.delta import delta_for
 from fedrec.privacy.accounting.prices import Release, calibrate
 from fedrec.privacy.ledger import Ledger

@@ -9,7 +9,8 @@ from flwr.serverapp.strategy import Strategy as FlowerStrategy
 from torch import Tensor
 
 from fedrec.core.errors import ConfigError, PrivacyError
-from fedrec.experiment.config import Experiment, PrivacyConfig
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.checks import check, check_rule, check_transforms
 from fedrec.privacy.plan import UnitCounts, plan, trust_of
 from fedrec.run.job import Job

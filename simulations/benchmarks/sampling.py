@@ -13,7 +13,8 @@ import numpy as np
 import typer
 
 from fedrec.core.progress import Progress
-from fedrec.experiment.config import Experiment, FederationConfig, PrivacyConfig, Sampling
+from fedrec.experiment.config import Experiment, FederationConfig, Sampling
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.run.cohorts import DRAWS, Population
 from simulations.cli.options import Json, Quiet

@@ -13,12 +13,12 @@ from fedrec.experiment.config import (
     DataConfig,
     EvaluationConfig,
     Experiment,
-    PrivacyConfig,
     StrategyConfig,
     TableConfig,
     TextConfig,
 )
 from fedrec.experiment.file import differing_keys, dump_experiment, load_experiment
+from fedrec.experiment.privacy import PrivacyConfig
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 paths = st.text(string.ascii_letters + " .'\"é", min_size=1, max_size=8).map(lambda name: Path("/data") / name)

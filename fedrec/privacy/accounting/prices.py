@@ -31,7 +31,7 @@ from dp_accounting.pld import privacy_loss_distribution
 from numpy.typing import NDArray
 
 from fedrec.core.errors import PrivacyError
-from fedrec.experiment.config import Adjacency
+from fedrec.experiment.privacy import Adjacency
 from fedrec.privacy.accounting import allocation, replacement, shuffling
 from fedrec.privacy.accounting.skellam import renyi_of_skellam
 

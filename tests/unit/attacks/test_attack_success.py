@@ -9,7 +9,8 @@ from fedrec.attacks.ceiling import auc_ceiling, tpr_ceiling
 from fedrec.attacks.success import OperatingPoint, Success, exact
 from fedrec.core.errors import ConfigError
 from fedrec.evaluation.significance import Interval
-from fedrec.experiment.config import Experiment, PrivacyConfig, canonical_json
+from fedrec.experiment.config import Experiment, canonical_json
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.reporting.attacks.page import measures_of, render_attacks, table
 from simulations.attacks.curve import at_epsilon, read_epsilons
 

@@ -10,7 +10,8 @@ import torch
 
 from clients.state import ClientStore, Column, admit
 from fedrec.core.errors import RunError
-from fedrec.experiment.config import Experiment, PrivacyConfig
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
 
 START = {"bias": torch.tensor([7.0, 8.0])}

@@ -7,8 +7,9 @@ import pytest
 
 from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry
-from fedrec.experiment.config import Experiment, PrivacyConfig, StrategyConfig
+from fedrec.experiment.config import Experiment, StrategyConfig
 from fedrec.experiment.file import check_names, differing_keys, dump_experiment, load_experiment
+from fedrec.experiment.privacy import PrivacyConfig
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import PrivacyError
-from fedrec.experiment.config import Adjacency, Experiment, PrivacyConfig, Sampling, SecureAggregationConfig
+from fedrec.experiment.config import Experiment, Sampling
 from fedrec.experiment.file import load_experiment
+from fedrec.experiment.privacy import Adjacency, PrivacyConfig, SecureAggregationConfig
 from fedrec.privacy.checks import check
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan, UnitCounts, plan

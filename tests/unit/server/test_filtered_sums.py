@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 
-from fedrec.experiment.config import Experiment, PrivacyConfig
+from fedrec.experiment.config import Experiment
+from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.accounting.filters import Filter
 from fedrec.privacy.plan import UnitCounts, plan
 from server.aggregation.privacy import NoisyMean
