@@ -88,6 +88,7 @@ _SUMMARY: Fields = {
     "model": PUBLIC,
     "adapter": PUBLIC,
     "strategy": PUBLIC,
+    "transforms": PUBLIC,
     "metrics": RELEASED,
     "intervals": RELEASED,
     "groups": RELEASED,
@@ -114,6 +115,8 @@ _NO_VOLUNTEERS: Fields = {
 }
 """Where validation users are private, nobody is a volunteer: what only exact scores of held-out users tell."""
 
+_MEAN_BYTES = ("communication.upload_bytes_per_client_round", "communication.download_bytes_per_client_round")
+
 _COUNTS = ("dataset.users", "dataset.platforms.users", "split", "federation.clients")
 """What tells, or narrows down, how many users there are."""
 
@@ -124,18 +127,26 @@ def round_fields(plan: PrivacyPlan) -> Fields:
     return {**_ROUND, "cohort": asked, "download_bytes": asked}
 
 
-def summary_fields(controls: Mapping[str, Disclosure], plan: PrivacyPlan, validation: ValidationPlan) -> Fields:
+def summary_fields(
+    controls: Mapping[str, Disclosure], plan: PrivacyPlan, validation: ValidationPlan, *, transforms: bool = False
+) -> Fields:
     """Return the class of every field of a summary.
 
     Args:
         controls: The class of each control: what it was made from.
         plan: Says whether the number of users is public.
         validation: Says whether held-out users are volunteers.
+        transforms: Whether what travels is made from changes, so that its size may tell of one. Under local trust
+            that is paid for.
     """
     fields = {**_SUMMARY, **{f"controls.{name}": found for name, found in controls.items()}}
     if validation.private:
         del fields["metrics"]
         fields |= _NO_VOLUNTEERS
+    if not plan.cohort_size_is_public:  # a mean over nobody would tell that all cohorts were empty
+        fields |= dict.fromkeys(_MEAN_BYTES, PRIVATE)
+    elif transforms and plan.trust == "central":
+        fields[_MEAN_BYTES[0]] = PRIVATE
     return fields | dict.fromkeys(_COUNTS if plan.adjacency == "add-remove" else (), PRIVATE)
 
 

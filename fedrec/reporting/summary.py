@@ -84,7 +84,12 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
         "timing": {**run.job.prepared.facts["timing"], **{name: round(value, 3) for name, value in seconds.items()}},
         "environment": environment(),
     }
-    classes = summary_fields({n: control.disclosure for n, control in controls.items()}, run.job.plan, validation)
+    classes = summary_fields(
+        {name: control.disclosure for name, control in controls.items()},
+        run.job.plan,
+        validation,
+        transforms=bool(run.experiment.transforms),
+    )
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
     told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
@@ -151,6 +156,7 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
             "private_parameters": sum(value.numel() for value in private.values()),
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},
+        "transforms": [{"name": entry.name, "options": entry.options} for entry in experiment.transforms],
     }
 
 

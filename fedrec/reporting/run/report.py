@@ -191,6 +191,11 @@ def _traffic(summary: Mapping[str, Any]) -> Pairs:
     sent, adapter = get_path(summary, "communication"), get_path(summary, "adapter")
     whole = number(get_path(summary, "model", "parameters")) * BYTES_PER_PARAMETER
     return [
+        *(
+            [("Encoded by", listed([one["name"] for one in summary["transforms"]]))]
+            if summary.get("transforms")
+            else []
+        ),
         ("Sent by a client in a round", bytes_text(sent.get("upload_bytes_per_client_round"))),
         ("Received by a client in a round", bytes_text(sent.get("download_bytes_per_client_round"))),
         ("The adapter itself", f"{bytes_text(adapter.get('bytes'))} ({_text(adapter.get('parameters'))} parameters)"),

@@ -77,3 +77,24 @@ def test_where_nobody_volunteers_only_released_scores_of_held_out_users_are_publ
     assert published(scores | rest, volunteers).keys() == {"metrics", "groups", "intervals", "split", "controls"}
     line = {"loss": 6.0, "noise": {"loss": 0.1}, "rank_counts": [1.0], "exact": {"loss": 6.1}}
     assert published(line, round_fields(made)).keys() == {"loss", "noise", "rank_counts"}
+
+
+@pytest.mark.parametrize(
+    ("federation", "transforms", "shown"),
+    [
+        ({"sampling": "fixed"}, False, {"upload_bytes_per_client_round": 1, "download_bytes_per_client_round": 2}),
+        ({"sampling": "fixed"}, True, {"download_bytes_per_client_round": 2}),
+        ({"sampling": "poisson", "participation": 0.1}, False, {}),
+    ],
+)
+def test_sizes_of_messages_are_published_where_no_data_and_no_secret_cohort_decide_them(federation, transforms, shown):
+    told = {
+        "upload_bytes_per_client_round": 1,
+        "download_bytes_per_client_round": 2,
+        "upload_bytes_total": 3,
+        "download_bytes_total": 4,
+    }
+    fields = summary_fields({}, planned(**federation), ValidationPlan(), transforms=transforms)
+    assert published({"communication": told}, fields) == ({"communication": shown} if shown else {})
+    line = {"answers": 1, "upload_bytes": 2, "download_bytes": 3}
+    assert published(line, round_fields(planned(**federation))) == ({"download_bytes": 3} if shown else {})
