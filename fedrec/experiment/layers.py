@@ -94,8 +94,13 @@ def scenario_files(scenarios: Path | None) -> dict[str, Path]:
 
 
 def section_keys(keys: Keys) -> Keys:
-    """Return keys as the sections have them: what is in `platforms.NAME` is what is in `data`."""
-    return ("data", *keys[2:]) if keys[:1] == ("platforms",) and len(keys) > 1 else keys
+    """Return keys as the sections have them: what is in `platforms.NAME` is what is in `data`.
+
+    The place of an entry in a list of tables is left out.
+    """
+    if keys[:1] == ("platforms",) and len(keys) > 1:
+        return ("data", *keys[2:])
+    return tuple(key for key in keys if not key.isdigit())
 
 
 def found_at(tree: Any, keys: Keys, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:

@@ -90,7 +90,7 @@ def _existing(location: Sequence[int | str], tree: Mapping[str, Any]) -> Keys:
     node: Any = tree
     keys: list[str] = []
     for step in location:
-        tables = isinstance(node, list) and isinstance(step, int) and isinstance(node[step], Mapping)
+        tables = isinstance(node, list) and isinstance(step, int) and section_keys(tuple(keys)) in _SECTIONS
         if not tables and (not isinstance(node, Mapping) or step not in node):
             break
         keys.append(str(step))
@@ -123,7 +123,7 @@ def _unknown_key(keys: Keys) -> str:
     homes = [".".join((*other, word)) for other, names in _SECTIONS.items() if word in names and other != section]
     elsewhere = f"; it exists as {' and '.join(homes)}" if homes else ""
     title = f"[{'.'.join(above)}]" if above else "the top level"
-    known = _SECTIONS[tuple(key for key in section if not key.isdigit())]
+    known = _SECTIONS[section]
     return f"{'.'.join(keys)} is not a key{suggest(word, known)}{elsewhere} (keys of {title}: {', '.join(known)})"
 
 

@@ -225,6 +225,8 @@ def test_mistakes_in_a_list_of_tables_name_the_entry_and_its_key(tmp_path: Path)
         strict=True,
     ):
         assert line.startswith(expected)
+    (found,) = mistakes(None, ['transforms=["int8"]'])
+    assert found == '--set: transforms.0 = "int8": is a section; its keys are name, options'
     (found,) = mistakes(None, ['transforms=[{name="int9"}]'], None, {"transforms.name": registry})
     assert found == "--set: transforms.name: unknown transform 'int9'; did you mean 'int8'? Known: int8"
 
