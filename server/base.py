@@ -329,4 +329,4 @@ def averages(kind: object) -> bool:
 
 def to_record(parameters: Arrays) -> ArrayRecord:
     """Return an adapter as Flower sends it."""
-    return ArrayRecord({name: Array(np.ascontiguousarray(value)) for name, value in parameters.items()})
+    return ArrayRecord({name: Array(np.asarray(value)) for name, value in parameters.items()})

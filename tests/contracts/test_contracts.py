@@ -19,6 +19,10 @@ from flwr.serverapp.strategy import FedAvg
 
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
 from fedrec.data.sources.base import Source
+from fedrec.models.recommender import Recommender
+from fedrec.tasks.next_item import NextItem
+from fedrec.training.rules.base import Rule
+from fedrec.transforms.base import Transform
 from server.base import CohortStrategy, MeanStrategy
 from simulations.engine.cohort_engines import inprocess
 
@@ -85,6 +89,60 @@ def load(path, config):
 ODD = Source("odd", "two\\nlines", "", (), load)
 
 
+class Mixes(Rule):
+    """Gives every client the mean gradient, and overwrites what it was given."""
+
+    def direction(self, gradient, parameters, state):
+        return {name: value.copy_(value.mean(dim=0, keepdim=True).expand_as(value)) for name, value in gradient.items()}
+
+
+class Lossy(Transform):
+    """Draws from anywhere, hides NaN, and loses the small arrays."""
+
+    def encode(self, change, sender):
+        noise = np.random.default_rng()
+        drawn = {name: value + noise.normal(0, 1e-3, value.shape) for name, value in change.items() if value.size > 1}
+        return {name: np.nan_to_num(value).astype(np.float32) for name, value in drawn.items()}
+
+    def decode(self, received):
+        return received
+
+
+class Miscounts(NextItem):
+    """Counts a row as an example, and takes means over the padding."""
+
+    def count(self, lengths):
+        return lengths
+
+    def losses(self, model, batch, sample, items=None):
+        known = (batch["target"] >= 0).sum(dim=1)
+        return super().losses(model, batch, sample, items) * known / batch["target"].shape[1]
+
+
+class Bag(Recommender):
+    """Adds up the items of the history and of the padding, on weights from anywhere."""
+
+    def __init__(self, inputs, config):
+        super().__init__()
+        self.window, self.num_items = config.window, inputs.num_items
+        self.own, self.other = torch.nn.Embedding(self.num_items, 4), torch.nn.Embedding(self.num_items, 4)
+
+    def reset_parameters_(self, generator):
+        for part in (self.own, self.other):
+            torch.nn.init.normal_(part.weight)
+
+    def forward(self, batch, candidates=None, shared=None, items=None):
+        scores = (self.score(batch) / 9).unsqueeze(1).expand(-1, batch["history"].shape[1], -1)
+        if candidates is None:
+            return scores[:, :, items.start : items.stop] if items else scores
+        if shared is not None:
+            candidates = torch.cat((candidates, shared.expand(len(candidates), -1)), dim=1)
+        return scores.gather(2, candidates[:, None].expand(-1, scores.shape[1], -1))
+
+    def score(self, batch):
+        return self.own(batch["history"]).sum(dim=1) @ self.other.weight.T
+
+
 def twice(work, clients, options):
     """Calls the work on clients that are not there, twice, and says nothing of what goes wrong."""
     for _ in range(2):
@@ -102,8 +160,12 @@ import pytest
 from simulations.testing.adapters import AdapterContract
 from simulations.testing.engines import EngineContract
 from simulations.testing.metrics import MetricContract
+from simulations.testing.models import ModelContract
+from simulations.testing.rules import RuleContract
 from simulations.testing.sources import SourceContract
 from simulations.testing.strategies import StrategyContract
+from simulations.testing.tasks import TaskContract
+from simulations.testing.transforms import TransformContract
 
 
 class TestForgets(StrategyContract):
@@ -129,6 +191,23 @@ class TestNothing(MetricContract):
 class TestRandomStart(AdapterContract):
     plugin = "broken.py:random_start_"
     config = {}
+
+
+class TestMixes(RuleContract):
+    plugin = "broken.py:Mixes"
+    plain = {}
+
+
+class TestLossy(TransformContract):
+    plugin = "broken.py:Lossy"
+
+
+class TestMiscounts(TaskContract):
+    plugin = "broken.py:Miscounts"
+
+
+class TestBag(ModelContract):
+    plugin = "broken.py:Bag"
 
 
 class TestOdd(SourceContract):
@@ -171,6 +250,27 @@ FOUND = {
         "every_examples_gradient_is_seen_by_opacus_and_by_vmap_alike",
         "it_starts_as_its_base",
         "its_start_is_drawn_by_name_and_from_nowhere_else",
+    ],
+    "Mixes": [
+        "a_cohort_does_what_its_clients_do_one_at_a_time",
+        "it_leaves_what_it_is_given_and_gives_the_same_again",
+        "no_client_sees_another",
+        "with_its_plain_options_it_is_plain_training",
+    ],
+    "Lossy": [
+        "a_run_with_it_goes_on_to_the_same_bits_after_a_stop",
+        "the_same_sender_draws_the_same_bytes",
+        "what_is_decoded_has_the_names_shapes_and_types_that_were_encoded",
+        "what_is_not_finite_is_not_hidden_from_the_server",
+    ],
+    "Miscounts": [
+        "a_loss_knows_neither_padding_nor_its_neighbours",
+        "examples_are_counted_without_reading_a_row",
+    ],
+    "Bag": [
+        "every_examples_gradient_is_seen_by_opacus_and_by_vmap_alike",
+        "its_weights_are_drawn_from_the_seed_and_from_nowhere_else",
+        "padding_is_never_read",
     ],
     "Odd": [
         "a_folder_without_the_files_is_an_error_that_names_it",

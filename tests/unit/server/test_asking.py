@@ -50,6 +50,11 @@ def test_asking_everybody_in_every_round_would_cost_21_where_8_is_claimed():
     assert epsilon([Release(noise, 1.0, 20)], delta).pld == pytest.approx(21.12, abs=0.01)
 
 
+def test_a_parameter_that_is_a_single_number_travels_as_one():
+    sent = to_record({"scale": np.array(2.0, dtype=np.float32), "turned": np.arange(6.0).reshape(2, 3).T})
+    assert [sent[name].numpy().tolist() for name in ("scale", "turned")] == [2.0, [[0, 3], [1, 4], [2, 5]]]
+
+
 @pytest.mark.parametrize("trust", ["central", "secure-aggregation"])
 @pytest.mark.parametrize(
     ("clients", "complaint"),
