@@ -9,6 +9,7 @@ import torch
 from fedrec.data.columns import RaggedArray, StringColumn
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Catalogue, Dataset, Interactions, Users
+from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
@@ -137,7 +138,12 @@ def context(
     start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
     owned = RaggedArray.of([np.array(users, dtype=np.int64) for users in clients])
     federation = Federation(owned, StringColumn.of(str(users) for users in clients))
-    return TrainingContext(wanted, model, rows, federation, privacy or plan(), start, wanted.seed)
+    return TrainingContext(wanted, model, rows, federation, privacy or plan(), start, wanted.seed, one_platform(rows))
+
+
+def one_platform(rows: Interactions) -> Platforms:
+    """Return the platform that has all users and items."""
+    return Platforms(("data",), np.array([0, rows.num_items]), np.array([0, rows.num_users]))
 
 
 def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> CohortTask:  # noqa: A002

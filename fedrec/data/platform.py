@@ -9,14 +9,19 @@ platform, joining changes nothing, identifiers included.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrec.core.errors import DataError
 from fedrec.data.columns import RaggedArray, StringColumn, bounds_of, open_column, write_columns
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import Catalogue, Dataset, IntArray, Interactions, Users
 from fedrec.data.split import Split
+
+Stretches = Sequence[tuple[range, range]]
+"""For each platform in turn: its items, and the places of what is to be scored among them."""
 
 PLATFORM = "platform"
 """User attribute that tells the platforms apart, where there are several."""
@@ -56,13 +61,35 @@ class Platforms:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def catalogue_sizes(self) -> IntArray:
+        """Number of items of each platform, `[platforms]`."""
+        return np.diff(self.items)
+
     def items_of(self, platform: int) -> range:
         """Return the items of a platform."""
         return range(int(self.items[platform]), int(self.items[platform + 1]))
 
+    def of_item(self, item: int) -> int:
+        """Return the platform of an item."""
+        return int(np.searchsorted(self.items, item, side="right")) - 1
+
     def of_users(self, users: IntArray) -> IntArray:
         """Return the platform of each user, `[users]`."""
         return np.searchsorted(self.users, users, side="right") - 1
+
+    def stretches(self, users: IntArray, counts: NDArray[Any]) -> "Stretches":
+        """Return each platform's items, and where what its users have lies among what all of `users` have.
+
+        Args:
+            users: User indices, ascending, `[users]`.
+            counts: How many things each of them has, `[users]`; they lie end to end in this order.
+        """
+        ends = bounds_of(counts)[np.searchsorted(users, self.users)]
+        return [
+            (self.items_of(platform), range(int(ends[platform]), int(ends[platform + 1])))
+            for platform in range(len(self))
+        ]
 
     def of_clients(self, federation: Federation) -> IntArray:
         """Return the platform of each client, `[clients]`: that of its first user, as clients never mix platforms."""

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray
+from fedrec.data.platform import Stretches
 from fedrec.data.split import Cases, Cut
+from fedrec.evaluation.by_platform import evaluate_by_platform
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers
 from fedrec.metrics.beyond_accuracy import Counts, Vectors
@@ -61,7 +63,7 @@ def scale_of(job: Job) -> Scale:
     dataset = job.prepared.facts["dataset"]
     cutoffs = tuple(sorted({*job.experiment.evaluation.cutoffs, RANKED}))
     targets = tuple(cut.name for cut in open_task(job.experiment).asked_targets(dataset["order"]))
-    return Scale(dataset["items"], cutoffs, targets)
+    return Scale(int(job.prepared.platforms.catalogue_sizes.max()), cutoffs, targets)
 
 
 class Evaluator:
@@ -71,14 +73,15 @@ class Evaluator:
         job: The prepared run.
 
     Raises:
-        ConfigError: If a cut-off is above the number of items, where every list is complete.
+        ConfigError: If a cut-off is above a platform's number of items, where every list is complete.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._split = job.prepared.split
         self.popular = _popular(job)
-        asked, num_items = job.experiment.evaluation.cutoffs, job.prepared.train.num_items
+        self._platforms = job.prepared.platforms
+        asked, num_items = job.experiment.evaluation.cutoffs, int(self._platforms.catalogue_sizes.min())
         if (largest := max(asked)) > num_items:
             message = f"evaluation.cutoffs = {list(asked)}: the catalogue has {num_items} items; leave {largest} out"
             raise ConfigError(message)
@@ -111,11 +114,11 @@ class Evaluator:
     def losses(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Return the exact loss of each validation user with data under an adapter, `[users]`."""
         load_parameters_(self.context.model, {**self.context.start, **parameters})
-        return user_losses(self.context.model, self.task, self._validation_examples)
+        return user_losses(self.context.model, self.task, *self._validation_examples)
 
     def loss_of(self, model: Recommender) -> float:
         """Return their mean for a model as it is; nan without such users."""
-        return mean_loss(model, self.task, self._validation_examples)
+        return mean_loss(model, self.task, *self._validation_examples)
 
     def validate(self, parameters: Mapping[str, Tensor]) -> dict[str, Evaluation]:
         """Return the exact evaluation of the validation users by target.
@@ -129,9 +132,10 @@ class Evaluator:
         with_data = users[self._split.held_out.lengths_of(users) >= 2]
         return self._evaluate(finite(scorer), with_data)
 
-    def test(self, scorer: Scorer) -> dict[str, Evaluation]:
-        """Return the evaluation of the test users by target: once per finished model."""
-        return self._evaluate(scorer, self._split.test)
+    def test(self, scorer: Scorer, platform: int | None = None) -> dict[str, Evaluation]:
+        """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""
+        users = self._split.test
+        return self._evaluate(scorer, users if platform is None else users[self._platforms.of_users(users) == platform])
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
         """Return the scorer of an adapter; it holds until the next adapter is loaded."""
@@ -143,13 +147,15 @@ class Evaluator:
         return self._split.cases(self._split.test, self.targets[target])
 
     @cached_property
-    def _validation_examples(self) -> list[Any]:
-        return self.task.judged(self._split.held_out, self._split.validation)
+    def _validation_examples(self) -> tuple[list[Any], Stretches]:
+        """An example of each validation user with data, and which of them are scored among which items."""
+        rows, users = self._split.held_out, self._split.validation
+        return self.task.judged(rows, users), self._platforms.stretches(users, rows.lengths_of(users) >= 2)
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
         judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
         return {
-            name: self.task.evaluate(scorer, self._split.cases(users, cut), judged)
+            name: evaluate_by_platform(self.task, scorer, self._split.cases(users, cut), judged, self._platforms)
             for name, cut in self.targets.items()
             if len(users)
         }

@@ -16,6 +16,9 @@ Scores = NDArray[np.float32]
 Scorer = Callable[[Queries], Scores]
 """A recommender as seen from here: a batch of users in, scores `[users, num_items]` out."""
 
+MACRO = "macro_"
+"""What stands before a per-user metric whose mean is one over platforms: each counts alike, however many its users."""
+
 
 @dataclass(frozen=True, eq=False)
 class Judged:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fedrec.core.freed_memory import give_back
 from fedrec.core.progress import Progress
+from fedrec.data.platform import PLATFORM
 from fedrec.evaluation.controls.fitted import check_canary, may_be_chance
 from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.controls.trained import CONTROLS, Control
@@ -52,6 +53,9 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
     paid = validation.charge(last.validation_ledger, validation.result)
     warned = [*_cautions(run, evaluator, test), *_canary(controls, task)]
     volunteers = Volunteers(evaluator, task.headline)
+    groups = run.experiment.evaluation.groups
+    if len(run.job.prepared.platforms) > 1:
+        groups = tuple(dict.fromkeys((PLATFORM, *groups)))
     rounds = run.rounds()
     seconds = {
         "rounds": sum(line.get("seconds", 0.0) for line in rounds),
@@ -70,7 +74,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
                 {name: evaluation.per_user[name] for name in task.shown if name in evaluation.per_user},
                 evaluator.test_cases(target),
                 run.job.prepared.users,
-                run.experiment.evaluation.groups,
+                groups,
                 higher_is_better=task.headline.higher_is_better,
             ).to_json()
             for target, evaluation in test.items()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedrec.metrics.evaluation import MACRO
 from fedrec.privacy.statement.statement import words
 
 Summary = Mapping[str, Any]
@@ -34,7 +35,9 @@ def get_path(value: Any, *path: str) -> Any:
 
 
 def metric_label(metric: str) -> str:
-    """Return a metric's name for people: "hit_rate@10" is "HR@10"."""
+    """Return a metric's name for people: "hit_rate@10" is "HR@10", and "macro_" says that platforms count alike."""
+    if metric.startswith(MACRO):
+        return f"{metric_label(metric.removeprefix(MACRO))}, mean over platforms"
     name, at, cutoff = metric.partition("@")
     return METRICS.get(name, name.replace("_", " ").capitalize()) + at + cutoff
 

@@ -110,7 +110,9 @@ class Job:
         model = self.model()
         start = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
         train, federation = self.prepared.train, self.prepared.federation
-        return TrainingContext(self.experiment, model, train, federation, self.plan, start, self.secret_seed)
+        return TrainingContext(
+            self.experiment, model, train, federation, self.plan, start, self.secret_seed, self.prepared.platforms
+        )
 
     def model(self, users: int | None = None) -> Recommender:
         """Return the base with the untrained adapter attached.

@@ -181,7 +181,7 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
             raw = np.concatenate([encode_items(own, experiment.text, encoder, cache, progress) for own in texts])
             vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions, platforms.items))
         inputs = ModelInputs(len(dataset.catalogue), int(federation.users.lengths.max()), vectors)
-        base = make_base(inputs, experiment, split, progress)
+        base = make_base(inputs, experiment, split, platforms, progress)
     platforms.write(folder / "platforms")
     _write_data(folder, dataset, split, federation)
     _write_model(folder, vectors, base)

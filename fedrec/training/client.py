@@ -44,10 +44,11 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
     examples = context.examples(client)
     rule = RuleRound(context, task)
     step = _step(context, task, model, rule)
-    losses = []
+    platform, losses = context.platform(client), []
+    items = context.platforms.items_of(platform)
     for index in range(context.experiment.training.steps):
         batch = draw_batch(context, task.round, client, examples, index)
-        loss = step(batch, context.sample(task.round, index))
+        loss = step(batch, context.sample(task.round, index, platform), items)
         if loss is not None:
             if not context.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, client, task.round, index))

@@ -13,6 +13,7 @@ from torch import Tensor
 from fedrec.core.seeding import rng_for
 from fedrec.data.federation import Federation
 from fedrec.data.interactions import IntArray, Interactions
+from fedrec.data.platform import Platforms
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import is_private
 from fedrec.models.recommender import Recommender
@@ -34,6 +35,7 @@ class TrainingContext:
         plan: Who clips and noises how much.
         start: The adapter before any training, by parameter name: private parameters included.
         secret_seed: Seed of the draws that must stay secret (see `fedrec.privacy.noise_key`).
+        platforms: Whose items are whose: a client learns to rank those of its own platform.
         device: Where the model lies.
     """
 
@@ -44,6 +46,7 @@ class TrainingContext:
     plan: PrivacyPlan
     start: Mapping[str, Tensor]
     secret_seed: int
+    platforms: Platforms
     device: torch.device = CPU
 
     def on(self, device: torch.device) -> "TrainingContext":
@@ -101,11 +104,20 @@ class TrainingContext:
             sizes[row] = self.task.positions(self.train.lengths_of(self.federation.users[client])).sum()
         return sizes
 
-    def sample(self, round: int, step: int) -> Tensor | None:  # noqa: A002
-        """Return what all clients of a step share beside their batches; None if the task has no such thing.
+    def platform(self, client: int) -> int:
+        """Return the platform of a client: that of its first user, as clients never mix platforms."""
+        return 0 if len(self.platforms) == 1 else self.platform_of_user(int(self.federation.users[client][0]))
+
+    def platform_of_user(self, user: int) -> int:
+        """Return the platform of a training user: that of its first item, so that made-up users have one, too."""
+        return 0 if len(self.platforms) == 1 else self.platforms.of_item(int(self.train.items_of(user)[0]))
+
+    def sample(self, round: int, step: int, platform: int = 0) -> Tensor | None:  # noqa: A002
+        """Return what a platform's clients share in a step beside their batches; None if the task has no such thing.
 
         It depends on nobody's data, so a round's clients share one: what it is embedded into is then computed once.
         """
-        rng = rng_for(self.experiment.seed, "negatives", round, step)
-        drawn = self.task.sample(rng, range(self.train.num_items))
+        which = () if platform == 0 else (self.platforms.names[platform],)
+        rng = rng_for(self.experiment.seed, "negatives", *which, round, step)
+        drawn = self.task.sample(rng, self.platforms.items_of(platform))
         return None if drawn is None else drawn.to(self.device)

@@ -40,16 +40,18 @@ class Size:
     """What the estimate must know of a prepared run.
 
     Attributes:
-        items: Of the catalogue.
+        items: Of the largest platform: what a user's items are ranked among.
         trained: Numbers that a client trains.
         clients: Trained together, most of a chunk.
         workers: Processes that train at once.
+        all_items: Of all platforms together; as many as `items` if there is one.
     """
 
     items: int
     trained: int
     clients: int
     workers: int = 1
+    all_items: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Peak:
 
 def peaks(experiment: Experiment, size: Size) -> list[Peak]:
     """Return what each phase will need, the most first."""
-    model, controls = experiment.model, open_task(experiment).asked_controls
+    all_items, model, controls = max(size.items, size.all_items), experiment.model, open_task(experiment).asked_controls
     found = [
         Peak(
             "training",
@@ -71,12 +73,12 @@ def peaks(experiment: Experiment, size: Size) -> list[Peak]:
             "adapter.rank, model.softmax_items or --workers",
         ),
         Peak("the validation loss", loss_bytes(model.window, size.items), "model.window"),
-        Peak("ranking", RANKED * RANKING * size.items, "the number of items"),
+        Peak("ranking", RANKED * RANKING * all_items, "the number of items"),
     ]
     if "central" in controls:
         found.append(Peak("the control central", central_bytes(experiment, size), "model.softmax_items"))
     if "ease" in controls:
-        found.append(Peak("the control ease", EASE * size.items**2, "evaluation.controls (leave ease out)"))
+        found.append(Peak("the control ease", EASE * all_items**2, "evaluation.controls (leave ease out)"))
     return sorted(found, key=lambda peak: peak.bytes, reverse=True)
 
 

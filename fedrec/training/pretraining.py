@@ -1,7 +1,6 @@
 """The base that adapters start from: drawn at random, or pretrained on consenting users."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -9,7 +8,8 @@ from torch import Tensor
 from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
-from fedrec.data.interactions import IntArray
+from fedrec.data.interactions import IntArray, Interactions
+from fedrec.data.platform import Platforms
 from fedrec.data.split import Split
 from fedrec.experiment.config import Experiment
 from fedrec.models.recommender import ModelInputs, build_model
@@ -21,13 +21,17 @@ PUBLIC_JUDGES = 5
 """Where validation users are private, one public user of so many picks the epoch, and trains nothing."""
 
 
-def new_base(inputs: ModelInputs, experiment: Experiment, split: Split, progress: Progress) -> dict[str, Tensor]:
+def new_base(
+    inputs: ModelInputs, experiment: Experiment, split: Split, platforms: Platforms, progress: Progress
+) -> dict[str, Tensor]:
     """Return the weights as drawn: no data has touched them."""
-    del split, progress
+    del split, platforms, progress
     return build_model(experiment, inputs).state_dict()
 
 
-def pretrained_base(inputs: ModelInputs, experiment: Experiment, split: Split, progress: Progress) -> dict[str, Tensor]:
+def pretrained_base(
+    inputs: ModelInputs, experiment: Experiment, split: Split, platforms: Platforms, progress: Progress
+) -> dict[str, Tensor]:
     """Return the weights after central training on the public users, who consented.
 
     Validation users pick the epoch if they are volunteers, else public users who do not train. Where nobody picks, the
@@ -40,7 +44,8 @@ def pretrained_base(inputs: ModelInputs, experiment: Experiment, split: Split, p
     if len(split.public) == 0:
         message = "model.base=public_users needs public users; set split.public, for example to 0.15"
         raise ConfigError(message)
-    task, learning, judged = open_task(experiment), *_groups(experiment, split)
+    task, (learning, judging, rows) = open_task(experiment), _groups(experiment, split)
+    judged, judged_of = task.judged(rows, judging), platforms.stretches(judging, rows.lengths_of(judging) >= 2)
     model = build_model(experiment, replace(inputs, num_users=len(learning)))
     model.requires_grad_(requires_grad=True)
     if "item_delta" in model.parts:
@@ -53,18 +58,18 @@ def pretrained_base(inputs: ModelInputs, experiment: Experiment, split: Split, p
             experiment.model.base_epochs, experiment.model.base_lr, patience=10, label="pretraining the base"
         ),
         experiment.seed,
-        lambda: mean_loss(model, task, judged),
+        lambda: mean_loss(model, task, judged, judged_of),
         progress,
+        platforms.stretches(learning, task.count(split.train.lengths_of(learning))),
     )
-    drawn = new_base(inputs, experiment, split, progress)
+    drawn = new_base(inputs, experiment, split, platforms, progress)
     return {name: drawn[name] if model.stays(name) else value for name, value in model.state_dict().items()}
 
 
-def _groups(experiment: Experiment, split: Split) -> tuple[IntArray, list[Any]]:
-    """Return the users that pretraining learns from, and the examples that pick its epoch."""
-    task = open_task(experiment)
+def _groups(experiment: Experiment, split: Split) -> tuple[IntArray, IntArray, Interactions]:
+    """Return who pretraining learns from, who picks its epoch, both ascending, and the latter's rows."""
     if not experiment.evaluation.private.on:
-        return split.public, task.judged(split.held_out, split.validation)
+        return split.public, split.validation, split.held_out
     drawn = rng_for(experiment.seed, "pretraining judges").permutation(split.public)
     judging, learning = np.split(drawn, [len(split.public) // PUBLIC_JUDGES])
-    return np.sort(learning), task.judged(split.train, np.sort(judging))
+    return np.sort(learning), np.sort(judging), split.train

@@ -38,30 +38,31 @@ class PlainStep:
         self.trained = trained_parameters(model)
         self.optimizer: Optimizer = OPTIMIZERS[training.optimizer](self.trained.values(), lr=training.lr)
 
-    def __call__(self, examples: Sequence[Any], sample: Tensor | None) -> float | None:
+    def __call__(self, examples: Sequence[Any], sample: Tensor | None, items: range) -> float | None:
         """Move the parameters; return the batch's mean loss, None for an empty batch, whose gradient is 0.
 
         Args:
             examples: Of the batch, as the task draws them.
             sample: What the step's clients share.
+            items: What may be recommended to them.
         """
-        losses = self.differentiate(examples, sample)
+        losses = self.differentiate(examples, sample, items)
         self.turn()
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(losses.mean()) if len(losses) else None
 
-    def differentiate(self, examples: Sequence[Any], sample: Tensor | None) -> Tensor:
+    def differentiate(self, examples: Sequence[Any], sample: Tensor | None, items: range) -> Tensor:
         """Fill the gradients of the losses' sum over the expected batch, and return the losses, `[batch]`.
 
         Part after part of a batch that has more than `MOST_SCORES` scores: a client may hold any number of users.
         """
         longest = max((self.task.size(example) for example in examples), default=1)
-        most, parts = rows_at_once(longest * self.task.scored(longest, self.model.num_items)), [torch.empty(0)]
+        most, parts = rows_at_once(longest * self.task.scored(longest, len(items))), [torch.empty(0)]
         batch = self.task.collate(examples)
         for first in range(0, len(examples), most):
             rows = {name: value[first : first + most] for name, value in batch.items()}
-            losses = self.task.losses(self.model, rows, sample)
+            losses = self.task.losses(self.model, rows, sample, items)
             (losses.sum() / self.expected_batch).backward()  # type: ignore[no-untyped-call]
             parts.append(losses.detach())
         for parameter in self.trained.values():
@@ -112,10 +113,10 @@ class PrivateStep(PlainStep):
         )
         _forget_(model)
 
-    def differentiate(self, examples: Sequence[Any], sample: Tensor | None) -> Tensor:
+    def differentiate(self, examples: Sequence[Any], sample: Tensor | None, items: range) -> Tensor:
         """Fill the gradients of the clipped and noised sum over the expected batch; return the losses, `[batch]`."""
         empty = not examples
-        losses = torch.empty(0) if empty else self.task.losses(self.model, self.task.collate(examples), sample)
+        losses = torch.empty(0) if empty else self.task.losses(self.model, self.task.collate(examples), sample, items)
         if empty:
             for parameter in self.private_optimizer.params:
                 parameter.grad_sample = torch.zeros(0, *parameter.shape)

@@ -10,6 +10,7 @@ stacked parameters each client has a state of its own.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ class _Sweep:
         self.noise = [torch_generator_for(context.secret_seed, "noise", task.round, client) for client in noisy]
         self.objective = _Objective(context.model, context.task)
         self.rule = RuleRound(context, task)
-        self.most_positions = most_positions(context.task.scored(0, context.train.num_items), context.device)
+        self.platforms = np.array([context.platform(client) for client in task.clients], dtype=np.int64)
         self.losses: list[tuple[Tensor, list[int]]] = []
 
     def step(self, index: int) -> None:
@@ -151,38 +152,44 @@ class _Sweep:
             draw_batch(context, task.round, client, examples, index)
             for client, examples in zip(task.clients, self.examples, strict=True)
         ]
-        sample = context.sample(task.round, index)
         # A row more than clients, for the gradients that no sum may have.
         nobody = len(task.clients)
         sums = {name: value.new_zeros(nobody + 1, *value.shape[1:]) for name, value in self.stack.items()}
         losses = next(iter(sums.values())).new_zeros(nobody)
         rows = 1 if self.private else MOST_ROWS
-        for group in groups_of(context.task, batches, self.most_positions, most_rows=rows):
-            on_device = group.to(context.device)
-            gradients, loss = self._differentiate(on_device, sample, shared=index == 0)
-            owner = on_device.owner
-            if self.private:
-                owner = owner.where(clip_(gradients, context.plan.clip_norm), nobody)
-            for name, gradient in gradients.items():
-                sums[name].index_add_(0, owner, gradient)
-            losses.index_add_(0, on_device.owner, loss)
+        for platform in np.unique(self.platforms).tolist():
+            items, sample = context.platforms.items_of(platform), context.sample(task.round, index, platform)
+            own = [drawn if of == platform else [] for drawn, of in zip(batches, self.platforms, strict=True)]
+            most = most_positions(context.task.scored(0, len(items)), context.device)
+            for group in groups_of(context.task, own, most, most_rows=rows):
+                on_device = group.to(context.device)
+                gradients, loss = self._differentiate(on_device, sample, items, shared=index == 0)
+                owner = on_device.owner
+                if self.private:
+                    owner = owner.where(clip_(gradients, context.plan.clip_norm), nobody)
+                for name, gradient in gradients.items():
+                    sums[name].index_add_(0, owner, gradient)
+                losses.index_add_(0, on_device.owner, loss)
         return {name: value[:nobody] for name, value in sums.items()}, (losses, [len(batch) for batch in batches])
 
-    def _differentiate(self, group: Group, sample: Tensor | None, *, shared: bool) -> tuple[Stack, Tensor]:
-        """Return each block's gradient and loss, summed over its examples."""
+    def _differentiate(
+        self, group: Group, sample: Tensor | None, items: range, *, shared: bool
+    ) -> tuple[Stack, Tensor]:
+        """Return each block's gradient and loss among a platform's items, summed over its examples."""
         common: Mapping[str, Tensor] = self.task.parameters if shared else {}
         parameters = {
             name: self.anchor[name] if name in common else value[group.owner] for name, value in self.stack.items()
         }
         dims = {name: None if name in common else 0 for name in parameters}
-        gradients, losses = vmap(grad_and_value(self._loss), in_dims=(dims, dict.fromkeys(group.batch, 0), None))(
+        loss = partial(self._loss, items=items)
+        gradients, losses = vmap(grad_and_value(loss), in_dims=(dims, dict.fromkeys(group.batch, 0), None))(
             parameters, group.batch, sample
         )
         return gradients, losses
 
-    def _loss(self, parameters: Mapping[str, Tensor], batch: Batch, sample: Tensor | None) -> Tensor:
+    def _loss(self, parameters: Mapping[str, Tensor], batch: Batch, sample: Tensor | None, items: range) -> Tensor:
         values = {f"model.{name}": value for name, value in parameters.items()}
-        losses: Tensor = functional_call(self.objective, values, (batch, sample))
+        losses: Tensor = functional_call(self.objective, values, (batch, sample, items))
         return losses.sum()
 
     def _add_noise_(self, sums: Stack) -> None:
@@ -204,9 +211,9 @@ class _Objective(nn.Module):
         super().__init__()
         self.model, self.task = model, task
 
-    def forward(self, batch: Batch, sample: Tensor | None) -> Tensor:
+    def forward(self, batch: Batch, sample: Tensor | None, items: range) -> Tensor:
         """Return each example's loss."""
-        return self.task.losses(self.model, batch, sample)
+        return self.task.losses(self.model, batch, sample, items)
 
 
 def most_positions(scored: int, device: torch.device) -> int:

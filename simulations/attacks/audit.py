@@ -85,7 +85,9 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
         )
         raise ConfigError(message)
     source = Prepared(prepared)
-    canaries = draw_canaries(asked.canaries, len(source.federation), source.train.num_items, experiment)
+    platforms = source.platforms
+    catalogues = [platforms.items_of(int(platform)) for platform in platforms.of_clients(source.federation)]
+    canaries = draw_canaries(asked.canaries, catalogues, experiment)
     run = planted_run(experiment, source, canaries, place)
     job, strategy = run.job, build_strategy(run.job)
     apart = canaries.clients_apart(source.federation, source.train.num_users)

@@ -133,11 +133,13 @@ def recovery_point(
     victims = _victims(run, asked)
     with one_thread():
         views, ledger = _heard(run, victims, asked.rounds, progress)
+    offered = [slice(items.start, items.stop) for items in _offered(source, victims)]
+    views = {name: [own[of] for own, of in zip(scores, offered, strict=True)] for name, scores in views.items()}
     items, popularity = _truth(source, victims)
     lines: dict[str, Sequence[Scores]] = {}
     for name, scores in views.items():
         lines |= {name: scores, f"{name}_and_popularity": with_popularity(scores, popularity, items)}
-    lines |= {"popularity": popularity, "random": [np.zeros(source.train.num_items)] * len(victims)}
+    lines |= {"popularity": popularity, "random": [np.zeros(len(counts)) for counts in popularity]}
     measures = {
         "auc": {
             name: _mean([auc_of(*one) for one in zip(scores, items, strict=True)], experiment.seed)
@@ -225,14 +227,20 @@ def _heard(run: RunDirectory, victims: Sequence[int], rounds: int, progress: Pro
 
 
 def _truth(source: Prepared, victims: Sequence[int]) -> tuple[list[IntArray], list[Scores]]:
-    """Return each victim's items, and how many training interactions of others each item has."""
+    """Return each victim's items, numbered from 0 in its platform, and how many interactions others have with each."""
     items, popularity = [], []
-    for victim in victims:
-        rows = source.train.items_of(_user(source, victim))
+    for victim, offered in zip(victims, _offered(source, victims), strict=True):
+        rows = source.train.items_of(_user(source, victim)) - offered.start
         items.append(np.unique(rows))
-        own = np.bincount(rows, minlength=source.train.num_items)
-        popularity.append((source.train_counts - own).astype(np.float64))
+        own = np.bincount(rows, minlength=len(offered))
+        popularity.append((source.train_counts[offered.start : offered.stop] - own).astype(np.float64))
     return items, popularity
+
+
+def _offered(source: Prepared, victims: Sequence[int]) -> list[range]:
+    """Return the items of each victim's platform: whoever attacks knows which platform a client is of."""
+    users = np.array([_user(source, victim) for victim in victims], dtype=np.int64)
+    return [source.platforms.items_of(int(platform)) for platform in source.platforms.of_users(users)]
 
 
 def _user(source: Prepared, client: int) -> int:

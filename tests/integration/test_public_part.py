@@ -20,6 +20,7 @@ from fedrec.core.files import write_whole
 from fedrec.core.progress import silent
 from fedrec.data.columns import write_columns
 from fedrec.data.interactions import Dataset, Interactions
+from fedrec.data.platform import Platforms
 from fedrec.data.split import split_users
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.validation.contributions import Contributions
@@ -316,5 +317,6 @@ def test_pretraining_looks_at_no_private_validation_user(ml100k: Dataset) -> Non
     split = split_users(ml100k.interactions, experiment.split, 0)
     other = replace(split, held_out=emptied(split.held_out, int(split.validation[0])))
     inputs = ModelInputs(len(vectors), item_vectors=vectors)
-    bases = [pretrained_base(inputs, experiment, found, silent) for found in (split, other)]
+    alone = Platforms.of({"data": ml100k})
+    bases = [pretrained_base(inputs, experiment, found, alone, silent) for found in (split, other)]
     assert all(torch.equal(bases[0][name], bases[1][name]) for name in bases[0])

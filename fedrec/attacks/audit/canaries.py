@@ -95,36 +95,39 @@ def hidden(train: Interactions, users: IntArray) -> Interactions:
     return Interactions(bounds_of(lengths), train.item[kept], train.time[kept], train.value[kept], train.num_items)
 
 
-def draw_canaries(count: int, clients: int, num_items: int, experiment: Experiment) -> Canaries:
+def draw_canaries(count: int, catalogues: Sequence[range], experiment: Experiment) -> Canaries:
     """Return `count` canaries with items at random, each once, and their coins: named draws of the experiment's seed.
 
-    A canary fills the model's window. Where an example is the unit and a prefix is an example, it has two items,
-    which make one example: one unit. Where clients of many users noise their own updates, canaries are dealt out to
-    them.
+    A canary's items are those that one of the clients is offered: its host, or, where it is a client of its own, one
+    whose turn it is. It fills the model's window. Where an example is the unit and a prefix is an example, it has two
+    items, which make one example: one unit. Where clients of many users noise their own updates, canaries are dealt
+    out to them.
 
     Args:
         count: How many.
-        clients: Number of clients before; the canaries' numbers follow.
-        num_items: Size of the catalogue.
+        catalogues: Items that may be recommended to each client before, at least one; the canaries' numbers follow.
         experiment: What is audited.
 
     Raises:
-        ConfigError: If `count` is below 1, or the catalogue has a single item.
+        ConfigError: If `count` is below 1, or a catalogue has a single item.
     """
-    if count < 1 or num_items < 2:
-        message = f"an audit needs at least 1 canary and 2 items, got {count} and {num_items}; set --canaries"
+    fewest = min(len(items) for items in catalogues)
+    if count < 1 or fewest < 2:
+        message = f"an audit needs at least 1 canary and 2 items, got {count} and {fewest}; set --canaries"
         raise ConfigError(message)
     single = experiment.privacy.unit == "example" and experiment.training.example == "prefix"
-    length = 2 if single else min(experiment.model.window + 1, num_items)
+    longest = 2 if single else experiment.model.window + 1
+    hosts = np.arange(count) % len(catalogues)
     seed, own = experiment.seed, experiment.federation.partition == "users" or experiment.privacy.unit == "platform"
     return Canaries(
-        first=clients,
+        first=len(catalogues),
         included=rng_for(seed, "canary coins").random(count) < 0.5,
         sequences=[
-            rng_for(seed, "canary items", number).choice(num_items, size=length, replace=False)
-            for number in range(count)
+            items.start
+            + rng_for(seed, "canary items", number).choice(len(items), size=min(longest, len(items)), replace=False)
+            for number, items in enumerate(catalogues[host] for host in hosts.tolist())
         ],
-        hosts=None if own or experiment.privacy.trust != "local" else np.arange(count) % max(clients, 1),
+        hosts=None if own or experiment.privacy.trust != "local" else hosts,
     )
 
 

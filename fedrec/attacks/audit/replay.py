@@ -85,9 +85,11 @@ def shared_clip(context: TrainingContext, clients: Sequence[int]) -> float:
     Args:
         context: A context without noise (see `clear`), under client-side privacy, whose examples are whole users.
         clients: Clients of one user each, whose histories fit into the window, so that no window is drawn; a client of
-            all these users is made up. Fewer than two show nothing: 0.
+            all these users is made up, of those of the first one's platform. Fewer than two show nothing: 0.
     """
     users = np.concatenate([np.empty(0, dtype=np.int64), *(context.federation.users[client] for client in clients)])
+    platforms = np.array([context.platform_of_user(int(user)) for user in users], dtype=np.int64)
+    users = users[platforms == platforms[:1]]
     if len(users) < 2:
         return 0.0
     alone = Federation(RaggedArray.of([users, *users[:, None]]), StringColumn.of(["all", *map(str, users)]))
@@ -124,7 +126,8 @@ def losses_of(context: TrainingContext, users: Sequence[int] | IntArray, paramet
     with torch.inference_mode():
         for row, user in enumerate(users):
             batch = unknown(task.collate(task.cover(context.train, int(user))))
-            losses[row] = float(task.losses(context.model, batch, None).mean())
+            items = context.platforms.items_of(context.platform_of_user(int(user)))
+            losses[row] = float(task.losses(context.model, batch, None, items).mean())
     return losses
 
 

@@ -10,6 +10,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import rng_for
+from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
@@ -108,16 +109,28 @@ def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) 
 
 @CONTROLS.register("local_only")
 def local_only_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
-    """Federation and privacy off: the mean of clients that train by themselves, the same work as in the run."""
-    clients = len(job.prepared.federation)
-    chosen = rng_for(job.experiment.seed, "local only").permutation(clients)[:LOCAL_CLIENTS]
-    results = []
-    progress("control local_only", 0, len(chosen))
-    for number, client in enumerate(sorted(chosen.tolist())):
-        results.append(evaluator.test(evaluator.scorer(_alone(job, evaluator, client))))
-        progress("control local_only", number + 1, len(chosen))
-    means = {target: _mean([result[target] for result in results]) for target in results[0]}
-    return Control(means, f"mean of {len(chosen)} of {clients} clients alone, no privacy", PRIVATE)
+    """Federation and privacy off: the mean of clients that train by themselves, the same work as in the run.
+
+    Of several platforms, each has such clients, and they are asked of its own test users alone.
+    """
+    chosen = _local_clients(job)
+    done, total = 0, sum(len(clients) for clients in chosen)
+    progress("control local_only", 0, total)
+    by_platform: list[dict[str, Evaluation]] = []
+    for platform, clients in enumerate(chosen):
+        results = []
+        for client in clients:
+            results.append(evaluator.test(evaluator.scorer(_alone(job, evaluator, client)), platform))
+            done += 1
+            progress("control local_only", done, total)
+        by_platform.append({target: _mean([result[target] for result in results]) for target in results[0]})
+    means = by_platform[0]
+    if len(chosen) > 1:
+        targets = [target for target in evaluator.targets if all(target in found for found in by_platform)]
+        means = {target: joined([found[target] for found in by_platform]) for target in targets}
+    where = "" if len(chosen) == 1 else ", each on its own platform"
+    note = f"mean of {total} of {len(job.prepared.federation)} clients alone{where}, no privacy"
+    return Control(means, note, PRIVATE)
 
 
 @CONTROLS.register("central")
@@ -129,11 +142,30 @@ def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Contr
         experiment.evaluation.central_epochs, experiment.evaluation.central_lr, CENTRAL_PATIENCE, "control central"
     )
     pooled = evaluator.task.examples(split.train, split.private)
+    counts = evaluator.task.count(split.train.lengths_of(split.private))
     epoch = train_centrally_(
-        model, evaluator.task, pooled, settings, experiment.seed, lambda: evaluator.loss_of(model), progress
+        model,
+        evaluator.task,
+        pooled,
+        settings,
+        experiment.seed,
+        lambda: evaluator.loss_of(model),
+        progress,
+        job.prepared.platforms.stretches(split.private, counts),
     )
     note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
     return Control(evaluator.test(model_scorer(model)), note, PRIVATE)
+
+
+def _local_clients(job: Job) -> list[list[int]]:
+    """Return the clients that `local_only` trains, ascending, of each platform."""
+    platforms, seed = job.prepared.platforms, job.experiment.seed
+    owner = platforms.of_clients(job.prepared.federation)
+    chosen = []
+    for platform, name in enumerate(platforms.names):
+        rng = rng_for(seed, "local only", *(() if platform == 0 else (name,)))
+        chosen.append(np.sort(rng.permutation(np.flatnonzero(owner == platform))[:LOCAL_CLIENTS]).tolist())
+    return chosen
 
 
 def _alone(job: Job, evaluator: Evaluator, client: int) -> Mapping[str, Tensor]:

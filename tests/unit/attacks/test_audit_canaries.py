@@ -47,25 +47,25 @@ def test_canaries_are_clients_of_their_own() -> None:
 
 def test_a_canary_fills_the_window_or_is_one_example_where_that_is_the_unit() -> None:
     window = Experiment().model.window
-    whole = draw_canaries(3, 10, 100, Experiment())
+    whole = draw_canaries(3, [range(100)] * 10, Experiment())
     assert [len(items) for items in whole.sequences] == [window + 1] * 3
     assert all(len(np.unique(items)) == len(items) for items in whole.sequences)
     single = Experiment.model_validate({"privacy": {"unit": "example"}, "training": {"example": "prefix"}})
-    assert [len(items) for items in draw_canaries(3, 10, 100, single).sequences] == [2] * 3
-    assert [len(items) for items in draw_canaries(1, 10, 5, Experiment()).sequences] == [5]
+    assert [len(items) for items in draw_canaries(3, [range(100)] * 10, single).sequences] == [2] * 3
+    assert [len(items) for items in draw_canaries(1, [range(5)] * 10, Experiment()).sequences] == [5]
 
 
 def test_coins_are_fair_and_named_by_the_seed() -> None:
-    coins = draw_canaries(2000, 0, 5, Experiment()).included
+    coins = draw_canaries(2000, [range(5)] * 1, Experiment()).included
     assert 0.45 < coins.mean() < 0.55
-    assert (coins == draw_canaries(2000, 0, 9, Experiment(rounds=3)).included).all()
-    assert (coins != draw_canaries(2000, 0, 5, Experiment(seed=1)).included).any()
+    assert (coins == draw_canaries(2000, [range(9)] * 1, Experiment(rounds=3)).included).all()
+    assert (coins != draw_canaries(2000, [range(5)] * 1, Experiment(seed=1)).included).any()
 
 
 @pytest.mark.parametrize(("count", "items"), [(0, 5), (3, 1)])
 def test_no_canary_is_refused(count: int, items: int) -> None:
     with pytest.raises(ConfigError, match="at least 1 canary"):
-        draw_canaries(count, 0, items, Experiment())
+        draw_canaries(count, [range(items)] * 1, Experiment())
 
 
 def test_directions_are_orthogonal_and_no_more_than_there_is_room_for() -> None:
@@ -106,12 +106,12 @@ def test_a_payload_is_paid_for_by_local_noise_alone(trust: str, unpaid_for: int)
 def test_canaries_of_clients_of_many_users_are_dealt_out_to_them() -> None:
     shared = Federation(RaggedArray.of([np.array([0]), np.array([1])]), StringColumn.of(["one", "two"]))
     shards = Experiment.model_validate({"federation": {"partition": "shards"}, "privacy": {"trust": "local"}})
-    dealt = draw_canaries(3, 2, 5, shards)
+    dealt = draw_canaries(3, [range(5)] * 2, shards)
     assert dealt.holders.tolist() == [0, 1, 0]
     assert [users.tolist() for users in dealt.clients_in(shared, num_users=2).users] == [[0, 2, 4], [1, 3]]
     assert [users.tolist() for users in dealt.clients_apart(shared, num_users=2).users] == [[0], [1], [2], [3], [4]]
     own = shards.model_copy(update={"federation": shards.federation.model_copy(update={"partition": "users"})})
-    assert draw_canaries(3, 2, 5, own).holders.tolist() == [2, 3, 4]
+    assert draw_canaries(3, [range(5)] * 2, own).holders.tolist() == [2, 3, 4]
 
 
 BOUND = LowerBound(2.0, 1e-5, 0.95, 100, 50, 48, most=3.0)

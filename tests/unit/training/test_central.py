@@ -13,7 +13,7 @@ from fedrec.experiment.config import SplitConfig
 from fedrec.run.preparation import require_trainable
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.pretraining import new_base, pretrained_base
-from tests.handmade import SEQUENCES, context, experiment, inputs, interactions
+from tests.handmade import SEQUENCES, context, experiment, inputs, interactions, one_platform
 
 SETTINGS = CentralSettings(epochs=16, lr=0.05, patience=2, label="a test")
 
@@ -86,7 +86,8 @@ def people(**shares: float):
 
 def test_a_base_is_pretrained_and_leaves_a_closed_item_delta_at_zero():
     split = people(public=0.5)
-    drawn, trained = (make(inputs(single=True), WANTED, split, silent) for make in (new_base, pretrained_base))
+    alone = one_platform(split.train)
+    drawn, trained = (make(inputs(single=True), WANTED, split, alone, silent) for make in (new_base, pretrained_base))
     assert trained.keys() == drawn.keys()
     assert not torch.equal(trained["adaptor.weight"], drawn["adaptor.weight"])
     assert trained["item_delta.weight"].abs().max() == 0
@@ -94,7 +95,7 @@ def test_a_base_is_pretrained_and_leaves_a_closed_item_delta_at_zero():
 
 def test_a_base_without_public_users_is_an_error():
     with pytest.raises(ConfigError, match=r"needs public users; set split\.public"):
-        pretrained_base(inputs(single=True), WANTED, people(), silent)
+        pretrained_base(inputs(single=True), WANTED, people(), one_platform(people().train), silent)
 
 
 def test_what_cannot_be_trained_fails_before_anything_is_prepared():

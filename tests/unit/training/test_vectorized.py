@@ -162,8 +162,8 @@ def test_under_local_trust_an_example_that_is_not_finite_adds_nothing_and_betray
     # client 1 has nobody else, client 2 has not got it: all answer as if user 0 had nothing to train on.
     right = NextItem.losses
 
-    def losses(task, model, batch, sample):
-        return right(task, model, batch, sample) * torch.where(batch["history"][:, 0] == 0, value, 1.0)
+    def losses(task, model, batch, sample, items):
+        return right(task, model, batch, sample, items) * torch.where(batch["history"][:, 0] == 0, value, 1.0)
 
     how = {"training": {"optimizer": optimizer, "lr": 0.1, "steps": 2}}
     clients, private = ([0, 1, 3], [0], [2]), plan("local", noise=noise, clip=0.5)
