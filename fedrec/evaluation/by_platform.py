@@ -77,7 +77,7 @@ def _chosen(cases: Cases, places: IntArray, items: range) -> Cases:
     """Return some of the cases, their items numbered from 0; whom `excluded` counts, the whole knows alone."""
     histories, targets = ([of[place] - items.start for place in places] for of in (cases.histories, cases.targets))
     seen, found = ([of[place] for place in places] if of else () for of in (cases.history_values, cases.target_values))
-    return Cases(cases.name, cases.users[places], histories, targets, 0, seen, found)
+    return Cases(cases.name, cases.users[places], histories, targets, 0, cases.words, seen, found)
 
 
 def _reordered(found: Evaluation, places: IntArray) -> Evaluation:
