@@ -23,11 +23,15 @@ _Shapes = tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...]
 def sent_of(update: CohortUpdate) -> Sent:
     """Return what the clients of a chunk would have sent; failures send nothing."""
     plain, extras = _shapes_of_a_row(update.parameters), _shapes_of_a_row(update.extras)
-    kinds = Counter(
-        (_shapes(update.encoded[client]) if client in update.encoded else plain, loss is not None)
+    told = Counter(
+        (client if client in update.encoded else None, loss is not None)
         for client, loss in zip(update.clients, update.losses, strict=True)
     )
-    return Sent(len(update.clients), sum(n * _bytes(arrays, extras, loss) for (arrays, loss), n in kinds.items()))
+    size = sum(
+        count * _bytes(plain if client is None else _shapes(update.encoded[client]), extras, loss)
+        for (client, loss), count in told.items()
+    )
+    return Sent(len(update.clients), size)
 
 
 def _shapes_of_a_row(stack: Mapping[str, Tensor]) -> _Shapes:
