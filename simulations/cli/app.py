@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.cli.errors`.
 
 import typer
 
-from simulations.cli import attack, audit, bench, data, inspect, privacy, run, sweep
+from simulations.cli import attack, audit, bench, data, inspect, new, privacy, run, sweep
 from simulations.cli.errors import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -26,6 +26,7 @@ Start here:
   fedrec privacy explain runs/mine
   fedrec data describe movielens-100k
   fedrec list strategies
+  fedrec new strategy half_step           a plug-in of your own and its test, to start from
 
 \b
 Exit codes: 0 done, 2 your mistake (one message says what to change),
@@ -54,6 +55,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(privacy.app, name="privacy")
 app.command(name="list")(inspect.list_names)
+app.command()(new.new)
 app.command()(inspect.validate)
 app.command()(inspect.report)
 app.command()(inspect.version)

@@ -17,8 +17,10 @@ from fedrec.core.progress import silent
 from fedrec.core.threads import one_thread
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.experiment.config import Experiment
+from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import RunDirectory
+from server.context import StrategyContext
 from server.rounds import RoundContext, run_rounds
 from server.stop import StopRequest
 from server.strategies.build import build_strategy
@@ -122,3 +124,17 @@ def last_round(run: RunDirectory, grid: Grid | None = None, *, until: int | None
 
     with one_thread():
         return run_rounds(RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job)), progress, (), stop)
+
+
+def strategy_context() -> StrategyContext:
+    """Return what a strategy is told of a run of four clients, all of them in every round, without privacy."""
+    experiment = Experiment()
+    return StrategyContext(
+        seed=SEED,
+        secret_seed=SEED,
+        cohort=lambda _: range(CLIENTS),
+        expected_cohort=float(CLIENTS),
+        min_replies=1,
+        max_update_norm=experiment.federation.max_update_norm,
+        plan=plan(experiment, UnitCounts(CLIENTS, CLIENTS, CLIENTS), 1),
+    )

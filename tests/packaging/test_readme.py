@@ -49,7 +49,9 @@ EXTRA: dict[str, tuple[str, ...]] = {
     "fedrec attack membership": (*SMALL, "--epsilon=8", "--models=4"),
     "fedrec attack recovery": (*SMALL, "--epsilon=inf", "--victims=2", "--set=federation.partition=users"),
     "fedrec audit": (*SMALL, "--canaries=20"),
-    **dict.fromkeys(("fedrec resume", "fedrec report", "fedrec list", "fedrec data", "fedrec privacy"), ()),
+    **dict.fromkeys(
+        ("fedrec resume", "fedrec report", "fedrec list", "fedrec new", "fedrec data", "fedrec privacy"), ()
+    ),
 }
 """What is added to a command, by how it begins; nothing where it is quick as it stands."""
 
