@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from fedrec.core.errors import DataError, RunError
 from fedrec.core.places import PUBLIC
 from fedrec.data.interactions import Catalogue, IntArray
+from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.models.adapters import load_parameters_
@@ -30,11 +31,13 @@ class OpenedRecommender:
 
     Attributes:
         model: With its adapter loaded.
-        catalogue: Its items.
+        catalogue: Its items, of all platforms.
+        platforms: Which of them are whose.
     """
 
     model: Recommender
     catalogue: Catalogue
+    platforms: Platforms
 
     @property
     def scorer(self) -> Scorer:
@@ -65,11 +68,22 @@ class OpenedRecommender:
     def recommend(self, history: Sequence[str], k: int = 10) -> list[str]:
         """Return the identifiers of the `k` best items that are not in the history, best first; fewer if there are.
 
+        They are items of the platform that the history is of.
+
         Raises:
-            DataError: If the history is empty or names an unknown item.
+            DataError: If the history is empty, names an unknown item, or items of several platforms.
         """
-        scores = self.score([history])[0]
-        scores[self._indices(history)] = -np.inf
+        seen = self._indices(history)
+        found = {self.platforms.of_item(int(item)) for item in seen}
+        if len(found) > 1:
+            names = ", ".join(self.platforms.names[platform] for platform in sorted(found))
+            message = f"a history is of one platform, and this one has items of {names}; ask of each by itself"
+            raise DataError(message)
+        (platform,) = found
+        items = self.platforms.items_of(platform)
+        scores = np.full(len(self.catalogue), -np.inf, dtype=np.float32)
+        scores[items.start : items.stop] = self.score([history])[0, items.start : items.stop]
+        scores[seen] = -np.inf
         best = np.argsort(-scores, kind="stable")[: max(0, k)]
         return [self.catalogue.ids[item] for item in best if np.isfinite(scores[item])]
 
@@ -103,4 +117,4 @@ def open_recommender(run: Path) -> OpenedRecommender:
     job = Job(run)
     model = job.model()
     load_parameters_(model, load_file(adapter))
-    return OpenedRecommender(model, job.prepared.catalogue)
+    return OpenedRecommender(model, job.prepared.catalogue, job.prepared.platforms)

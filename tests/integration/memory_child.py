@@ -39,7 +39,14 @@ def made(items: int, width: int, rank: int, clients: int, users: int) -> Trainin
     federation = Federation(RaggedArray(np.arange(number), np.arange(0, number + 1, users)), context.federation.names)
     plan = handmade.plan("local", noise=1.0)
     return replace(
-        context, experiment=experiment, model=model, train=train, federation=federation, start=start, plan=plan
+        context,
+        experiment=experiment,
+        model=model,
+        train=train,
+        federation=federation,
+        start=start,
+        plan=plan,
+        platforms=handmade.one_platform(train),
     )
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from fedrec.core.errors import DataError
 from fedrec.core.progress import silent
 from fedrec.core.seeding import rng_for
 from fedrec.experiment.config import DataConfig, Experiment
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import prepare
+from fedrec.run.recommender import open_recommender
 from simulations.attacks.audit import Audit, audit_prepared
 from simulations.attacks.recovery import Recovery, recovery_point
 from simulations.options import RunOptions
@@ -73,6 +75,14 @@ def test_what_is_published_of_platforms_is_public(finished: RunDirectory) -> Non
     assert told["platforms"] == {"names": ["books", "films"], "users": [30, 60], "items": [12, 15]}
     assert finished.summary()["dataset"]["platforms"]["interactions"] == [30 * 6, 60 * 6]
     assert "30 users and 12 items" in (finished.public / "report.html").read_text()
+
+
+def test_an_opened_recommender_recommends_within_the_platform_of_a_history(finished: RunDirectory) -> None:
+    opened = open_recommender(finished.path)
+    found = opened.recommend(["films/3", "films/9"], k=100)
+    assert sorted(found) == sorted(f"films/{item}" for item in range(15) if item not in {3, 9})
+    with pytest.raises(DataError, match="items of books, films"):
+        opened.recommend(["films/3", "books/9"])
 
 
 def test_units_are_those_of_all_platforms_together(finished: RunDirectory) -> None:
