@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What `fedrec list` knows."""
 
     STRATEGIES = "strategies"
+    TASKS = "tasks"
     MODELS = "models"
     ADAPTERS = "adapters"
     TRANSFORMS = "transforms"
@@ -29,10 +30,10 @@ def list_names(
     *,
     json: Json = False,
 ) -> Result:
-    """List strategies, models, data sets and other names.
+    """List strategies, tasks, models, data sets and other names.
 
-    KIND is one of strategies, models, adapters, transforms, datasets, partitions and scenarios: what an experiment can
-    name, plug-ins of other packages included.
+    KIND is one of strategies, tasks, models, adapters, transforms, datasets, partitions and scenarios: what an
+    experiment can name, plug-ins of other packages included.
 
     \b
     Examples:

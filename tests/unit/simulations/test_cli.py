@@ -263,6 +263,7 @@ def test_validate_of_good_files_exits_with_0(tmp_path: Path) -> None:
     ("kind", "name"),
     [
         ("strategies", "fedavg"),
+        ("tasks", "next_item"),
         ("models", "text_transformer"),
         ("adapters", "lora"),
         ("datasets", "movielens-100k"),
