@@ -90,7 +90,7 @@ def lines() -> list[str]:
 def put_files(folder: Path) -> None:
     """Write what the README's commands name."""
     (strategy,) = (text for language, text in BLOCKS if language == "python")
-    (books,) = (text for language, text in BLOCKS if language == "toml")
+    (books,) = (text for language, text in BLOCKS if language == "toml" and text.startswith("# books.toml"))
     (folder / "sign_mean.py").write_text(strategy, encoding="utf-8")
     (folder / "books.toml").write_text(books, encoding="utf-8")
     (folder / "my.toml").write_text('extends = "smoke"\n', encoding="utf-8")
