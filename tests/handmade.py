@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "name": "lora",
         "rank": 2,
         "targets": ["query", "key", "value", "output", "expand", "contract"],
-        "adaptor": True,
+        "item_projection": True,
         "item_bias": True,
         "item_delta": False,
     },

@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
     "federation": {"partition": "shards", "clients": 4, "participation": 1.0, "min_replies": 1},
     "text": {"layers": 1, "dimensions": 16},
     "model": {"width": 16, "layers": 1, "window": 10, "base": "random"},
-    "adapter": {"name": "lora", "rank": 1, "adaptor": True, "item_bias": True, "private": ("item_bias*",)},
+    "adapter": {"name": "lora", "rank": 1, "item_projection": True, "item_bias": True, "private": ("item_bias*",)},
     "training": {"optimizer": "sgd", "lr": 0.5, "steps": 1, "example": "sequence", "sampling_rate": 1.0},
     "strategy": {"name": "fedavg"},
     "privacy": {"epsilon": 8.0, "unit": "user", "trust": "local", "noise_key": 0},

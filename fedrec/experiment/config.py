@@ -190,8 +190,8 @@ class AdapterConfig(Section):
     """Modules that get a LoRA."""
     freeze_a: bool = False
     """Leave LoRA's A as it was drawn and train B alone: half of the numbers, and less for noise to spoil."""
-    adaptor: bool = True
-    """Also train the adaptor from item vectors to the model's width."""
+    item_projection: bool = True
+    """Also train the item projection from item vectors to the model's width."""
     item_bias: bool = True
     """Also train one popularity bias per item (clients must share the catalogue)."""
     item_delta: bool = False

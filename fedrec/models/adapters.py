@@ -1,8 +1,8 @@
 """What is trained and travels: everything else of the model is frozen.
 
 An adapter opens a few parameters of a frozen base. LoRA is PEFT's (Hu et al. 2022), with A frozen FFA-LoRA (Sun et al.
-2024); the bottleneck is that of Houlsby et al. 2019, bias-only is BitFit (Ben Zaken et al. 2022). The adaptor, the item
-bias and the item delta are opened beside any of them, as configured.
+2024); the bottleneck is that of Houlsby et al. 2019, bias-only is BitFit (Ben Zaken et al. 2022). A model's
+parts (item projection, item bias, item delta) are opened beside any of them, as configured.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def attach_(model: Recommender, config: AdapterConfig, seed: int) -> None:
         raise ConfigError(message)
     if not shared_parameters(model, config):
         why = f"adapter.private keeps all {len(trained)} back" if trained else f"adapter {config.name!r} opens none"
-        message = f"no trained parameter would travel: {why}; open adapter.adaptor, or keep less private"
+        message = f"no trained parameter would travel: {why}; open adapter.item_projection, or keep less private"
         raise ConfigError(message)
 
 
@@ -130,7 +130,7 @@ def bias_(model: Recommender, config: AdapterConfig, generator: torch.Generator)
 
 @ADAPTERS.register("none")
 def none_(model: Recommender, config: AdapterConfig, generator: torch.Generator) -> None:
-    """Nothing of the transformer: only the parts that are opened beside (adaptor, item bias, item delta)."""
+    """Nothing of the transformer: only the parts that are opened beside (item projection, bias and delta)."""
     del model, config, generator
 
 

@@ -1,4 +1,4 @@
-"""The default recommender: frozen item vectors, an adaptor, a small causal transformer over the history.
+"""The default recommender: frozen item vectors, an item projection, a small causal transformer over the history.
 
 Kang & McAuley 2018 (SASRec) with text item vectors (UniSRec, Hou et al. 2022) and a full softmax (Klenitskiy &
 Vasilev 2023). Attention is written as two matmuls and a softmax of plain Linear layers, so that Opacus' hooks,
@@ -27,8 +27,8 @@ then learnt at the pace of the rest, under one learning rate and one clip norm."
 class TextTransformer(Recommender):
     """Scores items after every position of a history; it knows no users.
 
-    Its parts are the `adaptor` from item vectors to the model's width, the `item_delta`, a free vector per item, and
-    the `item_bias`, a free score per item; the latter two are 0 at the start.
+    Its parts are the `item_projection` from item vectors to the model's width; the `item_delta`, a free vector an item;
+    and the `item_bias`, a free score per item. The latter two are 0 at the start.
 
     Args:
         inputs: The items, with their vectors.
@@ -39,7 +39,7 @@ class TextTransformer(Recommender):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
-    parts: ClassVar[tuple[str, ...]] = ("adaptor", "item_bias", "item_delta")
+    parts: ClassVar[tuple[str, ...]] = ("item_projection", "item_bias", "item_delta")
     item_vectors: Tensor
 
     def __init__(self, inputs: ModelInputs, config: ModelConfig) -> None:
@@ -51,7 +51,7 @@ class TextTransformer(Recommender):
         num_items, dimensions = item_vectors.shape
         self.window, self.num_items = config.window, num_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
-        self.adaptor = nn.Linear(dimensions, config.width)
+        self.item_projection = nn.Linear(dimensions, config.width)
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
         self.bias_scale = BIAS_SCALE
@@ -110,11 +110,13 @@ class TextTransformer(Recommender):
 
     def _embedding_is_trained(self) -> bool:
         return any(
-            parameter.requires_grad for part in (self.adaptor, self.item_delta) for parameter in part.parameters()
+            parameter.requires_grad
+            for part in (self.item_projection, self.item_delta)
+            for parameter in part.parameters()
         )
 
     def _embed(self, items: Tensor) -> Tensor:
-        embedded: Tensor = self.adaptor(self.item_vectors[items]) + self.item_delta(items)
+        embedded: Tensor = self.item_projection(self.item_vectors[items]) + self.item_delta(items)
         return embedded
 
     def _bias(self, items: Tensor) -> Tensor:

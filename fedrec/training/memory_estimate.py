@@ -88,7 +88,7 @@ def training_bytes(experiment: Experiment, size: Size) -> int:
     scored = min(size.items, model.softmax_items)
     positions = max(model.window, min(MOST_POSITIONS, MOST_SCORES // scored, size.clients * model.window))
     blocks = positions // model.window
-    open_ = experiment.adapter.adaptor or experiment.adapter.item_delta
+    open_ = experiment.adapter.item_projection or experiment.adapter.item_delta
     numbers = (
         SCORES * positions * scored
         + HIDDEN * positions * model.width * model.layers

@@ -32,7 +32,7 @@ WORK: dict[str, Any] = {
     "text": {"layers": 2},
     "model": {"base": "public_users", "base_epochs": 2},
     "training": {"optimizer": "sgd", "lr": 0.3, "steps": 1, "sampling_rate": 1.0},
-    "adapter": {"rank": 1, "targets": ("output", "contract"), "adaptor": False},
+    "adapter": {"rank": 1, "targets": ("output", "contract"), "item_projection": False},
     "privacy": {"epsilon": 8.0},
     "evaluation": {"central_epochs": 2},
 }

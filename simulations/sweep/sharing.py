@@ -25,7 +25,7 @@ NOT_READ = frozenset(
         "adapter.name",
         "adapter.rank",
         "adapter.targets",
-        "adapter.adaptor",
+        "adapter.item_projection",
         "adapter.item_bias",
         "adapter.freeze_a",
         "adapter.private",

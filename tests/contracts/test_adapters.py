@@ -16,9 +16,9 @@ SAMPLE = torch.tensor([6, 1, 1, 4])
 
 every_adapter = pytest.mark.parametrize("name", ADAPTERS.names())
 BESIDE = [
-    {"adaptor": True, "item_bias": True, "item_delta": True},
-    {"adaptor": True, "item_bias": False, "item_delta": False},
-    {"adaptor": False, "item_bias": True, "item_delta": False},
+    {"item_projection": True, "item_bias": True, "item_delta": True},
+    {"item_projection": True, "item_bias": False, "item_delta": False},
+    {"item_projection": False, "item_bias": True, "item_delta": False},
 ]
 
 
@@ -66,7 +66,7 @@ def test_every_open_parameter_can_learn_and_the_base_stays(name):
 
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 @every_adapter
-@pytest.mark.parametrize("beside", BESIDE, ids=["all", "adaptor", "bias"])
+@pytest.mark.parametrize("beside", BESIDE, ids=["all", "item_projection", "bias"])
 @pytest.mark.parametrize("negatives", [None, SAMPLE], ids=["full", "sampled"])
 def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negatives):
     """Within 1e-6 (float64 leaves about 1e-15), with repeated items in a history and in its targets."""
@@ -84,7 +84,7 @@ def test_opacus_gradients_are_those_of_each_example_alone(name, beside, negative
 @every_adapter
 @pytest.mark.parametrize("trust", ["none", "local"])
 def test_only_the_adapter_travels_and_something_is_trained(name, trust):
-    made = context(adapter=adapter(name, private=["item_*"]), privacy=plan(trust))
+    made = context(adapter=adapter(name, private=["item_bias*", "item_delta*"]), privacy=plan(trust))
     frozen = {n: p.clone() for n, p in made.model.named_parameters() if not p.requires_grad}
     update = train_client(made, task(made))
     private = {n for n in made.start if is_private(n, made.model, made.experiment.adapter)}
@@ -107,7 +107,7 @@ def test_an_update_is_as_many_bytes_as_its_numbers(name):
 
 def test_the_default_adapters_size_is_what_its_parts_add_up_to():
     # width 8, 5 dimensions, 7 items, rank 2: four square matrices of 2 * (8 + 8), two of 2 * (8 + 32),
-    # adaptor 5 * 8 + 8, bias 7
+    # item projection 5 * 8 + 8, bias 7
     made = context()
     assert sum(value.numel() for value in made.shared_start.values()) == 4 * 32 + 2 * 80 + 48 + 7
 
@@ -134,13 +134,13 @@ def test_with_a_frozen_only_b_is_trained_and_a_is_what_it_would_have_been():
     ("config", "said"),
     [
         ({"name": "lorra"}, "unknown adapter 'lorra'; did you mean 'lora'"),
-        ({"targets": ["querry"]}, "adapter.targets names querry; this model's linear modules are adaptor, contract"),
+        ({"targets": ["querry"]}, "adapter.targets names querry; this model's linear modules are contract, expand"),
         ({"targets": []}, "adapter.targets names nothing"),
-        ({"name": "none", "adaptor": False, "item_bias": False}, "would travel: adapter 'none' opens none"),
+        ({"name": "none", "item_projection": False, "item_bias": False}, "would travel: adapter 'none' opens none"),
         ({"private": ["*"]}, "would travel: adapter.private keeps all 15 back"),
         (
             {"private": ["item_bais*"]},
-            r"item_bais\* matches no trained parameter; there are adaptor.weight",
+            r"item_bais\* matches no trained parameter; there are item_projection.weight",
         ),
     ],
 )

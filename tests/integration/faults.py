@@ -29,7 +29,7 @@ from server.aggregation.update_sum import SumAggregator, UpdateSum
 Patch = pytest.MonkeyPatch
 Fault = Callable[[Patch], None]
 
-GROUP = "adaptor.bias"
+GROUP = "item_projection.bias"
 """One group of the tiny model's parameters."""
 
 

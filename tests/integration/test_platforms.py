@@ -97,7 +97,7 @@ def test_each_platform_trains_a_softmax_over_its_own_items_alone(tmp_path: Path,
     experiment = of_shops(
         tmp_path,
         privacy={"epsilon": float("inf")},
-        adapter={"private": (), "name": "none", "adaptor": False},
+        adapter={"private": (), "name": "none", "item_projection": False},
         federation={"partition": "platform"},
     )
     prepare(experiment, tmp_path / "prepared", cache, silent)

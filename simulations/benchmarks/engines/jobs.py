@@ -17,7 +17,7 @@ from simulations.engine.chunks import CHUNK_SIZES, chunks_of
 PRIVATE: dict[str, Any] = {
     "federation": {"partition": "users", "timeout": 3600.0},
     "model": {"base": "random"},
-    "adapter": {"name": "lora", "rank": 8, "adaptor": False, "item_bias": True, "item_delta": False},
+    "adapter": {"name": "lora", "rank": 8, "item_projection": False, "item_bias": True, "item_delta": False},
     "training": {"optimizer": "sgd", "lr": 0.3, "steps": 1, "example": "sequence", "sampling_rate": 1.0},
     "strategy": {"name": "fedavg"},
     "privacy": {"noise_multiplier": 1.0, "clip_norm": 1.0, "unit": "user", "trust": "local", "noise_key": 0},

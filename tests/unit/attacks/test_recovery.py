@@ -42,7 +42,7 @@ def test_users_with_no_item_with_one_and_with_all(items, auc, precision):
     assert precision_at(scores, own, 2) == precision
 
 
-@pytest.mark.parametrize("sections", [{}, {"adapter": NO_BIAS}], ids=["item bias", "adaptor and LoRA alone"])
+@pytest.mark.parametrize("sections", [{}, {"adapter": NO_BIAS}], ids=["item bias", "LoRA alone"])
 def test_an_update_without_noise_gives_its_user_away(sections):
     training_context = context(**sections, training={"lr": 0.1})
     start = training_context.shared_start

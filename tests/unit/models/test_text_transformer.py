@@ -55,9 +55,9 @@ def test_every_way_to_a_score_gives_the_same_score(model, per_example):
     torch.testing.assert_close(last, torch.stack((full[0, 3], full[1, 1])))
 
 
-@pytest.mark.parametrize("adaptor", [False, True])
-def test_a_frozen_embedding_is_shared_and_a_trained_one_copied_with_the_same_scores(adaptor):
-    model = context(adapter={"adaptor": adaptor, "rank": 2}).model
+@pytest.mark.parametrize("item_projection", [False, True])
+def test_a_frozen_embedding_is_shared_and_a_trained_one_copied_with_the_same_scores(item_projection):
+    model = context(adapter={"item_projection": item_projection, "rank": 2}).model
     shared = model(batch(HISTORY))
     model.per_example = True
     torch.testing.assert_close(model(batch(HISTORY)), shared)
@@ -73,7 +73,7 @@ def test_scores_are_item_vectors_times_hidden_state_plus_bias(model):
             if name.startswith(("blocks", "position")):
                 parameter.zero_()
         plain.item_bias.weight[2] = 0.5
-    embedded = vectors() @ plain.adaptor.weight.T
+    embedded = vectors() @ plain.item_projection.weight.T
     hidden = torch.nn.functional.layer_norm(embedded[3], (8,))
     expected = embedded @ hidden
     expected[2] += 0.5 * BIAS_SCALE

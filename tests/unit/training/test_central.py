@@ -89,7 +89,7 @@ def test_a_base_is_pretrained_and_leaves_a_closed_item_delta_at_zero():
     alone = one_platform(split.train)
     drawn, trained = (make(inputs(single=True), WANTED, split, alone, silent) for make in (new_base, pretrained_base))
     assert trained.keys() == drawn.keys()
-    assert not torch.equal(trained["adaptor.weight"], drawn["adaptor.weight"])
+    assert not torch.equal(trained["item_projection.weight"], drawn["item_projection.weight"])
     assert trained["item_delta.weight"].abs().max() == 0
 
 

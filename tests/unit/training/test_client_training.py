@@ -218,7 +218,7 @@ def test_a_private_parameter_is_not_pulled():
 
     pulled, free = walk(0.3), walk(0.0)
     assert torch.equal(pulled.private["item_bias.weight"], free.private["item_bias.weight"])
-    assert not torch.equal(pulled.parameters["adaptor.weight"], free.parameters["adaptor.weight"])
+    assert not torch.equal(pulled.parameters["item_projection.weight"], free.parameters["item_projection.weight"])
 
 
 def test_adam_moves_every_parameter_by_its_rate_in_the_first_step():

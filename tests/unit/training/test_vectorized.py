@@ -72,7 +72,7 @@ def test_also_with_a_pull_private_parameters_and_a_sampled_softmax(privacy):
         MANY,
         PRIVACY[privacy],
         model={"softmax_items": 5},
-        adapter={"item_delta": True, "private": ("item_*", "*lora_A*")},
+        adapter={"item_delta": True, "private": ("item_bias*", "item_delta*", "*lora_A*")},
         training={"steps": 3, "lr": 0.1, "sampling_rate": 0.6},
     )
     generator = torch.Generator().manual_seed(3)
@@ -214,9 +214,9 @@ def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_ins
 def test_parameters_that_were_sent_and_are_not_finite_are_no_secret_and_nobody_trains_on_them(privacy):
     made = context(LONG, MANY, PRIVACY[privacy])
     lost = replace(cohort_task(made, [3, 0]), parameters={n: v * math.inf for n, v in made.shared_start.items()})
-    with pytest.raises(FedrecError, match="client 3 was sent NaN or infinity in adaptor"):
+    with pytest.raises(FedrecError, match="client 3 was sent NaN or infinity in item_projection"):
         train_cohort(made, lost)
-    with pytest.raises(FedrecError, match="client 0 was sent NaN or infinity in adaptor"):
+    with pytest.raises(FedrecError, match="client 0 was sent NaN or infinity in item_projection"):
         train_client(made, replace(task(made, 0), parameters=lost.parameters))
 
 
