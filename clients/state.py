@@ -108,7 +108,7 @@ class ClientStore:
         found[kept] = self._private.read((rows * SLOTS + rounds.argmax(axis=1))[kept])
         return self._unpacked(found)
 
-    def keep(self, clients: Sequence[int], private: Mapping[str, Tensor], round: int) -> None:  # noqa: A002
+    def keep(self, clients: Sequence[int], private: Mapping[str, Tensor], round: int) -> None:
         """Keep the clients' private parameters after `round`, in the slot that is not the newest before `round`.
 
         So a round that is run again starts from the same state. Nothing is written where nothing is private,
@@ -130,7 +130,7 @@ class ClientStore:
         self._rounds.write(slots, np.stack([np.full(len(slots), round), sums_of(packed, round)], axis=1))
         self._rounds.flush()
 
-    def charge(self, clients: Sequence[int], round: int) -> None:  # noqa: A002
+    def charge(self, clients: Sequence[int], round: int) -> None:
         """Let the clients pay for `round`; who has paid for it already does not pay twice."""
         rows = self._rows(clients)
         bits = self._paid(rows, round)
@@ -150,7 +150,7 @@ class ClientStore:
             raise RunError(message)
         return rows
 
-    def _rounds_before(self, rows: IntArray, round: int) -> IntArray:  # noqa: A002
+    def _rounds_before(self, rows: IntArray, round: int) -> IntArray:
         """Return the round of each client's slots, [rows, SLOTS]; 0 where there is none before `round`."""
         slots = rows[:, None] * SLOTS + np.arange(SLOTS)
         rounds = self._rounds.read(slots.ravel())[:, 0].reshape(slots.shape).astype(np.int64)
@@ -176,7 +176,7 @@ class ClientStore:
         )
         raise RunError(message)
 
-    def _paid(self, rows: IntArray, round: int | None) -> NDArray[np.uint8]:  # noqa: A002
+    def _paid(self, rows: IntArray, round: int | None) -> NDArray[np.uint8]:
         """Return the bits of the rounds that each client has paid for, and of `round`."""
         found = self._charged.read(rows)
         bits, sums = found[:, :-SUM], np.ascontiguousarray(found[:, -SUM:]).view("u4")[:, 0]
@@ -281,7 +281,7 @@ class Column:
         return np.memmap(self.path, self.dtype, "r", shape=self.shape)
 
 
-def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:  # noqa: A002
+def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:
     """Charge the clients for `round`, but those that would release more of their users than was planned.
 
     Nobody pays where clients add no noise. Who adds a share of it relies on others' shares, and counts all the same.

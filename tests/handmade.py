@@ -146,7 +146,7 @@ def one_platform(rows: Interactions) -> Platforms:
     return Platforms(("data",), np.array([0, rows.num_items]), np.array([0, rows.num_users]))
 
 
-def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> CohortTask:  # noqa: A002
+def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> CohortTask:
     """Return one client's task that starts from the context's own adapter."""
     return CohortTask([client], round, dict(of.shared_start), **more)
 

@@ -300,7 +300,7 @@ class Experiment(Section):
         """
         return {f"platforms.{name}": self.platforms[name] for name in sorted(self.platforms)} or {"data": self.data}
 
-    def ranks(self, round: int) -> bool:  # noqa: A002
+    def ranks(self, round: int) -> bool:
         """Return whether the validation users' lists are ranked after a round: the base's, every few, and the last."""
         return round % self.evaluation.every == 0 or round == self.rounds
 

@@ -50,7 +50,7 @@ class _Paid:
     clients: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     bits: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
 
-    def also(self, clients: IntArray, round: int) -> "_Paid":  # noqa: A002
+    def also(self, clients: IntArray, round: int) -> "_Paid":
         """Return what is paid when `clients` have paid for `round`, too."""
         everyone = np.union1d(self.clients, clients)
         bits = np.zeros((len(everyone), max(self.bits.shape[1], round // 8 + 1)), dtype=np.uint8)
@@ -80,7 +80,7 @@ class Ledger:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
-    def charge(self, round: int, clients: Iterable[Client], release: Release) -> "Ledger":  # noqa: A002
+    def charge(self, round: int, clients: Iterable[Client], release: Release) -> "Ledger":
         """Return a ledger in which `clients` have also paid for one `release` in `round`.
 
         Args:

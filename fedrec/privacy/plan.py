@@ -187,11 +187,11 @@ class PrivacyPlan:
         """All kinds of release that a ledger of this plan may hold."""
         return (self.release,) if self.counts is None else (self.release, self.counts.release)
 
-    def group(self, round: int) -> range:  # noqa: A002
+    def group(self, round: int) -> range:
         """Return the clients that may be in a round: with correlated noise every `bands`-th, by its number alone."""
         return range(round % self.bands, self.clients, self.bands)
 
-    def charge(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Ledger:  # noqa: A002
+    def charge(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Ledger:
         """Return the ledger when a round has been paid for; unchanged without privacy.
 
         Round 0 is what is released before the first. An empty cohort costs nobody anything, unless nobody may know
@@ -210,7 +210,7 @@ class PrivacyPlan:
         first = round - (round - 1) % self.epoch
         return ledger.charge(first, self._payers(ledger, round, cohort), self.release)
 
-    def _payers(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Iterable[Client]:  # noqa: A002
+    def _payers(self, ledger: Ledger, round: int, cohort: Iterable[int]) -> Iterable[Client]:
         if self.filtered:
             asked = list(cohort)
             paid = ledger.rounds(asked, self.release)

@@ -25,7 +25,7 @@ class Population:
     clients: int
     bands: int = 1
 
-    def cohort(self, seed: int, round: int) -> list[int]:  # noqa: A002
+    def cohort(self, seed: int, round: int) -> list[int]:
         """Return the clients of a round, ascending; where sizes vary there may be none.
 
         Args:
@@ -35,26 +35,26 @@ class Population:
         drawn: list[int] = DRAWS[self.federation.sampling](self, seed, round).tolist()
         return drawn
 
-    def group(self, round: int) -> IntArray:  # noqa: A002
+    def group(self, round: int) -> IntArray:
         """Return who may be in a round."""
         return np.arange(round % self.bands, self.clients, self.bands)
 
 
-def _fixed(population: Population, seed: int, round: int) -> IntArray:  # noqa: A002
+def _fixed(population: Population, seed: int, round: int) -> IntArray:
     """Draw a uniformly random subset of a fixed size."""
     may = population.group(round)
     size = min(population.federation.fixed_cohort(population.clients), len(may))
     return np.sort(rng_for(seed, "cohort", round).choice(may, size=size, replace=False))
 
 
-def _coins(population: Population, seed: int, round: int) -> IntArray:  # noqa: A002
+def _coins(population: Population, seed: int, round: int) -> IntArray:
     """Throw each client's own coin."""
     may, rate = population.group(round), rate_in_group(population.federation.participation, population.bands)
     coins = rng_for(seed, "cohort", round).random(population.clients)
     return may[coins[may] < rate]
 
 
-def _bins(population: Population, seed: int, round: int) -> IntArray:  # noqa: A002
+def _bins(population: Population, seed: int, round: int) -> IntArray:
     """Draw each client's own round of the epoch."""
     epoch, bin_of_round = divmod(round - 1, population.federation.epoch)
     bins = rng_for(seed, "bins", epoch).integers(population.federation.epoch, size=population.clients)

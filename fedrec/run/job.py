@@ -87,7 +87,7 @@ class Job:
         """Seed of the draws that must stay secret (see `fedrec.privacy.noise_key`); every worker reads the same."""
         return secret_seed(self.experiment, self.private)
 
-    def cohort(self, round: int) -> list[int]:  # noqa: A002
+    def cohort(self, round: int) -> list[int]:
         """Return the clients of a round, ascending: a named draw (see `fedrec.run.cohorts`), which may be empty."""
         experiment = self.experiment
         population = Population(experiment.federation, len(self.prepared.federation), experiment.privacy.bands)

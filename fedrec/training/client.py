@@ -71,13 +71,7 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
     )
 
 
-def draw_batch(
-    context: TrainingContext,
-    round: int,  # noqa: A002
-    client: int,
-    examples: Sized,
-    index: int,
-) -> list[Any]:
+def draw_batch(context: TrainingContext, round: int, client: int, examples: Sized, index: int) -> list[Any]:
     """Return the Poisson batch of a client's local step `index`: the task's examples, of which there may be none."""
     seed, rate = context.secret_seed, context.experiment.training.sampling_rate
     coins = rng_for(seed, "batch", round, client, index).random(len(examples))
@@ -114,7 +108,7 @@ def require_adapter(context: TrainingContext, client: int, parameters: Mapping[s
         raise FedrecError(message)
 
 
-def not_finite(loss: float, client: int, round: int, index: int) -> str:  # noqa: A002
+def not_finite(loss: float, client: int, round: int, index: int) -> str:
     """Return what is said of a loss that is NaN or infinite; local steps are counted from 1."""
     return f"loss of client {client} is {loss} in round {round}, step {index + 1}; lower training.lr"
 

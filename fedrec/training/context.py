@@ -112,7 +112,7 @@ class TrainingContext:
         """Return the platform of a training user: that of its first item, so that made-up users have one, too."""
         return 0 if len(self.platforms) == 1 else self.platforms.of_item(int(self.train.items_of(user)[0]))
 
-    def sample(self, round: int, step: int, platform: int = 0) -> Tensor | None:  # noqa: A002
+    def sample(self, round: int, step: int, platform: int = 0) -> Tensor | None:
         """Return what a platform's clients share in a step beside their batches; None if the task has no such thing.
 
         It depends on nobody's data, so a round's clients share one: what it is embedded into is then computed once.

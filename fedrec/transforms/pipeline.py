@@ -85,11 +85,7 @@ class Transforms:
         return found
 
     def encode(
-        self,
-        change: Arrays,
-        client: int,
-        round: int,  # noqa: A002
-        kept: Arrays,
+        self, change: Arrays, client: int, round: int, kept: Arrays
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         """Return what a client sends for its change in a round, and what it keeps.
 

@@ -36,7 +36,7 @@ class Mechanism(Protocol):
     def aggregator(self) -> SumAggregator:
         """How the round's changes are added."""
 
-    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays | None:  # noqa: A002
+    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays | None:
         """Return the aggregated change; None if nobody's answer weighs anything.
 
         Args:
@@ -60,7 +60,7 @@ class Average:
     def __init__(self, context: StrategyContext) -> None:
         self.aggregator = SumAggregator(context.max_update_norm, transforms=context.transforms)
 
-    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays | None:  # noqa: A002
+    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays | None:
         """Return the mean of whoever answered."""
         del shape, round
         return total.mean() if total.weight > 0 else None
@@ -80,7 +80,7 @@ class FixedMean(Average):
         super().__init__(context)
         self._cohort = context.expected_cohort
 
-    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
+    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays:
         """Return the sum over the expected cohort."""
         del round
         return {name: (total.sums[name] / self._cohort).astype(np.float32) for name in sorted(shape)}
@@ -112,7 +112,7 @@ class NoisyMean:
         """Clip to the round's norm, and to what each client may still spend."""
         return SumAggregator(clip_norm=self.clip_norm, filter=self.filter, transforms=self._setting.transforms)
 
-    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays:  # noqa: A002
+    def change(self, total: UpdateSum, shape: Mapping[str, Array], round: int) -> Arrays:
         """Return the noised mean, the noise drawn in the order of the arrays' names."""
         rng = rng_for(self._setting.secret_seed, "central noise", round)
         noise: Noise = {}
@@ -127,7 +127,7 @@ class NoisyMean:
         cohort = self._setting.expected_cohort
         return {n: ((total.sums.get(n, 0.0) + added) / cohort).astype(np.float32) for n, added in noise.items()}
 
-    def _next_clip(self, clipping: AdaptiveClip, total: UpdateSum, round: int) -> float:  # noqa: A002
+    def _next_clip(self, clipping: AdaptiveClip, total: UpdateSum, round: int) -> float:
         """Return the next round's clip norm from the noised share of changes that were no longer than this one's.
 
         A bit is 1/2 or -1/2, and 0 of whoever has no data, so that a client's data move their sum by 1/2 at most, as

@@ -81,7 +81,7 @@ def forbid_updates(plan: PrivacyPlan) -> None:
         raise PrivacyError(message)
 
 
-def decoded(opened: SecretSum, shape: Mapping[str, Array], agreement: Agreement, round: int) -> UpdateSum:  # noqa: A002
+def decoded(opened: SecretSum, shape: Mapping[str, Array], agreement: Agreement, round: int) -> UpdateSum:
     """Return the sum as real numbers, noise included, by parameter name.
 
     Args:

@@ -67,7 +67,7 @@ class Agreement:
         """Standard deviation of the noise that each client adds."""
         return noise_share(self.noise_multiplier, self.clip_norm, self.threshold, self.colluding)
 
-    def code(self, round: int, length: int) -> Code:  # noqa: A002
+    def code(self, round: int, length: int) -> Code:
         """Return how changes of a length become integers, and a sum of them real again.
 
         Raises:
@@ -90,17 +90,17 @@ class Agreement:
         """Chance that the graph fails in any round, and with it the whole promise; 0 for the complete graph."""
         return 0.0 if self.neighbours is None else self.untied * self.rounds
 
-    def terms(self, round: int, length: int) -> Terms:  # noqa: A002
+    def terms(self, round: int, length: int) -> Terms:
         """Return the terms of a round whose changes have this length; those of vectors may be longer."""
         width = self.code(round, length).width
         return Terms(round, self.cohort, self.threshold, width, self.bits, self.neighbours, self.seed)
 
-    def vector_bytes(self, round: int, length: int) -> int:  # noqa: A002
+    def vector_bytes(self, round: int, length: int) -> int:
         """Return what a client's masked vector takes as packed bits, padding included; keys and shares come on top."""
         terms = self.terms(round, length)
         return -(-terms.length * terms.bits // 8)
 
-    def masked(self, round: int) -> bool:  # noqa: A002
+    def masked(self, round: int) -> bool:
         """Return whether a round, from 1, computes its masks."""
         return round <= self.masked_rounds
 

@@ -159,11 +159,11 @@ class Coarse:
         return self.rotation.back(np.asarray(decode(total, self.sizes.bits), dtype=np.float64) * self.lattice.step)
 
 
-def _fine(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: A002, ARG001 - nothing is drawn
+def _fine(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: ARG001 - nothing is drawn
     return Fine(sizes)
 
 
-def _coarse(sizes: Sizes, seed: int, round: int) -> Code:  # noqa: A002
+def _coarse(sizes: Sizes, seed: int, round: int) -> Code:
     if sizes.bits > MOST_BITS:
         message = (
             f"Skellam noise is drawn on sums of up to {MOST_BITS} bits, got {sizes.bits}; set "

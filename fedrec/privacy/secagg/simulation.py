@@ -38,7 +38,7 @@ def system_entropy(client: int) -> Entropy:  # noqa: ARG001 - the system knows n
     return os.urandom
 
 
-def named_entropy(seed: int, round: int) -> Callable[[int], Entropy]:  # noqa: A002
+def named_entropy(seed: int, round: int) -> Callable[[int], Entropy]:
     """Return each client's own named generator: the same keys and masks every time. For simulations only."""
     return lambda client: rng_for(seed, "secure aggregation keys", round, client).bytes
 
