@@ -85,7 +85,7 @@ class TextTransformer(Recommender):
         everything = torch.arange(scored.start, scored.stop, device=history.device)
         copies = everything.expand(len(history), -1) if self.per_example else everything
         embedded = self._embed(copies if self._embedding_is_trained() else everything)
-        hidden = self._encode(_rows(embedded, history, scored.start))
+        hidden = self._encode(_rows(embedded, history, scored, whole=len(scored) == self.num_items))
         return hidden @ embedded.mT + self._bias(copies).unsqueeze(-2)
 
     def _score_candidates(self, history: Tensor, candidates: Tensor, shared: Tensor | None) -> Tensor:
@@ -166,16 +166,19 @@ class Block(nn.Module):
         return attended
 
 
-def _rows(items: Tensor, history: Int[Tensor, "batch length"], first: int) -> Float[Tensor, "batch length width"]:
+def _rows(
+    items: Tensor, history: Int[Tensor, "batch length"], scored: range, *, whole: bool
+) -> Float[Tensor, "batch length width"]:
     """Return the history's rows of `items`, which is `[items, width]` or one copy per example.
 
     Args:
-        items: Embedded items, from item `first` on.
-        history: Item indices; padding may lie before `first`, and its rows are never looked at.
-        first: Index of the first one.
+        items: Embedded items, all or a slice of them.
+        history: Item indices; padding may lie outside of the slice, and its rows are never looked at.
+        scored: Which items these are.
+        whole: Whether they are all.
     """
-    if first:
-        history = (history - first).clamp(min=0)
+    if not whole:
+        history = (history - scored.start).clamp(0, len(scored) - 1)
     if items.dim() == 2:
         return items[history]
     return items.gather(1, history[:, :, None].expand(-1, -1, items.shape[2]))

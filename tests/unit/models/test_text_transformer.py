@@ -121,3 +121,5 @@ def test_scores_of_a_slice_of_the_items_are_those_of_the_whole(model):
     torch.testing.assert_close(model(batch(HISTORY), items=range(NUM_ITEMS)), whole)
     of_slice = model(batch(history), items=range(3, 7))
     torch.testing.assert_close(of_slice[:, :3], model(batch(history))[:, :3, 3:7])
+    below = model(batch(torch.tensor([[0, 1, 6]])), items=range(3))  # so is this one, above it
+    torch.testing.assert_close(below[:, :2], model(batch(torch.tensor([[0, 1, 6]])))[:, :2, :3])
