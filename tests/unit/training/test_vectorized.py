@@ -214,9 +214,9 @@ def test_where_clients_add_up_in_secret_one_that_ends_in_nan_changes_nothing_ins
 def test_parameters_that_were_sent_and_are_not_finite_are_no_secret_and_nobody_trains_on_them(privacy):
     made = context(LONG, MANY, PRIVACY[privacy])
     lost = replace(cohort_task(made, [3, 0]), parameters={n: v * math.inf for n, v in made.shared_start.items()})
-    with pytest.raises(FedrecError, match="client 3 was sent NaN or infinity in item_projection"):
+    with pytest.raises(FedrecError, match="client 3 was sent NaN or infinity in blocks"):
         train_cohort(made, lost)
-    with pytest.raises(FedrecError, match="client 0 was sent NaN or infinity in item_projection"):
+    with pytest.raises(FedrecError, match="client 0 was sent NaN or infinity in blocks"):
         train_client(made, replace(task(made, 0), parameters=lost.parameters))
 
 
