@@ -21,14 +21,18 @@ INSTALLED_USER := $(VENV)/installed-$(STATE)
 INSTALLED := $(if $(wildcard $(INSTALLED_DEV)),$(INSTALLED_DEV),$(INSTALLED_USER))
 
 .SILENT:
-.PHONY: demo test check clean
+.PHONY: demo test test-all check clean
 
 demo: $(INSTALLED)
 	echo "demo: the main job: MovieLens-100K, real text, real privacy; at most 5 minutes on 2 cores"
 	$(BIN)/fedrec run $(ARGS)
 
 test: $(INSTALLED_DEV)
-	echo "test: the whole suite; 6 to 10 minutes on 2 cores"
+	echo "test: the suite; 10 to 14 minutes on 2 cores"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED_DEV)
+	echo "test-all: the whole suite and its slow tests; some 20 minutes on 2 cores"
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(INSTALLED_DEV)

@@ -13,6 +13,7 @@ class TestEveryEngineOfChunks(EngineContract):
     """The contract that a user's own engine inherits, too."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", ONE_AT_A_TIME)
 class TestEveryOtherEngine(EngineContract):
     exact = False

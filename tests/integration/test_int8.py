@@ -55,7 +55,7 @@ def test_what_is_not_finite_stays_so_and_what_is_no_float_is_refused() -> None:
         Transforms((TransformConfig(name="int8"), TransformConfig(name="int8"))).check(CHANGE)
 
 
-def test_one_worker_and_two_end_with_the_bits_of_one_process(many: Many, cache: Path) -> None:
+def test_two_workers_end_with_the_bits_of_one_process(many: Many, cache: Path) -> None:
     options = {"transforms": ({"name": "int8"},), "privacy": {"epsilon": float("inf")}}
     here, last = many.run(OneProcess(), **options)
     plain, exact = many.run(OneProcess(), privacy={"epsilon": float("inf")})
@@ -66,8 +66,7 @@ def test_one_worker_and_two_end_with_the_bits_of_one_process(many: Many, cache: 
     # a quarter of the numbers; each array has two headers instead of one
     assert sizes[0] / here.rounds()[1]["answers"] == pytest.approx(numbers / 4 + 2 * headers, rel=0.1)
     assert here.rounds()[1]["download_bytes"] == plain.rounds()[1]["download_bytes"]
-    found = {engine: ended(many, cache, engine, workers) for engine, workers in (("ray", 1), ("ray", 2))}
-    assert set(found.values()) == {ended(many, cache, "inprocess", None)}
+    assert ended(many, cache, "ray", 2) == ended(many, cache, "inprocess", None)
 
 
 def ended(many: Many, cache: Path, engine: str, workers: int | None) -> str:
@@ -84,6 +83,7 @@ def ended(many: Many, cache: Path, engine: str, workers: int | None) -> str:
     return str(done.summary()["parameters_sha256"])
 
 
+@pytest.mark.slow
 def test_it_runs_on_flower(cache: Path, tmp_path: Path) -> None:
     experiment = tiny(rounds=1, transforms=({"name": "int8"},), privacy={"epsilon": float("inf")})
     found = {}

@@ -80,17 +80,17 @@ def test_padding_of_a_known_user_changes_nothing():
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dict[str, RunDirectory]:
-    place = tmp_path_factory.mktemp("mf")
-    return {
-        engine: run(tiny(**MF), RunOptions(engine=engine, out=place / engine, cache=cache, workers=2), silent)
-        for engine in ("inprocess", "ray")
-    }
+def one(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunDirectory:
+    return run(tiny(**MF), RunOptions(out=tmp_path_factory.mktemp("mf") / "run", cache=cache), silent)
 
 
-def test_factors_of_users_stay_on_their_clients_and_no_text_is_encoded(runs):
-    one, other = runs["inprocess"], runs["ray"]
+@pytest.mark.slow
+def test_two_workers_end_with_the_bits_of_one_process(one: RunDirectory, tmp_path: Path, cache: Path) -> None:
+    other = run(tiny(**MF), RunOptions(engine="ray", out=tmp_path / "ray", cache=cache, workers=2), silent)
     assert one.summary()["parameters_sha256"] == other.summary()["parameters_sha256"]
+
+
+def test_factors_of_users_stay_on_their_clients_and_no_text_is_encoded(one: RunDirectory) -> None:
     context = one.job.training_context
     assert context.private_names == {"user_factor.weight"}
     assert set(context.shared_start) == {"item_factor.weight", "item_bias.weight"}

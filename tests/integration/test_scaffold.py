@@ -106,6 +106,7 @@ def test_one_process_and_two_actors_give_the_same_bits_and_drift_is_corrected(ma
     assert averaged.sha256 != here.sha256
 
 
+@pytest.mark.slow
 def test_on_flower_it_is_the_same_run(start: NewRun) -> None:
     experiment = tiny(privacy=OPEN, **SCAFFOLD)
     flower, alone, chunks = start(experiment), start(experiment), start(experiment)
@@ -142,6 +143,7 @@ def test_a_round_that_breaks_off_after_clients_kept_their_controls_is_run_again_
     assert outcome(broken, rounds_of(broken)) == whole
 
 
+@pytest.mark.slow
 def test_killed_among_its_rounds_it_ends_as_if_nothing_had_happened(tmp_path: Path, cache: Path) -> None:
     os.environ["FEDREC_CACHE"] = str(cache)
     file, runs = tmp_path / "scaffold.toml", [tmp_path / "killed", tmp_path / "whole"]

@@ -124,6 +124,7 @@ def test_a_list_that_fails_on_a_trial_is_refused_before_the_first_round(start: N
         build_strategy(refused.job)
 
 
+@pytest.mark.slow
 def test_a_module_of_the_users_own_is_found_by_every_client(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, import_path: None
 ) -> None:
