@@ -29,11 +29,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	echo "test: the suite; 10 to 14 minutes on 2 cores"
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-all: $(INSTALLED_DEV)
 	echo "test-all: the whole suite and its slow tests; some 20 minutes on 2 cores"
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(INSTALLED_DEV)
 	echo "check: format"

@@ -90,6 +90,7 @@ def test_a_restored_server_has_its_control() -> None:
     assert again.extras()["w"].tolist() == [-0.75]
 
 
+@pytest.mark.slow
 def test_one_process_and_two_actors_give_the_same_bits_and_drift_is_corrected(many: Many) -> None:
     here = outcome(*many.run(OneProcess(), privacy=OPEN, **SCAFFOLD))
     with ray_session(2):

@@ -67,6 +67,7 @@ def test_their_tests_pass_as_they_were_written(folder: Path, python: Path, envir
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow
 def test_one_run_uses_all_of_them_by_name(folder: Path, python: Path, environment: dict[str, str]) -> None:
     (shop := folder / "shop").mkdir()
     events = [f"{user},{(user + step * step) % 20},{step},{1 + step % 5}" for user in range(60) for step in range(8)]
