@@ -55,6 +55,7 @@ def test_what_is_not_finite_stays_so_and_what_is_no_float_is_refused() -> None:
         Transforms((TransformConfig(name="int8"), TransformConfig(name="int8"))).check(CHANGE)
 
 
+@pytest.mark.slow
 def test_two_workers_end_with_the_bits_of_one_process(many: Many, cache: Path) -> None:
     options = {"transforms": ({"name": "int8"},), "privacy": {"epsilon": float("inf")}}
     here, last = many.run(OneProcess(), **options)

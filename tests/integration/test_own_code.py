@@ -109,6 +109,7 @@ class Turns(MeanStrategy):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["rule_of_this_test:Turns", "mine/rule_of_this_test.py:Turns"])
 def test_workers_find_a_client_rule_in_the_file_of_its_strategy(
     named: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
