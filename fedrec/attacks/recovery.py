@@ -23,11 +23,9 @@ from fedrec.attacks.roc import auc
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.models.adapters import load_parameters_
-from fedrec.models.recommender import Recommender
+from fedrec.models.recommender import ITEM_BIAS, Recommender
 
 Scores = NDArray[np.float64]
-
-ITEM_BIAS = "item_bias.weight"
 
 NEUTRAL_HISTORIES = 256
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedrec.models.recommender import ITEM_BIAS
+
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 """Of popularity in an item's score; 0 leaves the adapter as it is."""
-
-BIAS = "item_bias.weight"
 
 
 def popularity(counts: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
@@ -43,8 +43,8 @@ def with_popularity(
         bias_scale: What the model multiplies its item bias by.
         best_of: Picks one of the adapters that differ in the weight, that of weight 0 first.
     """
-    bias = parameters[BIAS]
+    bias = parameters[ITEM_BIAS]
     added = [torch.from_numpy(weight * (known / bias_scale)).to(bias.dtype).reshape(bias.shape) for weight in WEIGHTS]
-    tried = [parameters, *({**parameters, BIAS: bias + more} for more in added[1:])]
+    tried = [parameters, *({**parameters, ITEM_BIAS: bias + more} for more in added[1:])]
     best = best_of(tried)
     return tried[best], WEIGHTS[best]

@@ -108,6 +108,9 @@ class Recommender(nn.Module, ABC):
 
 Build = Callable[[ModelInputs, ModelConfig], Recommender]
 
+ITEM_BIAS = "item_bias.weight"
+"""The parameter that popularity is added to, a number an item, where a model has one."""
+
 MODELS: Registry[Build] = Registry("model", group="fedrec.models")
 
 

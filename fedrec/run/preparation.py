@@ -32,8 +32,8 @@ from fedrec.data.load import load_platforms
 from fedrec.data.platform import Platforms, combine, combine_federations, combine_splits
 from fedrec.data.split import Split, split_users
 from fedrec.experiment.config import Experiment
-from fedrec.models.adapters import attach_, trained_parameters
-from fedrec.models.recommender import ModelInputs, Scope, build_model, needs_text
+from fedrec.models.adapters import attach_, shared_parameters, trained_parameters
+from fedrec.models.recommender import ITEM_BIAS, ModelInputs, Scope, build_model, needs_text
 from fedrec.tasks import open_task
 from fedrec.text.encoder import encode_items, weights_sha256
 from fedrec.text.locate import locate_encoder
@@ -139,7 +139,8 @@ def require_trainable(experiment: Experiment) -> None:
 
     Raises:
         ConfigError: If task, model or adapter is unknown, the rank is above a layer's width, nothing that is trained
-            would travel, or what belongs to a platform has no client to stay with.
+            would travel, what belongs to a platform has no client to stay with, or item counts were to be added to an
+            item bias that the model does not train and share.
     """
     open_task(experiment)
     vectors = torch.zeros(2, experiment.text.dimensions) if needs_text(experiment) else None
@@ -151,6 +152,12 @@ def require_trainable(experiment: Experiment) -> None:
         message = (
             f"{', '.join(owned)} of the model {experiment.model.name} stays with a platform, and no client is one; "
             'set federation.partition = "platform"'
+        )
+        raise ConfigError(message)
+    if experiment.privacy.item_counts.share and ITEM_BIAS not in shared_parameters(model, experiment.adapter):
+        message = (
+            f"privacy.item_counts.share = {experiment.privacy.item_counts.share:g}: counts are added to {ITEM_BIAS}, "
+            f"which the model {experiment.model.name} does not train and share; leave them out, or choose another model"
         )
         raise ConfigError(message)
 

@@ -13,9 +13,10 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.popularity import BIAS, popularity, with_popularity
+from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
+from fedrec.models.recommender import ITEM_BIAS
 from fedrec.models.scoring import model_scorer
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.run.job import Job
@@ -92,7 +93,7 @@ def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) 
     """
     del progress
     split, start = job.prepared.split, evaluator.context.shared_start
-    if not len(split.public) or BIAS not in start:
+    if not len(split.public) or ITEM_BIAS not in start:
         message = (
             "the control base_popularity needs public users and an item bias that is trained and travels; set "
             "split.public, for example to 0.15, or leave it out of evaluation.controls"

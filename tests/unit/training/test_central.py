@@ -102,5 +102,9 @@ def test_what_cannot_be_trained_fails_before_anything_is_prepared():
     require_trainable(WANTED)
     with pytest.raises(ConfigError, match="unknown adapter"):
         require_trainable(experiment(adapter={"name": "none of those"}))
+    counted = {"item_counts": {"share": 0.2}}
+    require_trainable(experiment(privacy=counted))
+    with pytest.raises(ConfigError, match=r"item_counts\.share = 0\.2: counts are added to item_bias\.weight, which"):
+        require_trainable(experiment(privacy=counted, adapter={"item_bias": False}))
     with pytest.raises(ConfigError, match="would travel"):
         require_trainable(experiment(adapter={"private": ["*"]}))
