@@ -218,8 +218,8 @@ class CohortStrategy(Strategy):
             FederationError: If fewer than `min_replies` are usable, naming what was wrong with the others, or if the
                 result is not finite.
         """
-        heard = [update for update in self.accept(server_round, replies) if update.weight > 0]
-        return self._after(server_round, self.aggregate(heard)) if heard else None, None
+        weighted = [update for update in self.accept(server_round, replies) if update.weight > 0]
+        return self._after(server_round, self.aggregate(weighted)) if weighted else None, None
 
 
 class MeanStrategy(Strategy):

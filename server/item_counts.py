@@ -93,7 +93,7 @@ def _read(client: int, reply: Message | None, num_items: int) -> NDArray[np.floa
         return failed(client, reply.error.reason or "no reason given")
     try:
         found = reply.content.array_records["arrays"]["item_counts"].numpy()
-    except Exception as error:  # noqa: BLE001 - what foreign bytes raise when they are decoded has no bounds
+    except Exception as error:  # noqa: BLE001 - what broken bytes raise when they are decoded has no bounds
         return Rejection(client, "unreadable", f"reply lacks item_counts, or cannot be decoded: {error!r}")
     if found.shape != (num_items,):
         return Rejection(client, "wrong shape", f"item_counts is {list(found.shape)}, asked for [{num_items}]")

@@ -39,7 +39,7 @@ def run(experiment: Experiment, options: RunOptions, progress: Progress) -> RunD
         UserError: If the experiment, its privacy claim, its data or the directory cannot work, or the directory is
             removed meanwhile; no directory is left.
         Interrupted: If a stop was requested; the run can be resumed.
-        FedrecError: If the data cannot be had, a round fails, or the canary sings; the run can be resumed.
+        FedrecError: If the data cannot be had, a round fails, or the leak check fails; the run can be resumed.
     """
     open_task(experiment)
     check_strategy(experiment)
@@ -61,7 +61,7 @@ def resume(path: Path, options: RunOptions, progress: Progress, experiment: Expe
     Args:
         path: The run directory.
         options: How to go on; the engine may be another one.
-        progress: Told of all work.
+        progress: Called for all work.
         experiment: What the caller believes the run computes, if it says so.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Signals that ask a run to end: answered at once, heeded as soon as nothing is lost, obeyed at the second."""
+"""Signals that ask a run to end: the first is followed as soon as nothing is lost, the second at once."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def stoppable(run: Path, progress: Progress) -> Iterator[StopRequest]:
 
     Args:
         run: Directory of the run.
-        progress: Told at once, from another thread, what the run will still finish.
+        progress: Called at once, from another thread, what the run will still finish.
     """
     stop = StopRequest(run)
 

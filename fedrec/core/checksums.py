@@ -34,7 +34,7 @@ def is_sealed(folder: Path) -> bool:
 def damage(folder: Path) -> str:
     """Return what of a sealed folder is not as it was sealed, in words; "" if all is.
 
-    Files that the list does not name are not looked at. A damaged list is told like a damaged file.
+    Files that the list does not name are not looked at. A damaged list is an error like that of a damaged file.
     """
     try:
         sums: dict[str, str] = dict(json.loads((folder / FILE).read_text(encoding="utf-8")))

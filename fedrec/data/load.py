@@ -84,7 +84,7 @@ def load_dataset(
     Args:
         config: Which data; `config.path`, if given, is read instead of anything downloaded.
         cache: Root of the cache of downloads.
-        notify: Told the terms and of failed transports at a first download.
+        notify: Called with the terms and of failed transports at a first download.
         progress: Bar for the download.
 
     Raises:

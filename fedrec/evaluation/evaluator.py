@@ -1,6 +1,6 @@
 """The server's evaluator: one model, many adapters, the held-out users.
 
-Validation users are outside the training ledger. The run hears them through `validation`: as they are, if they
+Validation users are outside the training ledger. The run sees them through `validation`: as they are, if they
 consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model.
 """
 
@@ -105,7 +105,7 @@ class Evaluator:
 
     @cached_property
     def validation(self) -> Validation:
-        """The validation users as the run hears them."""
+        """The validation users as the run may see them."""
         plan = self._job.validation
         if not plan.private:
             return Volunteers(self, self.task.headline)

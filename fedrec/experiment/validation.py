@@ -12,7 +12,7 @@ class PrivateValidationConfig(Section):
     """What is promised to validation users, where they are no volunteers (`privacy.trust = "central"`)."""
 
     epsilon: Annotated[float, Field(gt=0)] = math.inf
-    """Target epsilon of all that is told of one validation user; inf: they are volunteers, and all of it is told."""
+    """Target epsilon of all that is published of one validation user; inf: they are volunteers."""
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Target delta, below 1 / n of the n validation users; min(n^-1.1, 0.01 / n) by default."""
     form: Literal["mean", "histogram"] = "mean"

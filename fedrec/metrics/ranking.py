@@ -48,7 +48,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         counts: How popular each item is, `[num_items]`, for novelty and popularity; left out without.
         item_vectors: `[num_items, width]` for diversity; left out without.
         batch_size: Users scored at once; costs about 40 bytes of memory per user and item.
-        on_progress: Told (users done, users in all) after each batch.
+        on_progress: Called with (users done, users in all) after each batch.
 
     Returns:
         The evaluation; it does not depend on the batch size or the order of the cases, if the scorer

@@ -49,10 +49,10 @@ class ValidationPlan:
 
     Args:
         users: How many there are, with or without data; 0 for volunteers, whose number decides nothing.
-        epsilon: Target for all questions together; inf for volunteers, of whom everything may be told.
+        epsilon: Target for all questions together; inf for volunteers, of whom everything may be published.
         delta: Chance of failure; 0 for volunteers.
         noise_multiplier: Noise over the bound of one user's vector, the same for every question; 0 for volunteers.
-        form: How scores are told.
+        form: How scores are published.
         adjacency: What a neighbour has of one validation user.
         change_bound: Nats by which one user's loss may lie from the base's.
         asked: What is asked of round 0 (the base), of each round, and last of the result; empty for volunteers.

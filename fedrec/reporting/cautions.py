@@ -1,4 +1,4 @@
-"""What whoever reads a run's numbers must know first: where they say less than they seem to.
+"""What a reader of a run's numbers must know first: where they say less than they seem to.
 
 Each function returns a sentence or more, "" where there is nothing to say.
 """
@@ -24,7 +24,7 @@ class Caution:
     disclosure: Disclosure
 
 
-def cautions(  # noqa: PLR0913 - what is warned of, and who may hear it
+def cautions(  # noqa: PLR0913 - what is warned of, and who may see it
     order: str,
     items: int,
     cutoffs: Sequence[int],
@@ -40,8 +40,8 @@ def cautions(  # noqa: PLR0913 - what is warned of, and who may hear it
         items: Size of the catalogue.
         cutoffs: Those that were evaluated.
         cases: Target -> the test users' cases; empty without test users.
-        users_are_public: Whether the number of users is; where it is not, nothing that depends on it may be told.
-        volunteers: Whether test users are; where they are not, nothing that depends on their data may be told.
+        users_are_public: Whether the number of users is; where it is not, nothing that depends on it may be published.
+        volunteers: Whether test users are; where they are not, nothing that depends on their data may be published.
     """
     users = max((len(of.users) for of in cases.values()), default=0)
     found = [
@@ -106,7 +106,7 @@ def same_targets(cases: Mapping[str, Cases]) -> str:
     )
 
 
-def unheard_canary(local_only: float, ease: float, users: int) -> Caution:
+def inconclusive_canary(local_only: float, ease: float, users: int) -> Caution:
     """Tell of a lead that would be a leak, had not so few users given it; both controls are a simulation's alone."""
     return Caution(
         f"Local-only training is ahead of EASE (NDCG@10 {local_only:.3f} against {ease:.3f}). With more test users "

@@ -23,7 +23,7 @@ from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
-from fedrec.reporting.cautions import Caution, cautions, unheard_canary
+from fedrec.reporting.cautions import Caution, cautions, inconclusive_canary
 from fedrec.reporting.claim import claim
 from fedrec.reporting.run.report import render_report
 from fedrec.run.checkpoint import Checkpoint
@@ -177,14 +177,14 @@ def _cautions(run: RunDirectory, evaluator: Evaluator, test: Mapping[str, Evalua
 
 
 def _canary(controls: Mapping[str, Control], task: Task) -> list[Caution]:
-    """Check the canary if both of its controls were asked for; a lead that may be chance is told instead."""
+    """Check the canary if both of its controls were asked for; a lead that may be chance is a warning instead."""
     if not {"local_only", "ease"} <= controls.keys():
         return []
     metric = task.headline.metric
     local, ease = (controls[name].test[task.headline.target] for name in ("local_only", "ease"))
     ahead = local.means[metric] > ease.means[metric]
     if ahead and may_be_chance(local.per_user[metric], ease.per_user[metric]):
-        return [unheard_canary(local.means[metric], ease.means[metric], len(ease.users))]
+        return [inconclusive_canary(local.means[metric], ease.means[metric], len(ease.users))]
     check_canary(local.means[metric], ease.means[metric])
     return []
 

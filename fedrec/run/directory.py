@@ -269,7 +269,7 @@ class RunDirectory:
         """Return the newest checkpoint that is whole; None before the first.
 
         Args:
-            progress: Told of each that is not.
+            progress: Called for each that is not.
 
         Raises:
             RunError: If there are checkpoints and none is whole.

@@ -43,7 +43,7 @@ def encode_items(
         folder: The encoder's files (see `fedrec.text.locate`).
         cache: Root of the cache; vectors go to `vectors/<key>.npy`, with their checksum beside them: damaged ones are
             computed again.
-        progress: Told after each batch.
+        progress: Called after each batch.
 
     Raises:
         ConfigError: If the folder holds no encoder that transformers can load whole, or one of too few layers.

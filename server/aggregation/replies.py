@@ -78,7 +78,7 @@ def _check(reply: Message, wanted: Wanted) -> Update | Rejection:
         arrays = {name: array.numpy() for name, array in records["arrays"].items()}
         extras = {name: array.numpy() for name, array in records["extras"].items()} if "extras" in records else {}
         weight = float(str(reply.content.metric_records["metrics"]["num-examples"]))
-    except Exception as error:  # noqa: BLE001 - what foreign bytes raise when they are decoded has no bounds
+    except Exception as error:  # noqa: BLE001 - what broken bytes raise when they are decoded has no bounds
         detail = f"reply lacks arrays or num-examples, or cannot be decoded: {error!r}"
         return _rejection(client, "unreadable", detail)
     return check_answer(client, arrays, extras, weight, wanted)
@@ -99,7 +99,7 @@ def check_answer(client: int, arrays: Adapter, extras: Adapter, weight: float, w
         with np.errstate(all="ignore"):  # what is not finite is found below
             found = transforms.decode(arrays, before) if transforms else arrays
             faults = [*_faults(found, before), *_faults(extras, wanted.payload)]
-    except Exception as error:  # noqa: BLE001 - what a transform raises at foreign bytes has no bounds
+    except Exception as error:  # noqa: BLE001 - what a transform raises at broken bytes has no bounds
         return _rejection(client, "unreadable", f"the encoded change cannot be decoded: {error!r}")
     bad_weight = [] if math.isfinite(weight) and weight >= 0 else [("bad weight", f"num-examples is {weight}")]
     for reason, detail in (*bad_weight, *faults):

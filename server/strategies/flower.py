@@ -35,7 +35,7 @@ NEEDS = ("min_available_nodes", "min_train_nodes")
 FLOWERS_MU = "proximal-mu"
 """What Flower's FedProx tells its clients."""
 
-HEARD = frozenset({"run", "server-round", RULE})
+UNDERSTOOD = frozenset({"run", "server-round", RULE})
 """Keys of a message's config that clients read, besides the rule's options."""
 
 
@@ -71,9 +71,9 @@ class FlowerStrategyAdapter(Strategy):
             told = content.config_records.get("config", ConfigRecord())
             if FLOWERS_MU in told:
                 told.update(to_config("proximal", {"mu": float(str(told.pop(FLOWERS_MU)))}))
-            if unheard := sorted(key for key in told if key not in HEARD and not key.startswith(OPTION)):
+            if unknown := sorted(key for key in told if key not in UNDERSTOOD and not key.startswith(OPTION)):
                 message = (
-                    f"strategy {type(self.inner).__name__} tells clients {', '.join(unheard)}, to which no client of "
+                    f"strategy {type(self.inner).__name__} tells clients {', '.join(unknown)}, to which no client of "
                     f"ours listens; leave it out, or name a client rule that takes it under {RULE!r} and "
                     f'"{OPTION}<option>"'
                 )
@@ -209,8 +209,8 @@ def _even(replies: Sequence[Message], updates: Sequence[Update]) -> list[Message
 
     Flower's strategies refuse replies whose metrics differ, and a client whose batch was empty has no training loss.
     """
-    heard = {update.client for update in updates if update.weight > 0}
-    chosen = [reply for reply in replies if reply.metadata.src_node_id in heard]
+    weighted = {update.client for update in updates if update.weight > 0}
+    chosen = [reply for reply in replies if reply.metadata.src_node_id in weighted]
     chosen.sort(key=lambda reply: reply.metadata.src_node_id)
     records = [reply.content.metric_records["metrics"] for reply in chosen]
     common = set.intersection(*(set(record) for record in records)) if records else set()

@@ -80,7 +80,7 @@ def audit_prepared(experiment: Experiment, prepared: Path, place: Path, asked: A
     """
     if experiment.privacy.shuffled and asked.access == "white-box":
         message = (
-            "a white-box audit hears each client's own message, and the claim of privacy.shuffled is about messages "
+            "a white-box audit sees each client's own message, and the claim of privacy.shuffled is about messages "
             "that nobody can tell apart; add --access black-box, or audit --set privacy.shuffled=false"
         )
         raise ConfigError(message)

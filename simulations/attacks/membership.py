@@ -65,7 +65,7 @@ def membership(experiment: Experiment, prepared: Path, place: Path, models: int,
         prepared: Folder with its data, prepared.
         place: New folder for the runs.
         models: Number of runs, even, at least 4.
-        progress: Told of the runs.
+        progress: Called for the runs.
     """
     source = Prepared(prepared)
     users = source.federation.users.values

@@ -1,4 +1,4 @@
-"""What the adversary of an audit hears while a run goes on, and how much each canary looks as if it were in.
+"""What the adversary of an audit sees while a run goes on, and how much each canary looks as if it were in.
 
 Observers sit where clients' work is called for, so the run itself is the production code: strategy, grid, ledger and
 all.
@@ -123,8 +123,8 @@ class UpdateObserver:
             }
             for holder in held:
                 planted = np.flatnonzero(holders == holder)
-                heard = only_row(seen[holder].parameters)
-                apart = flat({n: (heard[n] - before).numpy() for n, before in sent.items()})
+                received = only_row(seen[holder].parameters)
+                apart = flat({n: (received[n] - before).numpy() for n, before in sent.items()})
                 if holder in rest:
                     users = len(self.clear.federation.users[holder])
                     others = flat({n: (known[holder][n] - before).numpy() for n, before in sent.items()})

@@ -1,8 +1,8 @@
 """The recovery attack on an experiment: the first rounds as they are, and what they tell of some users' items.
 
-Who sees what follows from the trust model: whoever can see updates hears each victim's own, and whoever sees the
-results of rounds alone has one ranking for everybody. What is released before the first round (`privacy.item_counts`)
-is not attacked, and training starts as if it were not.
+Who sees what follows from the trust model: an adversary that can see updates reads each victim's own, and one that
+sees the results of rounds alone has one ranking for everybody. What is released before the first round
+(`privacy.item_counts`) is not attacked, and training starts as if it were not.
 """
 
 import shutil
@@ -68,7 +68,7 @@ class Recovery:
 
     Attributes:
         victims: Users that are attacked, at most; fewer if fewer are asked in these rounds.
-        rounds: First rounds that the adversary hears.
+        rounds: First rounds that the adversary observes.
     """
 
     victims: int = 50
@@ -119,7 +119,7 @@ def recovery_point(
         experiment: What is attacked: every client is one user.
         prepared: Folder with its data, prepared.
         place: New run directory.
-        progress: Told of the rounds.
+        progress: Called for the rounds.
         asked: How to attack.
 
     Raises:
@@ -132,7 +132,7 @@ def recovery_point(
     plan, source = run.job.plan, run.job.prepared
     victims = _victims(run, asked)
     with one_thread():
-        views, ledger = _heard(run, victims, asked.rounds, progress)
+        views, ledger = _observed(run, victims, asked.rounds, progress)
     offered = [slice(items.start, items.stop) for items in _offered(source, victims)]
     views = {name: [own[of] for own, of in zip(scores, offered, strict=True)] for name, scores in views.items()}
     items, popularity = _truth(source, victims)
@@ -201,7 +201,7 @@ def _victims(run: RunDirectory, asked: Recovery) -> list[int]:
     return drawn
 
 
-def _heard(run: RunDirectory, victims: Sequence[int], rounds: int, progress: Progress) -> tuple[Views, Ledger]:
+def _observed(run: RunDirectory, victims: Sequence[int], rounds: int, progress: Progress) -> tuple[Views, Ledger]:
     """Play the first rounds; return what each kind of adversary saw, and what the rounds cost."""
     job, plan = run.job, run.job.plan
     context = job.training_context

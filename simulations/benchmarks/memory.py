@@ -48,7 +48,7 @@ class Peaks:
     """Listens to a run's progress and keeps the peak of each phase, `of`, in MB, in the order of their first ends.
 
     Args:
-        told: Told of the same.
+        told: Called for the same.
     """
 
     def __init__(self, told: Progress) -> None:

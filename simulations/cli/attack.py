@@ -86,7 +86,7 @@ def recovery(  # noqa: PLR0913 - one argument each
     source: Source = "movielens",
     epsilon: Epsilons = "1,8,inf",
     victims: Annotated[int, typer.Option(min=1, metavar="N", help="Users that are attacked.")] = 50,
-    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="First rounds that the adversary hears.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="First rounds that the adversary observes.")] = 1,
     settings: Settings = [],  # noqa: B006 - typer copies it
     *,
     out: Out = None,
@@ -97,7 +97,7 @@ def recovery(  # noqa: PLR0913 - one argument each
 
     SCENARIO_OR_FILE is what `fedrec run` takes; every client must be one user. Shown are the area under the ROC curve
     of the ranking of all items, and the share of the user's items among the first ten, beside those of popularity
-    alone, which needs no attack. "spent" is the part of epsilon that the heard rounds cost.
+    alone, which needs no attack. "spent" is the part of epsilon that the observed rounds cost.
 
     \b
     Examples:
@@ -113,8 +113,8 @@ def recovery(  # noqa: PLR0913 - one argument each
 
         experiment, asked = _experiment(source, settings), Recovery(victims, rounds)
         require_single_users(experiment, asked)
-        heard = "the first round" if rounds == 1 else f"the first {rounds} rounds"
-        adversary = f"{ADVERSARIES[experiment.privacy.trust]} {KNOWLEDGE} It hears {heard}."
+        observed = "the first round" if rounds == 1 else f"the first {rounds} rounds"
+        adversary = f"{ADVERSARIES[experiment.privacy.trust]} {KNOWLEDGE} It observes {observed}."
         attack = partial(recovery_point, asked=asked)
         _make(out)
         success = _attacked("recovery", experiment, (source, epsilon, adversary), attack, progress)

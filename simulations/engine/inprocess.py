@@ -1,7 +1,7 @@
 """A Flower Grid in this process, which calls a ClientApp directly, one client at a time. No server process, no network.
 
 A message carries the identity that Flower's runtime would have set. Work in this process cannot be cut short: a
-client that hangs holds the run, and `federation.timeout` is not heard.
+client that hangs holds the run, and `federation.timeout` has no effect.
 """
 
 from collections.abc import Iterable

@@ -70,14 +70,14 @@ class RayWorkerPool:
             FederationError: If no actor starts.
         """
         round_work = _RoundWork(work, requests, parameters, extras, timeout)
-        heard = time.monotonic()
+        last_answer = time.monotonic()
         try:
             for index in range(len(requests)):
                 while index not in round_work.done and round_work.left > 0:
                     self._hand_out(round_work, up_to=index + IN_HAND * len(self._actors))
                     self._collect(round_work)
-                    heard = time.monotonic() if any(actor.ready for actor in self._actors) else heard
-                    if time.monotonic() > heard + START_SECONDS:
+                    last_answer = time.monotonic() if any(actor.ready for actor in self._actors) else last_answer
+                    if time.monotonic() > last_answer + START_SECONDS:
                         message = (
                             f"no Ray actor started within {START_SECONDS:.0f} s; does the cluster have a free CPU?"
                         )

@@ -1,4 +1,4 @@
-"""Secure aggregation in a simulation, which plays all clients: their integers are here, and only their sum leaves.
+"""Secure aggregation in a simulation, which does all clients' work: their integers are here, and only their sum leaves.
 
 In the first rounds (`Agreement.masked_rounds`) the protocol itself makes the sum, with every key, share and mask of
 every client, whoever failed or was late being one that dropped out after sharing. In the others workers add the same

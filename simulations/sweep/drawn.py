@@ -143,12 +143,12 @@ def publish(directory: SweepDirectory, claim: TuningClaim, best: TrialResult | N
 
 
 def _prepare(pool: WorkerPool[Trial], plan: Plan, progress: Progress) -> None:
-    def hear(trial: Trial, heard: Any) -> None:
+    def report(trial: Trial, message: Any) -> None:
         del trial
-        if not isinstance(heard, str):
-            progress(*heard)
+        if not isinstance(message, str):
+            progress(*message)
 
-    for _, outcome in pool(plan.trials[:1], hear):
+    for _, outcome in pool(plan.trials[:1], report):
         if outcome.state == "failed":
             raise TrialsFailed(outcome.message)
     if pool.stopping:

@@ -123,16 +123,16 @@ def carry_out(
     done, total, failed = len(trials) - len(missing), len(trials), {}
     doing: dict[str, str] = {}
 
-    def hear(trial: Trial, heard: Any) -> None:
-        if isinstance(heard, str):
-            progress("note", 0, 0, f"{trial.label}: {heard}")
+    def report(trial: Trial, message: Any) -> None:
+        if isinstance(message, str):
+            progress("note", 0, 0, f"{trial.label}: {message}")
         else:
-            step, so_far, end = heard
+            step, so_far, end = message
             doing[trial.key] = f"{trial.label}: {step}{f' {so_far}/{end}' if end else ''}"
             progress("trials", done, total, "\n".join(doing.values()))
 
     progress("trials", done, total)
-    for trial, outcome in pool(in_turn(missing), hear):
+    for trial, outcome in pool(in_turn(missing), report):
         doing.pop(trial.key, None)
         if outcome.state == "failed":
             failed[trial.key] = _failure(trial, outcome)

@@ -71,7 +71,7 @@ class WorkerPool(Generic[J]):
     stopping: bool = False
     _running: dict[Connection, tuple[J, Any]] = field(default_factory=dict)
 
-    def __call__(self, jobs: Sequence[J], hear: Callable[[J, Any], None]) -> Iterator[tuple[J, Outcome]]:
+    def __call__(self, jobs: Sequence[J], report: Callable[[J, Any], None]) -> Iterator[tuple[J, Outcome]]:
         """Yield each job with its outcome as it ends; a job that was never begun is not yielded."""
         waiting = list(jobs)
         with self._interrupts():
@@ -79,7 +79,7 @@ class WorkerPool(Generic[J]):
                 while waiting and len(self._running) < self.workers and not self.stopping:
                     self._begin(waiting.pop(0))
                 for connection in wait(list(self._running)):
-                    yield from self._hear(connection, hear)  # type: ignore[arg-type] # it is one of ours
+                    yield from self._receive(connection, report)  # type: ignore[arg-type] # it is one of ours
 
     def _begin(self, job: J) -> None:
         receiver, sender = self.context.Pipe(duplex=False)
@@ -88,20 +88,20 @@ class WorkerPool(Generic[J]):
         sender.close()
         self._running[receiver] = (job, process)
 
-    def _hear(self, connection: Connection, hear: Callable[[J, Any], None]) -> Iterator[tuple[J, Outcome]]:
+    def _receive(self, connection: Connection, report: Callable[[J, Any], None]) -> Iterator[tuple[J, Outcome]]:
         job, process = self._running[connection]
         try:
-            heard = connection.recv()
+            received = connection.recv()
         except (EOFError, OSError):
             process.join()
-            heard = Outcome("interrupted") if self.stopping else _death(process.exitcode)
-        if not isinstance(heard, Outcome):
-            hear(job, heard)
+            received = Outcome("interrupted") if self.stopping else _death(process.exitcode)
+        if not isinstance(received, Outcome):
+            report(job, received)
             return
         process.join()
         connection.close()
         del self._running[connection]
-        yield job, heard
+        yield job, received
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:

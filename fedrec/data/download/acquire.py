@@ -37,7 +37,7 @@ def acquire(source: Source, cache: Path, *, notify: Notify, progress: Progress |
     Args:
         source: A registered data source.
         cache: Root of the cache; the files are in `cache/data/<name>/<sha12>/`.
-        notify: Told the terms, and what went wrong on the way, one line each.
+        notify: Called with the terms, and what went wrong on the way, a line each.
         progress: Bar for downloads by URL.
 
     Raises:
@@ -72,7 +72,7 @@ def fetch(
         downloads: Ways to get the same thing, in order of preference.
         folder: Cache folder of this thing.
         what: Its name in messages, such as "data set 'movielens-100k'".
-        notify: Told of each transport that failed, one line each.
+        notify: Called for each transport that failed, one line each.
         progress: Bar for downloads by URL.
 
     Raises:

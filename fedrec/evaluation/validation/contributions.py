@@ -1,6 +1,6 @@
-"""What one validation user adds to a released sum: a vector of bounded length, none of whoever has nothing to say.
+"""What one validation user adds to a released sum: a vector of bounded length, 0 for a user without data.
 
-Every value is told by how far it lies from the middle of its range, so that a user without data, whose vector is 0,
+Every value is given by how far it lies from the middle of its range, so that a user without data, whose vector is 0,
 moves a sum by half the range at most, and counts as the middle. The number of users is public, and a sum is divided by
 it.
 """

@@ -1,4 +1,4 @@
-"""Private validation users as the run hears them: what each question asks of them, and what the answers say.
+"""Private validation users as the run may see them: what each question asks of them, and what the answers say.
 
 Exact values are computed on the way; they stand beside, under `exact`, for a simulation's eyes alone.
 """
@@ -25,7 +25,7 @@ from fedrec.evaluation.validation.contributions import (
 )
 from fedrec.evaluation.validation.noisy_sums import NoisySums
 from fedrec.evaluation.validation.rank_histogram import LOG_RANK, deviations_of, edges_of, metrics_of, weights_of
-from fedrec.evaluation.validation.volunteers import Exact, Parameters, Told
+from fedrec.evaluation.validation.volunteers import Exact, Parameters, ValidationScore
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import parameters_sha256
@@ -33,7 +33,7 @@ from fedrec.privacy.validation import Question, ValidationPlan
 from fedrec.tasks.base import LAST
 
 NDCG = f"ndcg@{RANKED}"
-"""What is told of lists: private validation users are for tasks that rank (`Task.ranks`)."""
+"""What is published of lists: private validation users are for tasks that rank (`Task.ranks`)."""
 
 HISTOGRAM_TARGET = LAST.name
 """Whose rank is counted: a user has one last item, and so one rank."""
@@ -85,7 +85,7 @@ class PrivateValidation:
         scale: What else decides the noise.
 
     Raises:
-        ConfigError: If ranks of the last item are to be told, and it is not ranked.
+        ConfigError: If ranks of the last item are to be published, and it is not ranked.
     """
 
     def __init__(self, exact: Exact, plan: ValidationPlan, secret_seed: int, start: Parameters, scale: Scale) -> None:
@@ -101,24 +101,24 @@ class PrivateValidation:
         self._edges = edges_of(scale.cutoffs, scale.num_items)
         self._weights = weights_of(self._edges, scale.cutoffs)
 
-    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
+    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> ValidationScore:
         """Return what the plan has for a round, and the exact values beside it."""
         asked = self._plan.asked[number]
         seen = self._seen(number, parameters, ranked=ranked or "ranks" in asked)
         exact: dict[str, Any] = {"loss": _mean(seen.losses)}
         if ranked:
             exact["validation"] = {target: found.to_json() for target, found in seen.rankings.items()}
-        told = [_TELL[question](self, seen) for question in asked]
-        fields: dict[str, Any] = {"exact": exact, "noise": self._noise} if told else {"exact": exact}
-        for one in told:
+        reports = [_REPORTS[question](self, seen) for question in asked]
+        fields: dict[str, Any] = {"exact": exact, "noise": self._noise} if reports else {"exact": exact}
+        for one in reports:
             fields |= one.fields
-        return Told(next((one.score for one in told if not math.isnan(one.score)), math.nan), fields)
+        return ValidationScore(next((one.score for one in reports if not math.isnan(one.score)), math.nan), fields)
 
     def of_result(self, parameters: Parameters) -> dict[str, dict[str, float]]:
         """Return the metrics that the plan has for the finished result."""
         seen = self._seen(self._plan.result, parameters, ranked=True)
         question = self._plan.asked[self._plan.result][-1]
-        found: dict[str, dict[str, float]] = _TELL[question](self, seen).fields["validation"]
+        found: dict[str, dict[str, float]] = _REPORTS[question](self, seen).fields["validation"]
         return found
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
@@ -134,24 +134,24 @@ class PrivateValidation:
         best = int(np.argmax(gains))
         return best if gains[best] > DOUBT * self._noise["gain"] else 0
 
-    def tell_base_loss(self, seen: Seen) -> Told:
+    def report_base_loss(self, seen: Seen) -> ValidationScore:
         """Return the base's loss; its score is 0, that of no change."""
-        return Told(0.0, {"loss": self._base_loss(seen)})
+        return ValidationScore(0.0, {"loss": self._base_loss(seen)})
 
-    def tell_loss_change(self, seen: Seen) -> Told:
-        """Return the base's loss as it was told, and how this one differs from it: the score."""
+    def report_loss_change(self, seen: Seen) -> ValidationScore:
+        """Return the base's loss as it was released, and how this one differs from it: the score."""
         moved = changes_as(seen.losses, self._base.losses, self._plan.change_bound)
         (change,) = self._sums.mean(seen.number, "loss change", seen.about, moved)
-        return Told(float(change), {"loss": self._base_loss(self._base) + float(change)})
+        return ValidationScore(float(change), {"loss": self._base_loss(self._base) + float(change)})
 
-    def tell_metrics(self, seen: Seen) -> Told:
+    def report_metrics(self, seen: Seen) -> ValidationScore:
         """Return mean NDCG by target."""
         found = self._sums.mean(seen.number, "metrics", seen.about, scores_as(self._per_user(seen.rankings))) + 0.5
         users, targets = float(self._plan.users), self._scale.targets
-        told = {target: {"users": users, NDCG: float(value)} for target, value in zip(targets, found, strict=True)}
-        return Told(math.nan, {"validation": told})
+        metrics = {target: {"users": users, NDCG: float(value)} for target, value in zip(targets, found, strict=True)}
+        return ValidationScore(math.nan, {"validation": metrics})
 
-    def tell_ranks(self, seen: Seen) -> Told:
+    def report_ranks(self, seen: Seen) -> ValidationScore:
         """Return the noisy counts of ranks, and the metrics that follow; the score is `LOG_RANK`."""
         ranks = [own[0] for own in seen.rankings[HISTOGRAM_TARGET].ranks] if seen.rankings else []
         shares = self._sums.mean(
@@ -159,13 +159,13 @@ class PrivateValidation:
         )
         counts = shares * self._plan.users
         metrics = metrics_of(counts, self._plan.users, self._weights)
-        told = {HISTOGRAM_TARGET: {"users": float(self._plan.users), **metrics}}
-        return Told(metrics[LOG_RANK], {"validation": told, "rank_counts": counts.tolist()})
+        found = {HISTOGRAM_TARGET: {"users": float(self._plan.users), **metrics}}
+        return ValidationScore(metrics[LOG_RANK], {"validation": found, "rank_counts": counts.tolist()})
 
     def _base_loss(self, base: Seen) -> float:
         """Return the released loss of the base: the same sum with the same noise, however often it is asked for."""
-        told = self._sums.mean(0, "base loss", base.about, losses_as(base.losses, self._scale.num_items))
-        return float(told[0]) + loss_middle(self._scale.num_items)
+        (loss,) = self._sums.mean(0, "base loss", base.about, losses_as(base.losses, self._scale.num_items))
+        return float(loss) + loss_middle(self._scale.num_items)
 
     @cached_property
     def _base(self) -> Seen:
@@ -183,19 +183,19 @@ class PrivateValidation:
         return Seen(number, parameters_sha256(parameters), losses, rankings)
 
 
-_TELL: Mapping[Question, Callable[[PrivateValidation, Seen], Told]] = {
-    "base loss": PrivateValidation.tell_base_loss,
-    "loss change": PrivateValidation.tell_loss_change,
-    "metrics": PrivateValidation.tell_metrics,
-    "ranks": PrivateValidation.tell_ranks,
+_REPORTS: Mapping[Question, Callable[[PrivateValidation, Seen], ValidationScore]] = {
+    "base loss": PrivateValidation.report_base_loss,
+    "loss change": PrivateValidation.report_loss_change,
+    "metrics": PrivateValidation.report_metrics,
+    "ranks": PrivateValidation.report_ranks,
 }
 
 
 def deviations(plan: ValidationPlan, scale: Scale) -> dict[str, float]:
-    """Return the deviation of the noise on each value that is told, by its name.
+    """Return the deviation of the noise on each value that is released, by its name.
 
     "loss_change" is that of the difference of a round's loss from the base's, whose own noise all rounds share; "gain"
-    that of one candidate's gain, which is not told, but decides.
+    that of one candidate's gain, which is not released, but decides.
     """
     one = plan.noise_multiplier / plan.users
     gain = {"gain": one * GAIN_BOUND} if "gains" in plan.asked[plan.result] else {}

@@ -1,4 +1,4 @@
-"""The validation users as the run hears them: volunteers, or private users of whom noisy sums alone are told.
+"""The validation users as the run may see them: volunteers, or private users of whom noisy sums alone are published.
 
 Whatever picks - a round, the weight of popularity - asks here, and so sees nothing that the public part may not have.
 """
@@ -17,11 +17,11 @@ Parameters = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Told:
-    """What validation users say of an adapter.
+class ValidationScore:
+    """How good validation users find an adapter.
 
     Attributes:
-        score: The lower the better; nan if nobody says anything.
+        score: The lower the better; nan if nothing is known.
         fields: What of it stands in a round's line.
     """
 
@@ -40,34 +40,34 @@ class Exact(Protocol):
 
 
 class Validation(Protocol):
-    """The validation users as the run hears them."""
+    """The validation users as the run may see them."""
 
-    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
-        """Return what they say after a round, 0 for the base."""
+    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> ValidationScore:
+        """Return the score after a round, 0 for the base."""
 
     def of_result(self, parameters: Parameters) -> dict[str, dict[str, float]]:
-        """Return how they find the finished result: target -> metrics."""
+        """Return the metrics of the finished result: target -> metrics."""
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
-        """Return which of the candidates for a result they like best by the headline; the first of equals."""
+        """Return which of the candidates for a result is best by the headline; the first of equals."""
 
 
 class Volunteers:
-    """Users who consented: everything they say is told as it is.
+    """Users who consented: every value is used as it is.
 
     Args:
         exact: The users; there may be none.
-        headline: What decides which of several adapters they like best.
+        headline: What decides which of several adapters is best.
     """
 
     def __init__(self, exact: Exact, headline: Headline) -> None:
         self._exact, self._headline = exact, headline
 
-    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> Told:
+    def after(self, number: int, parameters: Parameters, *, ranked: bool) -> ValidationScore:
         """Return the mean loss, and the metrics if the round is ranked."""
         del number
         loss = float(self._exact.losses(parameters).mean())
-        return Told(loss, {"loss": loss} | ({"validation": self.of_result(parameters)} if ranked else {}))
+        return ValidationScore(loss, {"loss": loss} | ({"validation": self.of_result(parameters)} if ranked else {}))
 
     def of_result(self, parameters: Parameters) -> dict[str, dict[str, float]]:
         """Return every metric."""

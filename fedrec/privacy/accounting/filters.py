@@ -2,7 +2,7 @@
 
 A unit's budget is that of `rounds` contributions as long as the clip norm C. In each round its clipped contribution is
 shortened, if need be, to what its budget has left: so the squares of its contributions' lengths add up to `rounds *
-C^2` at most, however many rounds there are. Then nobody is told more than one Gaussian release of distance mu =
+C^2` at most, however many rounds there are. Then nobody learns more than from one Gaussian release of distance mu =
 sqrt(rounds) / noise_multiplier tells, which is what `rounds` releases of contributions of length C cost. Individual
 filters are Feldman and Zrnic's (2021, for Renyi divergences); with Gaussian noise they lose nothing (Koskela, Tobaben
 and Honkela 2023).

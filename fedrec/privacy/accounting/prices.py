@@ -51,8 +51,8 @@ Mechanism = Literal["gaussian", "skellam"]
 """Noise on real numbers, or on the integers of `fedrec.privacy.secagg.lattice`, whose price knows no sampling."""
 
 What = Literal["updates", "updates and clipped share", "item counts", "validation scores"]
-"""What leaves clients, or is told of validation users, under privacy. What is released by the same coin is one release,
-whose parts have more noise."""
+"""What leaves clients, or is published of validation users, under privacy. What is released by the same coin is one
+release, whose parts have more noise."""
 
 Draw = Literal["poisson", "without-replacement", "balls-in-bins"]
 """How it is drawn, in secret, what a unit's data goes into (see `replacement` and `allocation` in this package)."""

@@ -54,7 +54,7 @@ def check_roster(terms: Terms, roster: Roster) -> None:
 
 
 def check_sharers(terms: Terms, clients: Sequence[int], sharers: Sequence[int], own: int) -> None:
-    """Refuse a list of sharers that is too short, has strangers, or lacks the client itself.
+    """Refuse a list of sharers that is too short, has clients that are not in the cohort, or lacks the client itself.
 
     Raises:
         TooFewClientsError: If it is shorter than the threshold.

@@ -95,7 +95,7 @@ def add(terms: Terms, roster: Roster, sharers: tuple[int, ...], masked: Iterable
 
     Raises:
         TooFewClientsError: If they are fewer than the threshold, or fall apart into sums of their own.
-        TamperedError: If one is not what the terms say, from a stranger, or a second one.
+        TamperedError: If one is not what the terms say, from a client that is not in the cohort, or a second one.
     """
     total = np.zeros(terms.length, dtype=terms.dtype)
     survivors = []

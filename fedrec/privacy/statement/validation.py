@@ -7,7 +7,7 @@ from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.statement.statement import MEANINGLESS, Statement, words
 from fedrec.privacy.validation import Form, ValidationPlan
 
-_TOLD: Mapping[Form, str] = {
+_PUBLISHED: Mapping[Form, str] = {
     "mean": "their mean loss and NDCG@10, each user's values bounded",
     "histogram": "at which rank the last item stood, each user once in one of the bins that are public",
 }
@@ -32,7 +32,7 @@ def with_validation(said: Statement, plan: ValidationPlan, ledger: Ledger, devia
         said: What training users are promised.
         plan: What is asked of validation users.
         ledger: What they paid so far.
-        deviation: Of the noise on each value that is told of them.
+        deviation: Of the noise on each value that is published of them.
     """
     spent = ledger.epsilon(plan.delta)
     count = sum(release.count for release in spent.releases)
@@ -52,16 +52,16 @@ def with_validation(said: Statement, plan: ValidationPlan, ledger: Ledger, devia
         "change_bound": plan.change_bound,
         "deviation": dict(deviation),
     }
-    told = (
+    published = (
         f"The {plan.users} validation users are no volunteers, and nobody is both among them and among those whose "
         "data train: a training user pays for the training alone, a validation user for the scores alone (parallel "
         f"composition). For validation users this is user-level differential privacy with epsilon "
         f"{words(spent.worst.pld)} at delta {plan.delta:.4g} (PLD accountant; RDP gives {words(spent.worst.rdp)} as a "
-        f"check): a neighbour {_NEIGHBOUR[plan.adjacency]}. Told were {_TOLD[plan.form]}, in {count} of "
-        f"{plan.count} sums that were planned before the run and charged when told, with Gaussian noise of "
+        f"check): a neighbour {_NEIGHBOUR[plan.adjacency]}. Published were {_PUBLISHED[plan.form]}, in {count} of "
+        f"{plan.count} sums that were planned before the run and charged when published, with Gaussian noise of "
         f"{plan.noise_multiplier:.4g} times what one user without data changes at most. The server is trusted to "
         "compute them. Whatever picks a round, or the weight of popularity, sees these sums and no exact score."
     )
-    parts = {**said.parts, "Validation users": told, "Not covered": _TESTING}
+    parts = {**said.parts, "Validation users": published, "Not covered": _TESTING}
     whole = Statement(parts, {})
     return replace(whole, summary={**said.summary, "validation": numbers, "statement": whole.text, "parts": parts})

@@ -93,7 +93,7 @@ class Child(AbstractContextManager[Competitor]):
         """Let it do round `number`, awake."""
         self._signal(signal.SIGCONT)
         time.sleep(SETTLE_SECONDS)
-        with suppress(BrokenPipeError):  # it has ended, and is heard to have
+        with suppress(BrokenPipeError):  # it has ended, which its pipe shows
             self._pipes[0].write(f"{number}\n")
             self._pipes[0].flush()
         answer = self._hear()

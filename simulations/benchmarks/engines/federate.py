@@ -37,7 +37,7 @@ WARM_UP = 16
 
 @dataclass(frozen=True, eq=False)
 class Federation:
-    """Rounds as `server.rounds` plays them, without ledger, evaluator and files.
+    """Rounds as `server.rounds` runs them, without ledger, evaluator and files.
 
     Attributes:
         strategy: Who aggregates.

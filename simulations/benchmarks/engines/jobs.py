@@ -44,7 +44,7 @@ class Work:
     Args:
         wanted: What is trained.
         folder: Where to; made.
-        progress: Told of the preparation.
+        progress: Called for the preparation.
     """
 
     def __init__(self, wanted: Experiment, folder: Path, progress: Progress) -> None:

@@ -36,7 +36,7 @@ def bench(cases: Sequence[str], asked: Settings, progress: Progress, folder: Pat
     Args:
         cases: Names of `CASES`; if empty all, or `SMALL_CASES` if small.
         asked: How.
-        progress: Told of all work.
+        progress: Called for all work.
         folder: Where answers are kept; those of the same settings, machine and versions are not asked for again.
 
     Returns:
