@@ -13,7 +13,7 @@ from torch import Tensor
 from fedrec.core.seeding import rng_for
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.errors import SecureAggregationError
-from fedrec.privacy.secagg.quantisation import encode
+from fedrec.privacy.secagg.integers.quantisation import encode
 from fedrec.privacy.secagg.terms import Terms, Vector
 from fedrec.training.task import CohortUpdate, only_row
 

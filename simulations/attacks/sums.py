@@ -16,7 +16,7 @@ from fedrec.attacks.audit.noise import Draw
 from fedrec.core.seeding import rng_for
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.secagg.agreement import Agreement
-from fedrec.privacy.secagg.coding import Code
+from fedrec.privacy.secagg.integers.coding import Code
 from fedrec.run.job import Job
 from fedrec.training.item_counts import Counts, item_counts, shortened
 from fedrec.training.task import CohortUpdate

@@ -18,7 +18,7 @@ from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.privacy.accounting.prices import Mechanism, calibrate
 from fedrec.privacy.secagg.agreement import Agreement
-from fedrec.privacy.secagg.quantisation import encode
+from fedrec.privacy.secagg.integers.quantisation import encode
 from simulations.cli.options import Json, Quiet
 from simulations.cli.output import show_table, show_text
 from simulations.cli.progress import RichProgress

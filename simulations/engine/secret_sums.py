@@ -12,8 +12,8 @@ import numpy as np
 
 from clients.secure_update import Summands, added, summands
 from fedrec.privacy.secagg.agreement import Agreement
-from fedrec.privacy.secagg.checks import check_opens
-from fedrec.privacy.secagg.simulation import Dropouts, masked_sum, named_entropy
+from fedrec.privacy.secagg.protocol.checks import check_opens
+from fedrec.privacy.secagg.protocol.simulation import Dropouts, masked_sum, named_entropy
 from fedrec.privacy.secagg.terms import Terms, Vector
 from fedrec.training.task import CohortUpdate
 from server.aggregation.replies import failed

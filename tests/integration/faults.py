@@ -16,8 +16,8 @@ import server.rounds
 from fedrec.core.seeding import Label
 from fedrec.privacy.accounting.filters import Filter
 from fedrec.privacy.plan import PrivacyPlan
-from fedrec.privacy.secagg.lattice import Lattice
-from fedrec.privacy.secagg.quantisation import Grid
+from fedrec.privacy.secagg.integers.lattice import Lattice
+from fedrec.privacy.secagg.integers.quantisation import Grid
 from fedrec.run.job import Job
 from fedrec.training import vectorized
 from fedrec.training.context import TrainingContext

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedrec.core.errors import ConfigError
-from fedrec.privacy.secagg import server
-from fedrec.privacy.secagg.checks import check_opens
-from fedrec.privacy.secagg.client import Client
 from fedrec.privacy.secagg.errors import TooFewClientsError
 from fedrec.privacy.secagg.graph import Ring
-from fedrec.privacy.secagg.quantisation import Grid, finest
-from fedrec.privacy.secagg.simulation import Dropouts, masked_sum
+from fedrec.privacy.secagg.integers.quantisation import Grid, finest
+from fedrec.privacy.secagg.protocol import server
+from fedrec.privacy.secagg.protocol.checks import check_opens
+from fedrec.privacy.secagg.protocol.client import Client
+from fedrec.privacy.secagg.protocol.simulation import Dropouts, masked_sum
 from fedrec.privacy.secagg.terms import Terms
 
 frugal = settings(max_examples=30, deadline=None)

@@ -48,7 +48,7 @@ ORDERS: FloatArray = np.asarray(rdp.RdpAccountant().orders)
 
 
 Mechanism = Literal["gaussian", "skellam"]
-"""Noise on real numbers, or on the integers of `fedrec.privacy.secagg.lattice`, whose price knows no sampling."""
+"""Noise on real numbers, or on the integers of `fedrec.privacy.secagg.integers`, whose price knows no sampling."""
 
 What = Literal["updates", "updates and clipped share", "item counts", "validation scores"]
 """What leaves clients, or is published of validation users, under privacy. What is released by the same coin is one

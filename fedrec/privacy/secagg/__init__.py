@@ -3,7 +3,7 @@
 The protocol of Bonawitz et al. 2017 ("Practical Secure Aggregation", figure 4) with double masks, and the sparse graph
 of Bell et al. 2020 for large cohorts. One round takes four messages from each client:
 
-1. *advertise*: two fresh X25519 public keys, one for secret channels and one for masks (`client.Client.advertise`);
+1. *advertise*: two fresh X25519 public keys, one for secret channels and one for masks (`protocol.client.Client`);
 2. *share*: its mask key and the seed of its own mask, split by Shamir among its neighbours (`Client.share`);
 3. *mask*: its integers plus its own mask plus one mask for each neighbour, of which one adds and the other subtracts
    it (`Client.mask`);
@@ -17,7 +17,7 @@ without the colluders' masks, which is likely but not checked (that survivors ha
 
 Not claimed: anything about a server that lies about public keys (nothing signs them here), nor that the sum is right
 when clients lie about their own numbers: nobody can check a norm. The sum itself is private only if noise is in it
-(`noise`).
+(`integers.noise`).
 
 Cost of a round with n clients of k neighbours each (k = n - 1 in the complete graph) and m numbers: a client makes 3k
 key agreements, expands k + 1 masks of m numbers and splits two secrets in k + 1 shares, so a cohort makes O(n k)

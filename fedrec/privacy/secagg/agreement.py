@@ -7,8 +7,8 @@ from functools import cached_property
 from fedrec.core.seeding import seed_for
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.accounting.prices import Mechanism
-from fedrec.privacy.secagg.coding import CODES, Code, Sizes
-from fedrec.privacy.secagg.noise import noise_share
+from fedrec.privacy.secagg.integers.coding import CODES, Code, Sizes
+from fedrec.privacy.secagg.integers.noise import noise_share
 from fedrec.privacy.secagg.terms import Terms, neighbours_for
 
 UNTIED = 0.01

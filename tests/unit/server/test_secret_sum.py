@@ -20,7 +20,7 @@ from server.base import STRATEGIES, MeanStrategy, averages, to_record
 from server.strategies import STRATEGIES as ALL
 from simulations.engine.inprocess import InProcessGrid
 from tests.tiny import client_app, reply, strategy_context
-from tests.unit.privacy.test_agreement import AGREED
+from tests.unit.privacy.secagg.test_agreement import AGREED
 
 SHAPE = {"b": np.zeros((2, 1), dtype=np.float32), "a": np.zeros(2, dtype=np.float32)}
 STEP = AGREED.code(0, 1).grid.step

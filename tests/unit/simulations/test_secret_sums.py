@@ -16,7 +16,7 @@ from server.aggregation.update_sum import SumAggregator
 from server.asking import ask
 from server.base import to_record
 from simulations.engine.secret_sums import Encode
-from tests.unit.privacy.test_agreement import AGREED
+from tests.unit.privacy.secagg.test_agreement import AGREED
 from tests.unit.server.test_secret_sum import strategy_of
 
 SEED = 11

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedrec.privacy.secagg import masks, server
-from fedrec.privacy.secagg.client import Client
-from fedrec.privacy.secagg.messages import Inbox, MaskedVector, PublicKeys, Revealed, SealedShare
-from fedrec.privacy.secagg.simulation import named_entropy
+from fedrec.privacy.secagg.protocol import masks, server
+from fedrec.privacy.secagg.protocol.client import Client
+from fedrec.privacy.secagg.protocol.messages import Inbox, MaskedVector, PublicKeys, Revealed, SealedShare
+from fedrec.privacy.secagg.protocol.simulation import named_entropy
 from fedrec.privacy.secagg.terms import Terms
 
 PUBLIC = {Terms, PublicKeys, SealedShare, Inbox, MaskedVector, server.MaskedSum, Revealed, int}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fedrec.privacy.secagg.errors import TamperedError, TooFewClientsError
-from fedrec.privacy.secagg.messages import KEY_BYTES, Roster
+from fedrec.privacy.secagg.protocol.messages import KEY_BYTES, Roster
 from fedrec.privacy.secagg.terms import Terms
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from fedrec.core.seeding import rng_for
-from fedrec.privacy.secagg import server
-from fedrec.privacy.secagg.client import Client
-from fedrec.privacy.secagg.primitives import Entropy
+from fedrec.privacy.secagg.protocol import server
+from fedrec.privacy.secagg.protocol.client import Client
+from fedrec.privacy.secagg.protocol.primitives import Entropy
 from fedrec.privacy.secagg.terms import Terms, Vector
 
 

@@ -8,12 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fedrec.privacy.secagg.channel import open_share, seal_share
-from fedrec.privacy.secagg.checks import check_roster, check_sharers, check_survivors
 from fedrec.privacy.secagg.errors import OutOfTurnError, SecureAggregationError, TamperedError
-from fedrec.privacy.secagg.masks import mask_private, pair_mask, self_mask, self_tag
-from fedrec.privacy.secagg.messages import SECRET_BYTES, Inbox, MaskedVector, PublicKeys, Revealed, Roster, SealedShare
-from fedrec.privacy.secagg.primitives import Entropy, public_key, split
+from fedrec.privacy.secagg.protocol.channel import open_share, seal_share
+from fedrec.privacy.secagg.protocol.checks import check_roster, check_sharers, check_survivors
+from fedrec.privacy.secagg.protocol.masks import mask_private, pair_mask, self_mask, self_tag
+from fedrec.privacy.secagg.protocol.messages import (
+    SECRET_BYTES,
+    Inbox,
+    MaskedVector,
+    PublicKeys,
+    Revealed,
+    Roster,
+    SealedShare,
+)
+from fedrec.privacy.secagg.protocol.primitives import Entropy, public_key, split
 from fedrec.privacy.secagg.terms import Terms, Vector
 
 

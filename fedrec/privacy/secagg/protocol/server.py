@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedrec.privacy.secagg.checks import (
+from fedrec.privacy.secagg.errors import TamperedError
+from fedrec.privacy.secagg.graph import Ring
+from fedrec.privacy.secagg.protocol.checks import (
     check_enough,
     check_known,
     check_rebuilds,
     check_roster,
     check_survivors,
 )
-from fedrec.privacy.secagg.errors import TamperedError
-from fedrec.privacy.secagg.graph import Ring
-from fedrec.privacy.secagg.masks import mask_private, pair_mask, self_mask, self_tag
-from fedrec.privacy.secagg.messages import (
+from fedrec.privacy.secagg.protocol.masks import mask_private, pair_mask, self_mask, self_tag
+from fedrec.privacy.secagg.protocol.messages import (
     SEALED_BYTES,
     SECRET_BYTES,
     Inbox,
@@ -28,7 +28,7 @@ from fedrec.privacy.secagg.messages import (
     Roster,
     SealedShare,
 )
-from fedrec.privacy.secagg.primitives import public_key, rebuild
+from fedrec.privacy.secagg.protocol.primitives import public_key, rebuild
 from fedrec.privacy.secagg.terms import Terms, Vector
 
 

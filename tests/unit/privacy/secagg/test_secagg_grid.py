@@ -8,9 +8,9 @@ from scipy import stats
 
 from fedrec.core.errors import ConfigError
 from fedrec.privacy.secagg.errors import SecureAggregationError
-from fedrec.privacy.secagg.noise import noise_share, total_deviation
-from fedrec.privacy.secagg.quantisation import Grid, finest
-from fedrec.privacy.secagg.simulation import masked_sum
+from fedrec.privacy.secagg.integers.noise import noise_share, total_deviation
+from fedrec.privacy.secagg.integers.quantisation import Grid, finest
+from fedrec.privacy.secagg.protocol.simulation import masked_sum
 from fedrec.privacy.secagg.terms import Terms
 
 RNG = np.random.default_rng(0)

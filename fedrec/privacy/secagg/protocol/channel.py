@@ -1,8 +1,8 @@
 """Shares on their way from client to client: sealed so that the server carries what it cannot read."""
 
 from fedrec.privacy.secagg.errors import TamperedError
-from fedrec.privacy.secagg.messages import PublicKeys, SealedShare
-from fedrec.privacy.secagg.primitives import agree, derive, seal, unseal
+from fedrec.privacy.secagg.protocol.messages import PublicKeys, SealedShare
+from fedrec.privacy.secagg.protocol.primitives import agree, derive, seal, unseal
 from fedrec.privacy.secagg.terms import Terms
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from fedrec.core.errors import ConfigError
 from fedrec.privacy.accounting.prices import Mechanism
-from fedrec.privacy.secagg.lattice import MOST_BITS, Lattice
-from fedrec.privacy.secagg.quantisation import Grid, Integers, Reals, check_finite, decode, finest
-from fedrec.privacy.secagg.rotation import Rotation, width_for
+from fedrec.privacy.secagg.integers.lattice import MOST_BITS, Lattice
+from fedrec.privacy.secagg.integers.quantisation import Grid, Integers, Reals, check_finite, decode, finest
+from fedrec.privacy.secagg.integers.rotation import Rotation, width_for
 from fedrec.privacy.secagg.terms import Vector
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError, FederationError
-from fedrec.privacy.secagg import server
-from fedrec.privacy.secagg.client import Client, Gone
 from fedrec.privacy.secagg.errors import (
     OutOfTurnError,
     SecureAggregationError,
     TamperedError,
     TooFewClientsError,
 )
-from fedrec.privacy.secagg.messages import Inbox, MaskedVector, PublicKeys
-from fedrec.privacy.secagg.simulation import Dropouts, masked_sum, named_entropy
+from fedrec.privacy.secagg.protocol import server
+from fedrec.privacy.secagg.protocol.client import Client, Gone
+from fedrec.privacy.secagg.protocol.messages import Inbox, MaskedVector, PublicKeys
+from fedrec.privacy.secagg.protocol.simulation import Dropouts, masked_sum, named_entropy
 from fedrec.privacy.secagg.terms import Terms, neighbours_for
 
 TERMS = Terms(round=3, cohort=5, threshold=3, length=2, bits=32)

@@ -18,11 +18,11 @@ from fedrec.privacy.accounting.skellam import LEAST_RESOLUTION, renyi_of_skellam
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.privacy.secagg.agreement import Agreement
-from fedrec.privacy.secagg.coding import CODES, Sizes
 from fedrec.privacy.secagg.errors import SecureAggregationError
-from fedrec.privacy.secagg.lattice import Lattice
-from fedrec.privacy.secagg.quantisation import encode
-from fedrec.privacy.secagg.rotation import Rotation, hadamard, width_for
+from fedrec.privacy.secagg.integers.coding import CODES, Sizes
+from fedrec.privacy.secagg.integers.lattice import Lattice
+from fedrec.privacy.secagg.integers.quantisation import encode
+from fedrec.privacy.secagg.integers.rotation import Rotation, hadamard, width_for
 from fedrec.privacy.statement.statement import statement
 from simulations.benchmarks import discrete
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fedrec.core.errors import ConfigError
 from fedrec.privacy.accounting.skellam import LEAST_RESOLUTION
-from fedrec.privacy.secagg.quantisation import Integers, Reals, check_finite
+from fedrec.privacy.secagg.integers.quantisation import Integers, Reals, check_finite
 
 ROOM = 5.0
 """Deviations of a sum's number that fit on each side of 0: others are 1 in 100,000, even if all clients move alike."""

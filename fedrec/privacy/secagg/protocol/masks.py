@@ -1,7 +1,7 @@
 """The two kinds of masks, as client and server compute them alike."""
 
-from fedrec.privacy.secagg.messages import PublicKeys
-from fedrec.privacy.secagg.primitives import agree, derive, expand
+from fedrec.privacy.secagg.protocol.messages import PublicKeys
+from fedrec.privacy.secagg.protocol.primitives import agree, derive, expand
 from fedrec.privacy.secagg.terms import Terms, Vector
 
 
