@@ -15,9 +15,8 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from clients.cohort import CohortRequest, leave, task_of
+from clients.cohort import CohortRequest, admit, leave, task_of
 from clients.context import client_context
-from clients.state import admit
 from fedrec.core.errors import FedrecError, PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from clients.context import ClientContext, client_context
 from clients.encoding import encode
-from clients.state import ClientStore, admit
+from fedrec.privacy.plan import PrivacyPlan
+from fedrec.run.client_store import ClientStore
 from fedrec.training.context import TrainingContext
 from fedrec.training.rules.base import LocalWork
 from fedrec.training.rules.round import build_rule
@@ -68,6 +69,26 @@ def answer_cohort(request: CohortRequest, parameters: Arrays, extras: Arrays, de
     return replace(update, failures={**update.failures, **{c: f"PrivacyError: {why}" for c, why in refusals.items()}})
 
 
+def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:
+    """Charge the clients for `round`, but those that would release more of their users than was planned.
+
+    Nobody pays where clients add no noise. Who adds a share of it relies on others' shares, and counts all the same.
+
+    Returns:
+        Why a client refuses, by client: it is not charged and must not answer.
+    """
+    if plan.trust not in {"local", "secure-aggregation"}:
+        return {}
+    releases = store.charged(clients, including=round) * plan.steps
+    refusals = {
+        client: f"client {client} was asked for {spent} releases, its budget is {plan.count}; it does not answer"
+        for client, spent in zip(clients, releases.tolist(), strict=True)
+        if spent > plan.count
+    }
+    store.charge([client for client in clients if client not in refusals], round)
+    return refusals
+
+
 def task_of(context: ClientContext, request: CohortRequest, parameters: Arrays, extras: Arrays) -> CohortTask:
     """Return the clients' task, with what they kept after their last round before it.
 
@@ -101,8 +122,7 @@ def _rule_store(context: ClientContext, task: CohortTask) -> ClientStore | None:
     """Return where the arrays lie that the task's rule keeps; None if it keeps none."""
     training = context.training
     rule = build_rule(task.rule, task.options, LocalWork.of(training.experiment.training))
-    start = rule.kept_start(training.shared_start)
-    return context.store.beside("rule", start) if start else None
+    return context.store.of_rule(rule, training.shared_start)
 
 
 def _train(context: TrainingContext, task: CohortTask) -> CohortUpdate:

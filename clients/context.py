@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from clients.state import ClientStore
 from fedrec.core.errors import FedrecError
 from fedrec.core.own_code import search_also
+from fedrec.run.client_store import ClientStore
 from fedrec.run.job import Job
 from fedrec.training.context import TrainingContext
 from fedrec.transforms.pipeline import Transforms

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from clients.context import ClientContext
-from clients.state import ClientStore
+from fedrec.run.client_store import ClientStore
 from fedrec.training.task import CohortTask, CohortUpdate, joined, nobody, only_row
 
 Arrays = Mapping[str, NDArray[Any]]

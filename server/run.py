@@ -11,6 +11,8 @@ from fedrec.evaluation.evaluator import Evaluator
 from fedrec.reporting.summary import conclude
 from fedrec.reporting.tensorboard import TensorBoardObserver
 from fedrec.run.directory import RunDirectory
+from fedrec.training.rules.base import LocalWork
+from fedrec.training.rules.round import build_rule
 from server.rounds import Observer, RoundContext, run_rounds
 from server.stop import StopRequest
 from server.strategies.build import build_strategy, check_grid
@@ -34,4 +36,5 @@ def run_server(
             at_the_end.callback(board.close)
             observers.append(board)
         last = run_rounds(course, progress, observers, stop)
-        return conclude(run, course.evaluator, last, stop.wrap(progress))
+        rule = build_rule(course.strategy.rule, course.strategy.client_config(), LocalWork.of(run.experiment.training))
+        return conclude(run, course.evaluator, last, stop.wrap(progress), rule)

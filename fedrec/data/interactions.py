@@ -82,13 +82,18 @@ class Interactions:
 
     def of_users(self, users: IntArray) -> "Interactions":
         """Return the rows of `users` only; indices and counts stay those of the whole."""
+        return self.where(self.are_of(users))
+
+    def are_of(self, users: IntArray) -> NDArray[np.bool_]:
+        """Return which rows are of `users`, `[rows]`."""
         chosen = np.zeros(self.num_users, dtype=bool)
         chosen[users] = True
-        lengths = np.diff(self.bounds)
-        keep = np.repeat(chosen, lengths)
-        return Interactions(
-            bounds_of(np.where(chosen, lengths, 0)), self.item[keep], self.time[keep], self.value[keep], self.num_items
-        )
+        return np.repeat(chosen, np.diff(self.bounds))
+
+    def where(self, keep: NDArray[np.bool_]) -> "Interactions":
+        """Return the chosen rows only, `[rows]`; indices and counts stay those of the whole."""
+        bounds = bounds_of(keep.astype(np.int64))[self.bounds]
+        return Interactions(bounds, self.item[keep], self.time[keep], self.value[keep], self.num_items)
 
 
 @dataclass(frozen=True, eq=False)

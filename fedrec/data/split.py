@@ -2,6 +2,7 @@
 
 Strong generalisation: whole users are kept out of training; the recommender reads their earlier
 interactions as history and must rank their later ones. A `Split` hands training its own rows only.
+With `split.later` the latest rows of private training users are kept from training, too: the clients' own later items.
 Negatives come from the catalogue (`any_items`): nothing that draws them has seen any interaction.
 """
 
@@ -14,6 +15,12 @@ from numpy.typing import NDArray
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.experiment.config import SplitConfig
+
+LATER = "later"
+"""Name of what clients' own users are judged on."""
+
+TRAINED = 2
+"""Rows of a user that always train: without two there is no example."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +90,13 @@ class Split:
     """Training, validation and test users of one data set; the groups are disjoint.
 
     Attributes:
-        train: The rows of `private` and `public` users, and of nobody else.
+        train: The rows of `private` and `public` users, less the later ones that are kept from training.
         private: Training users who only take part in the federation.
         public: Training users who consented to central pretraining; they do not federate.
         validation: Users who pick hyper-parameters and show progress.
         test: Users scored once.
-        held_out: The rows of `validation` and `test` users; evaluation's alone.
+        held_out: The rows of `validation` and `test` users, and the later ones of `private` users, if any are kept
+            from training; evaluation's alone.
     """
 
     train: Interactions
@@ -116,6 +124,21 @@ class Split:
             target_values=[own[end:] for own, end in zip(values, seen, strict=True)],
         )
 
+    def later_cases(self, users: IntArray) -> Cases:
+        """Return training users whose later items are to be found after all that training saw of them."""
+        judged = users[self.held_out.lengths_of(users) > 0]
+        own = [int(user) for user in judged]
+        return Cases(
+            name=LATER,
+            words="their own later items",
+            users=judged,
+            histories=[self.train.items_of(user) for user in own],
+            targets=[self.held_out.items_of(user) for user in own],
+            excluded=len(users) - len(judged),
+            history_values=[self.train.values_of(user) for user in own],
+            target_values=[self.held_out.values_of(user) for user in own],
+        )
+
 
 def split_users(interactions: Interactions, config: SplitConfig, seed: int) -> Split:
     """Shuffle the users and deal them out: training, then validation, then test.
@@ -139,14 +162,29 @@ def split_users(interactions: Interactions, config: SplitConfig, seed: int) -> S
     num_public = round(config.public * num_train)
     public, private, validation, test = np.split(users, [num_public, num_train, num_train + num_validation])
     _require_users(config, test=test, validation=validation, public=public, private=private)
+    held_out = interactions.are_of(np.concatenate((validation, test))) | _later(interactions, private, config.later)
     return Split(
-        train=interactions.of_users(np.concatenate((private, public))),
+        train=interactions.where(~held_out),
         private=np.sort(private),
         public=np.sort(public),
         validation=np.sort(validation),
         test=np.sort(test),
-        held_out=interactions.of_users(np.concatenate((validation, test))),
+        held_out=interactions.where(held_out),
     )
+
+
+def _later(interactions: Interactions, users: IntArray, share: float) -> NDArray[np.bool_]:
+    """Return which rows are among the latest `share` of their user's, `[rows]`: of others than `users` none.
+
+    At least one a user, but two are left to train on, so that a user of two rows or fewer has none.
+    """
+    lengths = np.diff(interactions.bounds)
+    counts = np.zeros(interactions.num_users, dtype=np.int64)
+    if share:
+        wanted = np.maximum(1, np.round(share * lengths[users]).astype(np.int64))
+        counts[users] = np.minimum(wanted, np.maximum(0, lengths[users] - TRAINED))
+    places = np.arange(len(interactions)) - np.repeat(interactions.bounds[:-1], lengths)
+    return places >= np.repeat(lengths - counts, lengths)
 
 
 def _require_users(config: SplitConfig, **groups: IntArray) -> None:

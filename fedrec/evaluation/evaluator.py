@@ -153,12 +153,17 @@ class Evaluator:
         return self.task.judged(rows, users), self._platforms.stretches(users, rows.lengths_of(users) >= 2)
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
-        judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
         return {
-            name: evaluate_by_platform(self.task, scorer, self._split.cases(users, cut), judged, self._platforms)
-            for name, cut in self.targets.items()
-            if len(users)
+            name: self._judge(scorer, self._split.cases(users, cut)) for name, cut in self.targets.items() if len(users)
         }
+
+    def later(self, scorer: Scorer, users: IntArray) -> Evaluation:
+        """Return the evaluation of training users, at least one of whom has any, on their own later items."""
+        return self._judge(scorer, self._split.later_cases(users))
+
+    def _judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
+        judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
+        return evaluate_by_platform(self.task, scorer, cases, judged, self._platforms)
 
     def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
         """Count popularity by what was released before the first round, where nothing better may be shown."""

@@ -87,6 +87,9 @@ class SplitConfig(Section):
     """Share of users scored once, at the end."""
     public: Share = 0.0
     """Share of the training users who declared consent to central, non-private pretraining."""
+    later: Share = 0.0
+    """Share of each private training user's latest interactions that is kept from training, at least one: the clients'
+    own later items, on which what stays with a client is judged. By default none. Two interactions always train."""
 
 
 class FederationConfig(Section):

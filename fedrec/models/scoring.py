@@ -1,6 +1,7 @@
 """A trained model as a scorer: batches of users to scores of the whole catalogue."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedrec.data.interactions import IntArray
 from fedrec.data.split import Queries
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.models.recommender import Recommender
@@ -18,22 +20,32 @@ def model_scorer(model: Recommender) -> Scorer:
 
     Histories have at least one item and are cut to the model's window.
     """
+    return partial(model_scores, model)
 
-    def score(queries: Queries) -> Scores:
-        cuts = [history[-model.window :] for history in queries.histories]
-        values = [value[-model.window :] for value in queries.values] or [
-            np.ones(len(cut), dtype=np.float32) for cut in cuts
-        ]
-        batch = {
-            "history": _padded(cuts, np.int64),
-            "length": torch.tensor([len(cut) for cut in cuts]),
-            "value": _padded(values, np.float32),
-        }
-        with torch.inference_mode():
-            scores: Scores = model.score(batch).numpy()
-        return scores
 
-    return score
+def model_scores(model: Recommender, queries: Queries, places: IntArray | None = None) -> Scores:
+    """Return the model's scores of all items, `[users, items]`.
+
+    Args:
+        model: The recommender as it is now.
+        queries: The users, at least one.
+        places: Where each of them is among its client's users, whose own parameters the model has; none for users that
+            nobody trained on.
+    """
+    cuts = [history[-model.window :] for history in queries.histories]
+    values = [value[-model.window :] for value in queries.values] or [
+        np.ones(len(cut), dtype=np.float32) for cut in cuts
+    ]
+    batch = {
+        "history": _padded(cuts, np.int64),
+        "length": torch.tensor([len(cut) for cut in cuts]),
+        "value": _padded(values, np.float32),
+    }
+    if places is not None:
+        batch["user"] = torch.from_numpy(places)
+    with torch.inference_mode():
+        scores: Scores = model.score(batch).numpy()
+    return scores
 
 
 def finite(scorer: Scorer) -> Scorer:

@@ -93,6 +93,8 @@ _SUMMARY: Fields = {
     "intervals": RELEASED,
     "groups": RELEASED,
     "exact": PRIVATE,
+    # Clients' own users, who are private, and what their clients keep to themselves.
+    "later_items": PRIVATE,
     "privacy": PUBLIC,
     "communication.upload_bytes_per_client_round": PUBLIC,
     "communication.download_bytes_per_client_round": PUBLIC,

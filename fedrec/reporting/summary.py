@@ -17,6 +17,7 @@ from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.controls.trained import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.groups import compare_groups
+from fedrec.evaluation.later_items import judge_later_items
 from fedrec.evaluation.selection import Selection, finished
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.evaluation.validation.volunteers import Volunteers
@@ -30,12 +31,22 @@ from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import RunDirectory
 from fedrec.run.environment import environment
 from fedrec.tasks import Task
+from fedrec.training.rules.base import LocalWork, Rule
 
 
-def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress: Progress) -> dict[str, Any]:
+def conclude(
+    run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress: Progress, rule: Rule | None = None
+) -> dict[str, Any]:
     """Score, compare, check the canary, and write adapter, ledger, summary and report; returns the whole summary.
 
     What a deployment could publish goes to `public/`, all of it to `private/`.
+
+    Args:
+        run: The run.
+        evaluator: Of the run.
+        last: Its last checkpoint.
+        progress: Told of the work.
+        rule: The clients' rule; plain training by default.
 
     Raises:
         CanaryError: If a client that never federated beats EASE: some held-out data leaked.
@@ -56,6 +67,8 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
     groups = run.experiment.evaluation.groups
     if len(run.job.prepared.platforms) > 1:
         groups = tuple(dict.fromkeys((PLATFORM, *groups)))
+    own_rule = rule or Rule(LocalWork.of(run.experiment.training))
+    later = judge_later_items(run.job, evaluator, chosen, own_rule, last.round, progress)
     rounds = run.rounds()
     seconds = {
         "rounds": sum(line.get("seconds", 0.0) for line in rounds),
@@ -80,6 +93,7 @@ def conclude(run: RunDirectory, evaluator: Evaluator, last: Checkpoint, progress
             for target, evaluation in test.items()
         },
         "controls": _beside(test, controls, task),
+        **({} if later is None else {"later_items": later.told(task)}),
         "privacy": claim(run.job, last.ledger, paid).summary,
         "communication": _communication(rounds),
         **_filters(rounds),

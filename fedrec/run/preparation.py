@@ -1,9 +1,9 @@
 """What a run computes once, before its first round, and keeps: data, split, federation, item vectors, base.
 
 `prepare` writes a folder and seals it (see `fedrec.core.checksums`); clients and server read it. What clients read
-(`train/`, `federation/`, `platforms/`, item vectors, base) holds no held-out interaction: those lie in `held_out/`, for
-the server's evaluation alone. Whatever grows with the number of users lies in columns (see `fedrec.data.columns`), so
-opening a run costs the same for a million of them.
+(`train/`, `federation/`, `platforms/`, item vectors, base) holds no held-out interaction, the clients' own later ones
+included (`split.later`): those lie in `held_out/`, for evaluation alone. Whatever grows with the number of users lies
+in columns (see `fedrec.data.columns`), so opening a run costs the same for a million of them.
 """
 
 import json

@@ -18,10 +18,10 @@ from typing import Annotated
 import torch
 import typer
 
-from clients.state import ClientStore, sums_of
 from fedrec.core.checksums import damage, seal
 from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
+from fedrec.run.client_store import ClientStore, sums_of
 from simulations.cli.options import Json, Quiet
 from simulations.cli.output import show_table, show_text
 from simulations.cli.progress import RichProgress

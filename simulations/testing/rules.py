@@ -54,6 +54,7 @@ class RuleContract(Contract):
         for found, like in ((seen.payload, rule.payload_like(before)), (seen.kept, rule.kept_start(before))):
             assert shapes(found) == {name: (CLIENTS, *value.shape) for name, value in like.items()}
         assert all(shapes(direction) == shapes(seen.before) for direction in seen.directions)
+        assert shapes(rule.personal(seen.before, seen.kept)) == shapes(seen.before)
 
     def test_what_is_finite_stays_finite_over_rounds(self, rule: Rule) -> None:
         seen = Round(rule)

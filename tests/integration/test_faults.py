@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Context, Message
 
-from clients.state import ClientStore
 from fedrec.core.errors import ConfigError, FederationError, Interrupted, UserError
 from fedrec.core.progress import silent
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.reporting.summary import conclude
 from fedrec.run import directory
+from fedrec.run.client_store import ClientStore
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import Prepared, prepare
 from server.rounds import RoundContext, run_rounds

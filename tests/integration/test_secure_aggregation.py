@@ -8,11 +8,11 @@ import pytest
 
 import clients.cohort
 import server.base
-from clients.state import ClientStore
 from fedrec.core.errors import FederationError, PrivacyError
 from fedrec.core.progress import silent
 from fedrec.privacy.accounting.prices import Release, epsilon
 from fedrec.privacy.statement.statement import statement
+from fedrec.run.client_store import ClientStore
 from fedrec.training.context import TrainingContext
 from fedrec.training.task import CohortTask, CohortUpdate
 from server.aggregation.secret_sum import SecretSum

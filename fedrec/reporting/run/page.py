@@ -74,6 +74,26 @@ PAGE = framed(
   {% endfor %}
 </section>
 
+{% if later %}
+<section id="later">
+  <h2>The clients' own later items</h2>
+  <div class="scroll"><table>
+    <caption>{{ metric | metric }} with its 95 % interval over users: {{ later_clients }}, each ranked on the latest of its own interactions, which no training saw. p from a paired Wilcoxon test against the first row, Holm-corrected. Best in bold. Seen only because this is a simulation; nothing was picked by it.</caption>
+    <thead><tr><th scope="col">Recommender</th><th scope="col" class="number">their own later items</th><th scope="col" class="number">p</th></tr></thead>
+    <tbody>
+      {% for row in later %}
+      {% set cell = row.cells.later %}
+      <tr{% if loop.first %} class="federated"{% endif %}>
+        <th scope="row">{{ row.label }}</th>
+        <td class="number"><span{% if cell.best %} class="best"{% endif %}>{{ cell.value | score }}</span> <span class="interval">{{ cell.interval }}</span></td>
+        <td class="number">{{ cell.p_value | p if not loop.first else "" }}</td>
+      </tr>
+      {% endfor %}
+    </tbody>
+  </table></div>
+</section>
+{% endif %}
+
 <section id="curves">
   <h2>Round by round</h2>
   {% if curves %}

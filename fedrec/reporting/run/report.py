@@ -21,12 +21,14 @@ from fedrec.reporting.run.page import PAGE
 from fedrec.reporting.run.tables import (
     control_rows,
     headline,
+    later_rows,
     metric_rows,
     through_noise,
 )
 from fedrec.reporting.wording import (
     DASH,
     bytes_text,
+    count_text,
     epsilon_text,
     get_path,
     listed,
@@ -128,6 +130,8 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "worst_on": targets.get(read.target, ""),
         "rows": rows,
         "controls_chart": controls_chart(rows, read),
+        "later": later_rows(summary),
+        "later_clients": _later_clients(get_path(summary, "later_items")),
         "all_metrics": {words: metric_rows(summary, target) for target, words in targets.items()},
         "privacy": pairs(
             {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}
@@ -185,6 +189,16 @@ def _asked(line: Mapping[str, Any]) -> list[str]:
     counts = [_text(line.get(key)) for key in ("cohort", "replies")]
     sent = [bytes_text(line.get(key)) for key in ("upload_bytes", "download_bytes")]
     return [str(line["round"]), *counts, str(rejected), *sent]
+
+
+def _later_clients(later: Mapping[str, Any]) -> str:
+    """Return in words whose users were asked of their own later items; nothing where none were."""
+    if not later:
+        return ""
+    asked, able = later["clients"], later["of_clients"]
+    users = get_path(later, "recommenders", later["against"], "metrics")["users"]
+    drawn = "" if asked == able else f", drawn from {able:,}"
+    return f"{count_text(users, 'user')} of {count_text(asked, 'client')}{drawn}"
 
 
 def _traffic(summary: Mapping[str, Any]) -> Pairs:

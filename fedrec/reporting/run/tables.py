@@ -112,6 +112,27 @@ def control_rows(summary: Summary) -> list[Row]:
     ]
 
 
+LATER_LABELS = {
+    "personal": "With what each client keeps",
+    "shared": "With the shared part alone",
+    **{name: LABELS[name] for name in ("ease", "popularity")},
+}
+
+
+def later_rows(summary: Summary) -> list[Row]:
+    """Return how clients serve their own users on their later items, a row a recommender; none where it is not told."""
+    read, found = reading(summary), get_path(summary, "later_items", "recommenders")
+    values = {name: number(get_path(entry, "metrics", read.metric)) for name, entry in found.items()}
+    best = max((_gain(read, value) for value in values.values()), default=math.nan)
+    rows = []
+    for name in sorted(found, key=list(LATER_LABELS).index):
+        low, high = get_path(found[name], "intervals", read.metric) or (None, None)
+        ends, p_value = (number(low), number(high)), number(found[name]["p_value"])
+        cell = Cell(values[name], *ends, p_value, _gain(read, values[name]) == best, read.higher_is_better)
+        rows.append(Row(name, LATER_LABELS[name], {"later": cell}, ""))
+    return rows
+
+
 def metric_rows(summary: Summary, target: str) -> list[tuple[str, list[float]]]:
     """Return every metric of a target by label, with one value for each of the `control_rows`."""
     tables = [get_path(entry, "test", target) for entry in _entries(summary).values()]

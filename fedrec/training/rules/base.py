@@ -112,5 +112,15 @@ class Rule:
         del before, after, state
         return {}, {}
 
+    def personal(self, adapter: Stack, kept: Stack) -> Stack:
+        """Return the parameters that travel as the clients use them for their own users: by default as they were sent.
+
+        Args:
+            adapter: The finished adapter: equal rows.
+            kept: What the clients kept after their last round.
+        """
+        del kept
+        return adapter
+
 
 RULES: Registry[type[Rule]] = Registry("client rule", group="fedrec.rules")

@@ -72,6 +72,30 @@ def test_last20_takes_a_fifth_and_at_least_one():
     assert [history.tolist() for history in cases.histories] == [[*range(7), 0, 1, 2, 3], [0, 1], [3], [6]]
 
 
+def test_the_latest_of_private_users_are_kept_from_training_and_two_always_train():
+    # of 10 rows round(0.25 * 10) = 2, of 3 rows one, of 2 rows none; test and public users keep all of theirs
+    rows = interactions([[*range(7), 0, 1, 2], [0, 1, 2], [3, 4], [5, 6, 0, 1]] * 3)
+    shares = {"validation": 0.0, "test": 0.25, "public": 0.2}
+    plain, split = (split_users(rows, SplitConfig(**shares, later=later), seed=0) for later in (0.0, 0.25))
+    kept = {10: 2, 4: 1, 3: 1, 2: 0}
+    for user in range(rows.num_users):
+        own, later = rows.items_of(user).tolist(), split.held_out.items_of(user).tolist()
+        if user in split.private:
+            assert len(later) == kept[len(own)]
+            assert [*split.train.items_of(user), *later] == own
+        else:
+            for table in ("train", "held_out"):
+                np.testing.assert_array_equal(
+                    getattr(split, table).items_of(user), getattr(plain, table).items_of(user)
+                )
+    asked = split.later_cases(split.private)
+    assert all(len(rows.items_of(user)) > 2 for user in asked.users)
+    assert asked.excluded == len(split.private) - len(asked.users)
+    assert [len(history) + len(wanted) for history, wanted in zip(asked.histories, asked.targets, strict=True)] == (
+        rows.lengths_of(asked.users).tolist()
+    )
+
+
 def test_negatives_cover_the_catalogue():
     drawn = any_items(np.random.default_rng(0), 7, 200)
     assert set(drawn.tolist()) == set(range(7))

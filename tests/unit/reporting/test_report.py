@@ -136,6 +136,22 @@ def without(*keys):
     return {key: value for key, value in SUMMARY.items() if key not in keys}
 
 
+def test_clients_own_later_items_have_a_table_of_their_own(tmp_path):
+    def told(value, p_value):
+        entry = {"metrics": {"ndcg@10": value, "users": 640.0}, "intervals": {"ndcg@10": [value - 0.01, value + 0.01]}}
+        return {**entry, "p_value": p_value}
+
+    found = {"personal": told(0.321, None), "shared": told(0.123, 0.0004), "popularity": told(0.111, 1.0)}
+    later = {"clients": 600, "of_clients": 660, "against": "personal", "recommenders": found}
+    (tmp_path / "with").mkdir()
+    text = render(tmp_path / "with", SUMMARY | {"later_items": later}).text
+    assert "640 users of 600 clients, drawn from 660" in text
+    assert "With what each client keeps 0.321 [0.311, 0.331]" in text
+    assert "With the shared part alone 0.123 [0.113, 0.133] < 0.001" in text
+    (tmp_path / "without").mkdir()
+    assert "own later items" not in render(tmp_path / "without", SUMMARY).text
+
+
 def test_the_report_tells_the_run_in_order(tmp_path):
     text = render(tmp_path, SUMMARY).text
     told = [

@@ -18,6 +18,9 @@ Checksums (CRC-32) tell what a disk damaged from what was written; a row of zero
 Each is made when first written, and sparse: clients that never took part need no disk. Many processes may write at
 once, each its own clients.
 
+Clients write it. Besides them only the evaluation on clients' own users reads it (`fedrec.evaluation.later_items`):
+a deployment would leave that to each client.
+
 Rows are read through a memory map and written with `pwrite`, which costs the same: a full disk is then an error that a
 round can report, where a store into the map would end the process.
 
@@ -41,8 +44,8 @@ from torch import Tensor
 
 from fedrec.core.errors import RunError
 from fedrec.data.interactions import IntArray
-from fedrec.privacy.plan import PrivacyPlan
 from fedrec.run.job import Job
+from fedrec.training.rules.base import Adapter, Rule
 
 SUM = 4
 """Bytes of a checksum."""
@@ -90,6 +93,21 @@ class ClientStore:
             RunError: If the folder holds columns of another shape.
         """
         return type(self)(self._folder / name, self.clients, self._last_round, start)
+
+    def of_rule(self, rule: Rule, adapter: Adapter) -> Self | None:
+        """Return where the arrays lie that the clients' rule keeps; None if it keeps none.
+
+        Args:
+            rule: The rule.
+            adapter: The parameters that travel, before any training.
+        """
+        start = rule.kept_start(adapter)
+        return self.beside("rule", start) if start else None
+
+    def kept_any(self, clients: Sequence[int], before: int) -> NDArray[np.bool_]:
+        """Return which of the clients kept anything after a round before `before`, `[clients]`."""
+        newest: IntArray = self._rounds_before(self._rows(clients), before).max(axis=1)
+        return newest > 0
 
     def recall(self, clients: Sequence[int], before: int) -> dict[str, Tensor]:
         """Return the clients' private parameters as they were after the newest round before `before`.
@@ -279,23 +297,3 @@ class Column:
             )
             raise RunError(message)
         return np.memmap(self.path, self.dtype, "r", shape=self.shape)
-
-
-def admit(store: ClientStore, plan: PrivacyPlan, clients: Sequence[int], round: int) -> dict[int, str]:
-    """Charge the clients for `round`, but those that would release more of their users than was planned.
-
-    Nobody pays where clients add no noise. Who adds a share of it relies on others' shares, and counts all the same.
-
-    Returns:
-        Why a client refuses, by client: it is not charged and must not answer.
-    """
-    if plan.trust not in {"local", "secure-aggregation"}:
-        return {}
-    releases = store.charged(clients, including=round) * plan.steps
-    refusals = {
-        client: f"client {client} was asked for {spent} releases, its budget is {plan.count}; it does not answer"
-        for client, spent in zip(clients, releases.tolist(), strict=True)
-        if spent > plan.count
-    }
-    store.charge([client for client in clients if client not in refusals], round)
-    return refusals

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from clients.state import ClientStore, Column, admit
+from clients.cohort import admit
 from fedrec.core.errors import RunError
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
+from fedrec.run.client_store import ClientStore, Column
 
 START = {"bias": torch.tensor([7.0, 8.0])}
 LOCAL = Experiment(privacy=PrivacyConfig(epsilon=8.0, trust="local"))
