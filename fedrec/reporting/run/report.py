@@ -22,6 +22,7 @@ from fedrec.reporting.run.tables import (
     control_rows,
     headline,
     metric_rows,
+    shown_differences,
     through_noise,
 )
 from fedrec.reporting.wording import (
@@ -128,6 +129,7 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "worst_on": targets.get(read.target, ""),
         "rows": rows,
         "controls_chart": controls_chart(rows, read),
+        "shown_differences": shown_differences(summary),
         "all_metrics": {words: metric_rows(summary, target) for target, words in targets.items()},
         "privacy": pairs(
             {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}
