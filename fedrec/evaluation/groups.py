@@ -75,11 +75,7 @@ def compare_groups(
     Returns:
         The groups of each attribute that the data has; those it lacks are listed as missing.
     """
-    labels = {ACTIVITY: activity_labels(cases.histories)} | {
-        name: np.array([users.attributes[name][user] for user in cases.users], dtype=np.str_)
-        for name in attributes
-        if name in users.attributes
-    }
+    labels = labels_of(cases, users, attributes)
     return Fairness(
         groups={name: _groups(per_user, labels[name]) for name in attributes if name in labels},
         missing=tuple(name for name in attributes if name not in labels),
@@ -88,6 +84,16 @@ def compare_groups(
             for metric, values in per_user.items()
         },
     )
+
+
+def labels_of(cases: Cases, users: Users, attributes: Sequence[str]) -> dict[str, Labels]:
+    """Return each case's group by attribute, "" where it is unknown; attributes that the data lacks are left out."""
+    known = {
+        name: np.array([users.attributes[name][user] for user in cases.users], dtype=np.str_)
+        for name in attributes
+        if name in users.attributes
+    }
+    return known | ({ACTIVITY: activity_labels(cases.histories)} if ACTIVITY in attributes else {})
 
 
 def activity_labels(histories: Sequence[IntArray]) -> Labels:

@@ -1,7 +1,6 @@
-"""How sure we are: intervals over users and over seeds, and paired tests between recommenders.
+"""How sure we are of one trained model: intervals over users, and paired tests between recommenders.
 
-Users are the unit of the tests and of the bootstrap (one trained model, many users); seeds are the unit
-of `seeds_interval` (many trained models). They answer different questions and are never mixed.
+Users are the unit here. What several splits and seeds say together is in `fedrec.evaluation.replicates`.
 """
 
 import math
@@ -23,6 +22,9 @@ FEW_USERS = 30
 SIGNIFICANT = 0.05
 """A p-value below this is called a difference."""
 
+POWER = 0.8
+"""How often a difference that is just large enough is found."""
+
 _BATCH_CELLS = 4_000_000
 
 
@@ -43,11 +45,13 @@ class Comparison:
         difference: Mean over users of its metric less the reference's.
         p_value: Of the two-sided paired test.
         p_holm: The same, corrected for all comparisons made together.
+        minimal_difference: The least true difference that these users would show (see `minimal_difference`).
     """
 
     difference: float
     p_value: float
     p_holm: float
+    minimal_difference: float
 
 
 def bootstrap_interval(values: FloatArray, *, seed: int = 0, level: float = 0.95, resamples: int = 2_000) -> Interval:
@@ -76,23 +80,6 @@ def bootstrap_interval(values: FloatArray, *, seed: int = 0, level: float = 0.95
         rng=rng_for(seed, "bootstrap"),
     ).confidence_interval
     return Interval(float(defined.mean()), float(bounds.low), float(bounds.high))
-
-
-def seeds_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
-    """Return the mean over seeds with its Student t interval, `mean ± t(n - 1) * s / sqrt(n)`.
-
-    Args:
-        values: The same metric of runs that differ in their seed only.
-        level: Confidence level, in (0, 1).
-
-    Returns:
-        The interval; without bounds for one seed, and all nan for none.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if len(array) < 2:
-        return Interval(mean_over_users(array), math.nan, math.nan)
-    half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * array.std(ddof=1) / math.sqrt(len(array)))
-    return Interval(float(array.mean()), float(array.mean()) - half, float(array.mean()) + half)
 
 
 def paired_test(first: FloatArray, second: FloatArray) -> float:
@@ -144,9 +131,28 @@ def compare(reference: FloatArray, others: Mapping[str, FloatArray]) -> dict[str
     """
     p_values = [paired_test(values, reference) for values in others.values()]
     return {
-        name: Comparison(mean_over_users(values - reference), p_value, p_holm)
+        name: Comparison(mean_over_users(values - reference), p_value, p_holm, _least_shown(values - reference))
         for (name, values), p_value, p_holm in zip(others.items(), p_values, holm(p_values), strict=True)
     }
+
+
+def minimal_difference(error: float, degrees: float) -> float:
+    """Return the least true difference that a two-sided test at 5 % finds with 80 % power.
+
+    It is `(t(97.5 %) + t(80 %)) * error` (Bloom 1995), of one comparison: what is corrected for several needs more.
+
+    Args:
+        error: Standard error of the paired difference; nan gives nan.
+        degrees: Degrees of freedom of Student's t.
+    """
+    return float((stats.t.ppf(1 - SIGNIFICANT / 2, degrees) + stats.t.ppf(POWER, degrees)) * error)
+
+
+def _least_shown(differences: FloatArray) -> float:
+    defined = differences[~np.isnan(differences)]
+    if (users := len(defined)) < 2:
+        return math.nan
+    return minimal_difference(float(defined.std(ddof=1)) / math.sqrt(users), users - 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -141,6 +141,16 @@ def mean_over_users(values: NDArray[np.float64]) -> float:
     return float(defined.mean()) if len(defined) else math.nan
 
 
+def range_of(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that a per-user metric can have.
+
+    Args:
+        metric: With its cut-off if it has one. A metric of ranks lies in [0, 1]; what else a task reports of a user is
+            an error or a share, at least 0.
+    """
+    return (0.0, 1.0 if metric.partition("@")[0] in METRICS.names() else math.inf)
+
+
 def check_cutoff(k: int) -> None:
     """Raise a ConfigError unless `k` is a possible cut-off."""
     if k < 1:

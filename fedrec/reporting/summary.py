@@ -16,10 +16,11 @@ from fedrec.evaluation.controls.fitted import check_canary, may_be_chance
 from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.controls.trained import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.groups import compare_groups
+from fedrec.evaluation.groups import compare_groups, labels_of
 from fedrec.evaluation.later_items import judge_later_items
 from fedrec.evaluation.selection import Selection, finished
 from fedrec.evaluation.significance import bootstrap_interval, compare
+from fedrec.evaluation.stored import keep_result
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
@@ -28,7 +29,7 @@ from fedrec.reporting.cautions import Caution, cautions, inconclusive_canary
 from fedrec.reporting.claim import claim
 from fedrec.reporting.run.report import render_report
 from fedrec.run.checkpoint import Checkpoint
-from fedrec.run.directory import RunDirectory
+from fedrec.run.directory import TEST, RunDirectory
 from fedrec.run.environment import environment
 from fedrec.tasks import Task
 from fedrec.training.rules.base import LocalWork, Rule
@@ -70,6 +71,8 @@ def conclude(
     own_rule = rule or Rule(LocalWork.of(run.experiment.training))
     later = judge_later_items(run.job, evaluator, chosen, own_rule, last.round, progress)
     rounds = run.rounds()
+    labels = {target: labels_of(evaluator.test_cases(target), run.job.prepared.users, groups) for target in test}
+    keep_result(run.private / TEST, run.experiment.fingerprint, test, labels)
     seconds = {
         "rounds": sum(line.get("seconds", 0.0) for line in rounds),
         "controls": sum(one.seconds for one in kept.values()),
@@ -230,6 +233,7 @@ def _beside(test: Mapping[str, Evaluation], controls: Mapping[str, Control], tas
             "test": {target: evaluation.to_json() for target, evaluation in control.test.items()},
             "intervals": _intervals(control.test, task.shown),
             "p_value": {target: tests[target][name].p_holm for target in test},
+            "minimal_difference": {target: tests[target][name].minimal_difference for target in test},
             "note": control.note,
             "disclosure": control.disclosure,
         }

@@ -12,6 +12,7 @@ private/                                                     what only a simulat
   clients/                                                     what each client keeps: columns, a row a client
   checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
   controls/ease.safetensors                                    each finished control, so that none is made twice
+  test.safetensors                                             what each test user got from the result
   metrics.jsonl  summary.json  report.html                     all of it: a line a round, the result, the page
 ```
 A line of `metrics.jsonl` is written before its round's checkpoint; lines beyond the newest checkpoint are dropped on
@@ -58,6 +59,9 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 """The last three are in both parts of a run."""
+
+TEST = "test.safetensors"
+"""What each test user got from the result (see `fedrec.evaluation.stored`): in the private part alone."""
 
 BIRTH = {"experiment.toml", "fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
 """Written before the checksums, which make a directory a run."""
@@ -251,7 +255,7 @@ class RunDirectory:
         for place, told in ((self.public, public), (self.private, summary)):
             write_whole(place / SUMMARY, json.dumps(json.loads(canonical_json(told)), indent=1) + "\n")
         seal(self.public, [ADAPTER, *ledgers, METRICS, SUMMARY])
-        seal(self.private, [METRICS, SUMMARY])
+        seal(self.private, [METRICS, SUMMARY, *([TEST] if (self.private / TEST).is_file() else [])])
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, with a hash of the rounds' lines up to it, and drop those before its predecessor.

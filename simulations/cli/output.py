@@ -19,7 +19,7 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
         report: Its page.
     """
     from fedrec.reporting.reading import reading
-    from fedrec.reporting.run.tables import control_rows, headline
+    from fedrec.reporting.run.tables import control_rows, headline, shown_differences
     from fedrec.reporting.wording import bytes_text, get_path, metric_label, score_text
 
     read = reading(summary)
@@ -33,6 +33,8 @@ def show_summary(summary: Mapping[str, Any], path: Path, report: Path) -> None:
         show_text(f"Read with care: {warning}")
     title = "Test users, full ranking" if read.ranks else "Test users"
     show_table(title, ["", *(f"{metric}, {target}" for target in targets.values())], rows)
+    if shown := shown_differences(summary):
+        show_text(shown)
     show_text(str(get_path(summary, "privacy").get("statement", "No privacy statement is recorded.")))
     upload = bytes_text(get_path(summary, "communication").get("upload_bytes_per_client_round"))
     show_facts(

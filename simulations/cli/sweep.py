@@ -12,6 +12,8 @@ from simulations.cli.errors import naming
 from simulations.cli.options import DeviceOption, Json, Quiet, Settings
 
 if TYPE_CHECKING:
+    from fedrec.evaluation.replicates import Difference
+    from fedrec.evaluation.significance import Interval
     from simulations.sweep.drawn import Published
     from simulations.sweep.run import Finished
 
@@ -148,7 +150,9 @@ def _show_published(published: "Published") -> None:
 
 
 def _result(finished: "Finished") -> TrialResult:
-    from fedrec.reporting.frontier.points import frontier, metric_of, points_json
+    from fedrec.reporting.frontier.as_json import frontier_json
+    from fedrec.reporting.frontier.points import frontier
+    from fedrec.reporting.reading import reading
 
     path = finished.directory.path
     return {
@@ -156,7 +160,7 @@ def _result(finished: "Finished") -> TrialResult:
         "trials": len(finished.results),
         "finished": sum(result.summary is not None for result in finished.results),
         "failures": finished.failures,
-        "frontier": points_json(frontier(finished.results), metric_of(finished.results)),
+        **frontier_json(frontier(finished.results), reading(*(one.summary for one in finished.results))),
         "privacy": finished.cost.to_json(),
         "table": str(path / "trials.parquet"),
         "report": str(path / "report.html"),
@@ -164,30 +168,48 @@ def _result(finished: "Finished") -> TrialResult:
 
 
 def _show(finished: "Finished", result: TrialResult) -> None:
+    from fedrec.reporting.frontier.differences import differences, least_shown
+    from fedrec.reporting.frontier.points import Measure, frontier
     from fedrec.reporting.reading import reading
-    from fedrec.reporting.wording import epsilon_text, metric_label, number
+    from fedrec.reporting.wording import epsilon_text, metric_label
     from simulations.cli.output import show_facts, show_table, show_text
 
-    if result["frontier"]:
-        metric = metric_label(result["frontier"][0]["metric"])
-        targets = reading(*(one.summary for one in finished.results)).targets
+    read = reading(*(one.summary for one in finished.results))
+    curves, targets = frontier(finished.results), read.targets
+    if curves:
+        metric = metric_label(read.metric)
         rows = [
             [
-                point["setting"] or "Federated",
-                epsilon_text(point["epsilon"]),
-                str(point["seeds"]),
-                *(_cell(*(number(point[target][end]) for end in ("mean", "low", "high"))) for target in targets),
+                curve.label or "Federated",
+                epsilon_text(point.epsilon),
+                f"{point.splits} x {point.seeds}",
+                *(_cell(point.estimate(Measure(target, read.metric)).interval) for target in targets),
             ]
-            for point in result["frontier"]
+            for curve in curves
+            for point in curve.points
         ]
-        columns = ["", "epsilon", "seeds", *(f"{metric}, {words}" for words in targets.values())]
-        show_table("Test users, mean and 95 % interval over seeds", columns, rows)
+        columns = ["", "epsilon", "splits x seeds", *(f"{metric}, {words}" for words in targets.values())]
+        show_table("Test users, mean and 95 % interval over users and what was repeated", columns, rows)
+    if compared := differences(curves, read):
+        columns = ["", "less", *(name for words in targets.values() for name in (words, "p"))]
+        rows = [
+            [row.name, row.against, *(text for target in targets for text in _difference(row.by_target.get(target)))]
+            for row in compared
+        ]
+        show_table("Differences on the same users, Holm-corrected", columns, rows)
+        show_text(least_shown(compared, targets))
     for paragraph in finished.cost.sentences():
         show_text(paragraph)
     show_facts({"Sweep": result["sweep"], "Table": result["table"], "Report": result["report"]})
 
 
-def _cell(mean: float, low: float, high: float) -> str:
+def _cell(found: "Interval") -> str:
     from fedrec.reporting.wording import score_text
 
-    return score_text(mean) + ("" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]")
+    return score_text(found.mean) + ("" if math.isnan(found.low) else f" [{found.low:.3f}, {found.high:.3f}]")
+
+
+def _difference(found: "Difference | None") -> tuple[str, str]:
+    from fedrec.reporting.wording import DASH, p_text
+
+    return (DASH, DASH) if found is None else (_cell(found.found.interval), p_text(found.p_holm))

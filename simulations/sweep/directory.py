@@ -34,6 +34,8 @@ from fedrec.core.checksums import FILE as CHECKSUMS
 from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
 from fedrec.core.places import PRIVATE
+from fedrec.reporting.frontier.differences import BASE
+from fedrec.reporting.judged import Judged, read_judged
 from fedrec.run.directory import REPORT, RunDirectory
 from simulations.sweep.grid import label
 from simulations.sweep.plan import Plan, Trial
@@ -82,6 +84,10 @@ class SweepDirectory:
     def summary(self, trial: Trial) -> dict[str, Any] | None:
         """Return a trial's `summary.json`; None if it is not finished."""
         return RunDirectory(self.run(trial)).summary() if self.is_finished(trial) else None
+
+    def judged(self, trial: Trial) -> Judged | None:
+        """Return what each of a trial's test users got from its result and its base; None if nobody can say."""
+        return read_judged(RunDirectory(self.run(trial)), [BASE]) if self.is_finished(trial) else None
 
     @contextlib.contextmanager
     def opened(self, plan: Plan) -> Iterator[int]:

@@ -19,6 +19,7 @@ from fedrec.reporting.frontier.cost import Cost, Exposure, cost_of
 from fedrec.reporting.frontier.page import render_frontier
 from fedrec.reporting.frontier.points import TrialResult
 from fedrec.reporting.frontier.table import table_of, timings_of, write_table
+from fedrec.reporting.judged import split_name
 from simulations.sweep.directory import SweepDirectory
 from simulations.sweep.plan import Plan, Trial
 from simulations.sweep.sharing import preparation_key
@@ -158,6 +159,8 @@ def results_of(directory: SweepDirectory, trials: Sequence[Trial]) -> tuple[Tria
             label=trial.label,
             folder=directory.run(trial).relative_to(directory.path).as_posix(),
             summary=directory.summary(trial),
+            split=split_name(trial.experiment),
+            judged=directory.judged(trial),
         )
         for trial in trials
     )

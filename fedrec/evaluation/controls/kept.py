@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
-from fedrec.data.interactions import IntArray
 from fedrec.evaluation.controls.trained import Control
-from fedrec.metrics.evaluation import Evaluation
+from fedrec.evaluation.stored import from_tensors, to_tensors
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
 
@@ -74,21 +70,7 @@ class KeptControls:
 
 def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what differs by user as tensors, all else as facts; nan and infinity survive both."""
-    tensors: dict[str, Tensor] = {}
-    for target, found in kept.control.test.items():
-        per_user = {f"per_user/{metric}": values for metric, values in found.per_user.items()}
-        arrays: dict[str, NDArray[Any]] = {
-            "users": found.users,
-            "recommended": found.recommended,
-            "ranks": np.concatenate((np.empty(0, dtype=np.int64), *found.ranks)),
-            "targets": np.array([len(own) for own in found.ranks], dtype=np.int64),
-            **per_user,
-        }
-        tensors |= {f"{target}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
-    test = {
-        target: {"name": found.name, "metrics": list(found.per_user), "lists": found.lists}
-        for target, found in kept.control.test.items()
-    }
+    tensors, test = to_tensors(kept.control.test)
     told = {"note": kept.control.note, "disclosure": kept.control.disclosure.value, "seconds": kept.seconds}
     return tensors, {**told, "test": test}
 
@@ -99,20 +81,5 @@ def _read(path: Path, about: str) -> Kept:
         message = "it is of another control or run"
         raise SafetensorError(message)
     facts = json.loads(texts["facts"])
-    test = {
-        target: Evaluation(
-            name=told["name"],
-            users=tensors[f"{target}/users"].numpy(),
-            per_user={metric: tensors[f"{target}/per_user/{metric}"].numpy() for metric in told["metrics"]},
-            ranks=_split(tensors[f"{target}/ranks"], tensors[f"{target}/targets"]),
-            recommended=tensors[f"{target}/recommended"].numpy(),
-            lists=told["lists"],
-        )
-        for target, told in facts["test"].items()
-    }
+    test = from_tensors(tensors, facts["test"])
     return Kept(Control(test, facts["note"], Disclosure(facts["disclosure"])), facts["seconds"])
-
-
-def _split(ranks: Tensor, targets: Tensor) -> tuple[IntArray, ...]:
-    """Return each user's ranks, given all of them in a row and each user's number of targets."""
-    return tuple(own.numpy() for own in torch.split(ranks, targets.tolist()))

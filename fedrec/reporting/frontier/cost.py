@@ -63,17 +63,19 @@ class Cost:
         open_trials: Finished trials without privacy.
         unfinished: Trials that claim nothing yet.
         shared: Private trials that share their seed, and with it their noise, with another.
+        splits: User splits of the private trials.
     """
 
     units: Mapping[str, Composed]
     open_trials: int
     unfinished: int
     shared: int
+    splits: int = 1
 
     @property
     def promises(self) -> bool:
         """Whether anything is promised if all finished trials are released as they are."""
-        return not self.open_trials and not self.shared
+        return not self.open_trials and not self.shared and self.splits <= 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the same for programs."""
@@ -93,6 +95,7 @@ class Cost:
             "trials_without_privacy": self.open_trials,
             "trials_unfinished": self.unfinished,
             "trials_sharing_noise": self.shared,
+            "splits_of_private_trials": self.splits,
             "statement": " ".join(self.sentences()),
         }
 
@@ -115,6 +118,13 @@ class Cost:
                 "cancel it. Such trials are good for comparing, which is what a simulation does. Released together as "
                 "they are, they promise nothing: epsilon is infinity. Leave privacy.noise_key out of what is to be "
                 "released."
+            )
+        if self.splits > 1:
+            told.append(
+                f"The private trials have {self.splits} user splits, which deal out the same people anew: whoever is "
+                "protected as a training user in one is judged exactly, as a volunteer, in another. Such trials are good "
+                "for measuring, which is what a simulation does. Released together they promise nothing: epsilon is "
+                "infinity. Keep one split_seed in what is to be released."
             )
         if self.open_trials:
             told.append(
@@ -142,6 +152,7 @@ def cost_of(results: Sequence[TrialResult], exposure: Exposure) -> Cost:
         open_trials=len(finished) - len(private),
         unfinished=len(results) - len(finished),
         shared=sum(count for count in seeds.values() if count > 1),
+        splits=len({result.split for result in private}),
     )
 
 

@@ -7,7 +7,7 @@ from html import escape
 from plotly import graph_objects
 
 from fedrec.evaluation.significance import Interval
-from fedrec.reporting.frontier.points import Curve, Read, group_score, references, score, targets_of
+from fedrec.reporting.frontier.points import Curve, Measure, references, targets_of
 from fedrec.reporting.reading import Reading
 from fedrec.reporting.run.figures import FEDERATED, QUIET, SECOND, Chart, chart_of
 from fedrec.reporting.wording import metric_label
@@ -32,12 +32,12 @@ def frontier_charts(curves: Sequence[Curve], metric: str) -> list[Chart]:
     return [
         against_epsilon(
             f"{metric_label(metric)} against epsilon, {words}",
-            f"Mean of {metric_label(metric)} on {words} of the test users, with 95 % intervals over seeds where there "
-            "are several; less epsilon is more privacy. Broken lines are what the curves are measured against.",
+            f"Mean of {metric_label(metric)} on {words} of the test users, with 95 % intervals over users and what was "
+            "repeated; less epsilon is more privacy. Broken lines are what the curves are measured against.",
             [
                 (
                     curve.label or "Federated",
-                    [(at.epsilon, at.over_seeds(score(target, metric))) for at in curve.points],
+                    [(at.epsilon, at.estimate(Measure(target, metric)).interval) for at in curve.points],
                 )
                 for curve in curves
             ],
@@ -54,12 +54,12 @@ def group_frontiers(curve: Curve, groups: dict[str, list[str]], read: Reading) -
     for attribute, names in groups.items():
         lines: list[Line] = []
         for name in names:
-            of_group: Read = group_score(attribute, name, read.target, read.metric)
-            lines.append((name, [(point.epsilon, point.over_seeds(of_group)) for point in curve.points]))
+            of_group = Measure(read.target, read.metric, group=(attribute, name))
+            lines.append((name, [(point.epsilon, point.estimate(of_group).interval) for point in curve.points]))
         title = f"By {attribute}" + (f", {curve.label}" if curve.label else "")
         caption = (
             f"Mean of {metric_label(read.metric)} on {read.targets[read.target]} over each group's test users, with "
-            "95 % intervals over seeds; groups too small to compare are left out."
+            "95 % intervals over users and what was repeated; groups too small to compare are left out."
         )
         charts.append(against_epsilon(title, caption, lines, [], metric_label(read.metric)))
     return charts

@@ -1,21 +1,28 @@
 """The frontier: what a sweep's trials say together of utility against epsilon.
 
-A *setting* is all that was varied but the seed and what decides epsilon. Each setting gives a curve: a point for each
-epsilon, over the seeds that share it. Pure functions of the trials' summaries.
+A *setting* is all that was varied but the replicates (seed, split_seed) and what decides epsilon. Each setting gives a
+curve: a point for each epsilon, over the splits and seeds that share it. Pure functions of what the trials wrote.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fedrec.evaluation.groups import ACTIVITY, MIN_GROUP
-from fedrec.evaluation.significance import Interval, seeds_interval
-from fedrec.reporting.reading import reading
+from fedrec.evaluation.replicates import Estimate, Scored, estimate
+from fedrec.experiment.config import canonical_json
+from fedrec.metrics.accuracy import mean_over_users, range_of
+from fedrec.reporting.judged import FEDERATED, Judged
+from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.run.tables import LABELS
 from fedrec.reporting.wording import Summary, get_path, number
 
-SEED = "seed"
+REPLICATES = ("seed", "split_seed")
+"""What repeats a setting: trials that differ in these alone are one point."""
+
 EPSILON_KEYS = ("privacy.epsilon", "privacy.noise_multiplier")
 """What decides epsilon: trials that differ in these alone lie on one curve."""
 
@@ -34,6 +41,8 @@ class TrialResult:
         label: The point, for people.
         folder: Its run directory, relative to the sweep's.
         summary: Its `summary.json`; None if it is not finished.
+        split: Whom it was judged on (`fedrec.reporting.judged.split_name`).
+        judged: What each test user got; None if it is not finished, or was by a version that did not keep it.
     """
 
     fingerprint: str
@@ -42,6 +51,8 @@ class TrialResult:
     label: str
     folder: str
     summary: Summary | None
+    split: str = ""
+    judged: Judged | None = field(default=None, compare=False, repr=False)
 
     @property
     def epsilon(self) -> float:
@@ -60,28 +71,90 @@ class TrialResult:
         return get_path(self.summary, "privacy", "extrapolated", "population") or None
 
 
-Read = Callable[[Summary], float]
-"""Reads one number of a summary; nan where it lacks it."""
-
-
 @dataclass(frozen=True)
+class Measure:
+    """One number of a trial: the mean over its test users of a metric.
+
+    Attributes:
+        target: What of each user was judged.
+        metric: With its cut-off if it has one.
+        recommender: The federated one, or a control's name.
+        group: Attribute and value of the users that it is over; all users if empty.
+    """
+
+    target: str
+    metric: str
+    recommender: str = FEDERATED
+    group: tuple[str, str] | tuple[()] = ()
+
+    def of(self, summary: Summary | None) -> float:
+        """Return the mean that a summary holds; nan where it lacks it, or the group is too small to compare."""
+        if self.group:
+            attribute, name = self.group
+            found = get_path(summary, "groups", self.target, "groups", attribute)
+            large = number(get_path(found, "sizes", name)) >= MIN_GROUP
+            return number(get_path(found, "means", self.metric, name)) if large else math.nan
+        above = ("metrics",) if self.recommender == FEDERATED else ("controls", self.recommender)
+        return number(get_path(summary, *above, "test", self.target, self.metric))
+
+    def scored(self, result: TrialResult) -> Scored | None:
+        """Return what each of the users got; None where it was not kept."""
+        found = None if result.judged is None else result.judged.of(self.recommender, self.target, self.metric)
+        if found is None or result.judged is None:
+            return None
+        users, values = found
+        if self.group:
+            attribute, name = self.group
+            within = result.judged.groups[self.target][attribute] == name
+            users, values = users[within], values[within]
+        return Scored(result.split, result.seed, users, values)
+
+
+@dataclass(frozen=True, eq=False)
 class FrontierPoint:
-    """Trials that differ in their seed only."""
+    """Trials that differ in their split and their seed only, at least one."""
 
     results: tuple[TrialResult, ...]
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """Every other varied key with its value."""
+        return {key: value for key, value in self.results[0].point.items() if key not in REPLICATES}
 
     @property
     def epsilon(self) -> float:
         """The largest claim among them, so that nothing is drawn as more private than it is."""
         return max(result.epsilon for result in self.results)
 
-    def over_seeds(self, read: Read) -> Interval:
-        """Return the mean of a number with its Student t interval over the seeds that have it; nan without any."""
-        values = [read(result.summary) for result in self.results if result.summary is not None]
-        return seeds_interval([value for value in values if not math.isnan(value)])
+    @property
+    def splits(self) -> int:
+        """How many user splits its trials have."""
+        return len({result.split for result in self.results})
+
+    @property
+    def seeds(self) -> int:
+        """How many different seeds."""
+        return len({result.seed for result in self.results})
+
+    def estimate(self, measure: Measure) -> Estimate:
+        """Return a number over users, splits and seeds, of the trials that have it.
+
+        Without a standard error where a trial kept no user's value: nobody can say then how users differ.
+        """
+        having = [result for result in self.results if not math.isnan(measure.of(result.summary))]
+        scored = [one for result in having if (one := measure.scored(result)) is not None]
+        if len(scored) == len(having):
+            return estimate(scored, range_of(measure.metric))
+        mean = mean_over_users(np.array([measure.of(result.summary) for result in having]))
+        return Estimate(mean, math.nan, math.nan, 0, self.splits, self.seeds)
+
+    def validation(self, target: str, metric: str) -> float:
+        """Return the mean over trials of what their validation users got: by this a setting may be picked."""
+        found = [number(get_path(result.summary, "metrics", "validation", target, metric)) for result in self.results]
+        return mean_over_users(np.array(found))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One setting: its varied values in words ("" if nothing else was varied), its points by ascending epsilon."""
 
@@ -100,11 +173,11 @@ def frontier(results: Sequence[TrialResult]) -> list[Curve]:
     settings: dict[str, dict[str, list[TrialResult]]] = {}
     for result in results:
         if result.summary is not None:
-            label = _words(result.point, (SEED, *EPSILON_KEYS))
+            label = _words(result.point, (*REPLICATES, *EPSILON_KEYS))
             if result.population:
                 label = f"{label}, EXTRAPOLATED to {result.population:,} units".removeprefix(", ")
             points = settings.setdefault(label, {})
-            points.setdefault(_words(result.point, (SEED,)), []).append(result)
+            points.setdefault(_words(result.point, REPLICATES), []).append(result)
     return [
         Curve(
             label,
@@ -114,30 +187,20 @@ def frontier(results: Sequence[TrialResult]) -> list[Curve]:
     ]
 
 
-def metric_of(results: Sequence[TrialResult]) -> str:
-    """Return the metric that is shown: the first finished trial's headline; "" without one."""
-    return reading(*(result.summary for result in results)).metric
+def in_order(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the trials sorted by their varied keys: numbers by size, before texts; infinity last of the numbers."""
+    return sorted(results, key=lambda one: (rank_of(one.point), one.fingerprint))
 
 
-def score(target: str, metric: str) -> Read:
-    """Read the federated model's test score."""
-    return lambda summary: number(get_path(summary, "metrics", "test", target, metric))
+def rank_of(point: Mapping[str, Any]) -> list[tuple[int, float, str]]:
+    """Return what sorts points of the same keys by their values."""
+    return [_rank(point[key]) for key in sorted(point)]
 
 
-def control_score(name: str, target: str, metric: str) -> Read:
-    """Read a control's test score."""
-    return lambda summary: number(get_path(summary, "controls", name, "test", target, metric))
-
-
-def group_score(attribute: str, group: str, target: str, metric: str) -> Read:
-    """Read the federated model's mean over a group's users; nan for a group too small to compare."""
-
-    def read(summary: Summary) -> float:
-        of = get_path(summary, "groups", target, "groups", attribute)
-        large = number(get_path(of, "sizes", group)) >= MIN_GROUP
-        return number(get_path(of, "means", metric, group)) if large else math.nan
-
-    return read
+def _rank(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, int | float):
+        return (0, float(value), "")
+    return (1, 0.0, value if isinstance(value, str) else canonical_json(value))
 
 
 def groups_of(results: Sequence[TrialResult], target: str) -> dict[str, list[str]]:
@@ -164,12 +227,12 @@ def references(curves: Sequence[Curve], target: str, metric: str) -> list[tuple[
     lines: list[tuple[str, float]] = []
     for curve in curves:
         if (open_point := curve.without_privacy) is not None:
-            value = open_point.over_seeds(score(target, metric)).mean
+            value = open_point.estimate(Measure(target, metric)).mean
             lines.append((_named("Federation without privacy", curve.label), value))
     for name in REFERENCES:
         values = {
             curve.label: FrontierPoint(tuple(result for point in curve.points for result in point.results))
-            .over_seeds(control_score(name, target, metric))
+            .estimate(Measure(target, metric, name))
             .mean
             for curve in curves
         }
@@ -208,18 +271,15 @@ def targets_of(curves: Sequence[Curve]) -> dict[str, str]:
     return reading(*found).targets
 
 
-def points_json(curves: Sequence[Curve], metric: str) -> list[dict[str, Any]]:
-    """Return every point of the curves for programs: its setting, its epsilon, and the metric on each target."""
-    targets = targets_of(curves)
-    return [
-        {
-            "setting": curve.label,
-            "epsilon": point.epsilon,
-            "seeds": len(point.results),
-            "trials": [result.fingerprint for result in point.results],
-            "metric": metric,
-            **{target: asdict(point.over_seeds(score(target, metric))) for target in targets},
-        }
+def best_of(curves: Sequence[Curve], read: Reading) -> tuple[Curve, FrontierPoint] | None:
+    """Return the point that validation users like best, by the headline; None where none of them was asked.
+
+    Test users have no part in it: their scores are told of the setting that others picked.
+    """
+    scores = {
+        (curve, point): read.gain(value)
         for curve in curves
         for point in curve.points
-    ]
+        if not math.isnan(value := point.validation(read.target, read.metric))
+    }
+    return max(scores, key=lambda key: scores[key]) if scores else None

@@ -10,6 +10,8 @@
 | `validation.*`, `test.*` | metrics, `<target>.<metric>`; with `.low` and `.high`, 95 % over users, if any |
 | `group.*` | test metrics of user groups, `<target>.<attribute>.<group>.<metric>` |
 | `control.*` | test metrics of the controls, `<control>.<target>.<metric>` |
+| `point.*` | of all trials that differ from it in split_seed and seed alone: how many `splits` and `seeds`; \
+`<target>.<metric>` with `.mean`, `.low`, `.high` (95 % over users, splits, seeds), `.users`, `.minimal_difference` |
 
 Rows are sorted by the varied keys and columns by name within their kind, so every byte depends on the experiments and
 on nothing else. What trials took is in a table of its own.
@@ -24,8 +26,12 @@ import polars as pl
 
 from fedrec.core.files import replacing
 from fedrec.experiment.config import canonical_json
-from fedrec.reporting.frontier.points import TrialResult
+from fedrec.reporting.frontier.differences import differences, minimal_differences
+from fedrec.reporting.frontier.points import FrontierPoint, Measure, TrialResult, frontier, in_order
+from fedrec.reporting.reading import reading
 from fedrec.reporting.wording import Summary, get_path, number
+
+WHOLE, NUMBER = pl.Int64(), pl.Float64()
 
 CLAIMS: Mapping[str, pl.DataType] = {
     "epsilon": pl.Float64(),
@@ -56,7 +62,29 @@ def table_of(results: Sequence[TrialResult]) -> pl.DataFrame:
     measured = [dict(_measured(result.summary or {})) for result in ordered]
     for name in sorted({name for row in measured for name in row}, key=_kind_first):
         columns.append(pl.Series(name, [_finite(row.get(name, math.nan)) for row in measured], pl.Float64))
-    return pl.DataFrame(columns)
+    return pl.DataFrame([*columns, *_of_points(ordered)])
+
+
+def _of_points(ordered: Sequence[TrialResult]) -> Iterator[pl.Series]:
+    """Yield what each trial's point says, beside every trial of it."""
+    curves, read = frontier(ordered), reading(*(result.summary for result in ordered))
+    points = [point for curve in curves for point in curve.points]
+    owner = {result.fingerprint: point for point in points for result in point.results}
+    of_trial = [owner.get(result.fingerprint) for result in ordered]
+    least = minimal_differences(differences(curves, read))
+
+    def column(name: str, values: Mapping[FrontierPoint, float], kind: pl.DataType) -> pl.Series:
+        known = [math.nan if point is None else values.get(point, math.nan) for point in of_trial]
+        return pl.Series(f"point.{name}", [_whole(v) if kind == WHOLE else _finite(v) for v in known], kind)
+
+    yield column("splits", {point: point.splits for point in points}, WHOLE)
+    yield column("seeds", {point: point.seeds for point in points}, WHOLE)
+    for target in read.targets:
+        name, found = f"{target}.{read.metric}", {p: p.estimate(Measure(target, read.metric)) for p in points}
+        yield column(f"{name}.users", {point: of.users for point, of in found.items()}, WHOLE)
+        for end in ("mean", "low", "high"):
+            yield column(f"{name}.{end}", {point: getattr(of.interval, end) for point, of in found.items()}, NUMBER)
+        yield column(f"{name}.minimal_difference", {p: least.get((p, target), math.nan) for p in points}, NUMBER)
 
 
 def timings_of(results: Sequence[TrialResult]) -> pl.DataFrame:
@@ -72,17 +100,6 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a table as Parquet, wholly or not at all."""
     with replacing(path) as file:
         table.write_parquet(file)
-
-
-def in_order(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the trials sorted by their varied keys: numbers by size, before texts; infinity last of the numbers."""
-    return sorted(results, key=lambda one: ([_rank(one.point[key]) for key in sorted(one.point)], one.fingerprint))
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float):
-        return (0, float(value), "")
-    return (1, 0.0, value if isinstance(value, str) else canonical_json(value))
 
 
 def _varied(key: str, values: Sequence[Any]) -> pl.Series:

@@ -31,14 +31,26 @@ FRONTIER = framed(
   <h2>Utility against epsilon</h2>
   {% for chart in charts %}{{ draw(chart) }}{% endfor %}
   <div class="scroll"><table>
-    <caption>{{ metric }} on the test users: mean with its 95 % interval over seeds (Student t; none for a single seed). Epsilon is the largest claim among the seeds. Whoever picks a point here by its test score should not quote that score: pick by validation users, whose scores are in trials.parquet.</caption>
-    <thead><tr><th scope="col">Setting</th><th scope="col" class="number">Epsilon</th><th scope="col" class="number">Seeds</th>{% for words in targets.values() %}<th scope="col" class="number">{{ words }}</th>{% endfor %}</tr></thead>
+    <caption>{{ metric }} on the test users: mean with its 95 % interval over users and what was repeated, seeds inside user splits (see fedrec.evaluation.replicates). Epsilon is the largest claim among the trials of a row. Whoever picks a point here by its test score should not quote that score: pick by the validation users.</caption>
+    <thead><tr><th scope="col">Setting</th><th scope="col" class="number">Epsilon</th><th scope="col" class="number">Splits</th><th scope="col" class="number">Seeds</th><th scope="col" class="number">Users</th><th scope="col" class="number">Validation users, {{ targets.get(target, "") }}</th>{% for words in targets.values() %}<th scope="col" class="number">{{ words }}</th>{% endfor %}</tr></thead>
     <tbody>
       {% for row in rows %}
-      <tr><th scope="row">{{ row.setting }}</th><td class="number">{{ row.epsilon }}</td><td class="number">{{ row.seeds }}</td>{% for cell in row.cells %}<td class="number">{{ cell.mean }} <span class="interval">{{ cell.interval }}</span></td>{% endfor %}</tr>
+      <tr><th scope="row">{{ row.setting }}</th><td class="number">{{ row.epsilon }}</td>{% for count in row.counts %}<td class="number">{{ count }}</td>{% endfor %}<td class="number">{{ row.validation }}</td>{% for cell in row.cells %}<td class="number">{{ cell.mean }} <span class="interval">{{ cell.interval }}</span></td>{% endfor %}</tr>
       {% endfor %}
     </tbody>
   </table></div>
+  {% if compared %}
+  <div class="scroll"><table>
+    <caption>What {{ metric }} differs by on the same test users, splits and seeds: mean with its 95 % interval; p of the same Student's t, Holm-corrected over all of this table</caption>
+    <thead><tr><th scope="col">Setting</th><th scope="col">less</th>{% for words in targets.values() %}<th scope="col" class="number">{{ words }}</th><th scope="col" class="number">p</th>{% endfor %}</tr></thead>
+    <tbody>
+      {% for row in compared %}
+      <tr><th scope="row">{{ row.name }}</th><td>{{ row.against }}</td>{% for cell in row.cells %}<td class="number">{{ cell.mean }} <span class="interval">{{ cell.interval }}</span></td><td class="number">{{ cell.p }}</td>{% endfor %}</tr>
+      {% endfor %}
+    </tbody>
+  </table></div>
+  {% endif %}
+  {% if shown_differences %}<p class="quiet">{{ shown_differences }}</p>{% endif %}
 </section>
 {% endif %}
 

@@ -57,6 +57,7 @@ PAGE = framed(
       {% endfor %}
     </tbody>
   </table></div>
+  {% if shown_differences %}<p class="quiet">{{ shown_differences }}</p>{% endif %}
   {% if unpublished %}<p class="quiet">{{ unpublished }}</p>
   {% elif rows | length == 1 %}<p class="quiet">No control was run, so there is nothing to compare with; see evaluation.controls.</p>{% endif %}
   {% for words, metrics in all_metrics.items() if metrics %}

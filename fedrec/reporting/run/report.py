@@ -23,6 +23,7 @@ from fedrec.reporting.run.tables import (
     headline,
     later_rows,
     metric_rows,
+    shown_differences,
     through_noise,
 )
 from fedrec.reporting.wording import (
@@ -132,6 +133,7 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "controls_chart": controls_chart(rows, read),
         "later": later_rows(summary),
         "later_clients": _later_clients(get_path(summary, "later_items")),
+        "shown_differences": shown_differences(summary),
         "all_metrics": {words: metric_rows(summary, target) for target, words in targets.items()},
         "privacy": pairs(
             {key: value for key, value in privacy.items() if key not in {"statement", "parts", "curve", "releases"}}

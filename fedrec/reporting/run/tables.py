@@ -11,10 +11,12 @@ from typing import Any, Literal
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT
 from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.wording import (
+    SHOWN_DIFFERENCES,
     Summary,
     count_text,
     epsilon_text,
     get_path,
+    least_text,
     listed,
     metric_label,
     number,
@@ -47,6 +49,7 @@ class Cell:
         low: Lower end of its 95 % interval over users.
         high: Upper end.
         p_value: Of the Holm-corrected paired test against the federated model; nan for that model itself.
+        minimal_difference: The least true difference to it that the users would show; nan for that model itself.
         best: Whether no recommender scores better.
         higher_is_better: Whether a higher score is a better one.
     """
@@ -57,6 +60,7 @@ class Cell:
     p_value: float
     best: bool
     higher_is_better: bool = True
+    minimal_difference: float = math.nan
 
     @property
     def interval(self) -> str:
@@ -140,6 +144,16 @@ def metric_rows(summary: Summary, target: str) -> list[tuple[str, list[float]]]:
     return [(metric_label(metric), [number(table.get(metric)) for table in tables]) for metric in metrics]
 
 
+def shown_differences(summary: Summary) -> str:
+    """Return what differences the table of controls can show, in a sentence; "" without a control to compare with."""
+    rows, targets = control_rows(summary), reading(summary).targets
+    found = {
+        words: least_text([row.cells[target].minimal_difference for row in rows]) for target, words in targets.items()
+    }
+    told = listed([f"{text} on {words}" for words, text in found.items() if text])
+    return f"{SHOWN_DIFFERENCES}: {told}." if told else ""
+
+
 def headline(summary: Summary) -> str:
     """Return the run's answer in one paragraph of plain words.
 
@@ -195,7 +209,8 @@ def _cell(entry: Mapping[str, Any], target: str, read: Reading, best: float) -> 
     value = number(get_path(entry, "test", target, read.metric))
     low, high = get_path(entry, "intervals", target, read.metric) or (None, None)
     p_value, is_best = number(get_path(entry, "p_value", target)), _gain(read, value) == best
-    return Cell(value, number(low), number(high), p_value, is_best, read.higher_is_better)
+    least = number(get_path(entry, "minimal_difference", target))
+    return Cell(value, number(low), number(high), p_value, is_best, read.higher_is_better, least)
 
 
 def _gain(read: Reading, value: float) -> float:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fedrec.evaluation.significance import bootstrap_interval, compare, holm, paired_test, seeds_interval
+from fedrec.evaluation.significance import bootstrap_interval, compare, holm, minimal_difference, paired_test
 
 
 def test_the_bootstrap_interval_is_close_to_the_normal_one_for_many_users():
@@ -33,17 +33,10 @@ def test_equal_users_give_an_interval_of_no_width():
     assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)
 
 
-@pytest.mark.parametrize("interval", [bootstrap_interval, seeds_interval])
-def test_one_value_gives_a_mean_without_bounds_and_none_gives_nothing(interval):
-    one, none = interval(np.array([0.5])), interval(np.array([]))
+def test_one_value_gives_a_mean_without_bounds_and_none_gives_nothing():
+    one, none = bootstrap_interval(np.array([0.5])), bootstrap_interval(np.array([]))
     assert one.mean == 0.5
     assert all(math.isnan(bound) for bound in (one.low, one.high, none.mean, none.low, none.high))
-
-
-def test_the_interval_over_seeds_is_students():
-    found = seeds_interval([1.0, 2.0, 3.0])
-    half = 4.302653 * 1 / math.sqrt(3)  # t(0.975, 2 degrees of freedom), standard deviation 1
-    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half), abs=1e-6)
 
 
 def test_wilcoxon_of_six_users_all_better():
@@ -81,3 +74,11 @@ def test_comparisons_are_corrected_together():
     assert found["better"].p_value == pytest.approx(2 / 64)
     assert found["better"].p_holm == pytest.approx(2 * 2 / 64)
     assert (found["same"].difference, found["same"].p_holm) == (0.0, 1.0)
+
+
+def test_a_comparison_says_what_difference_its_users_would_show():
+    # differences 1 .. 6: variance 3.5, standard error sqrt(3.5 / 6); t(97.5 %, 5) = 2.5706, t(80 %, 5) = 0.9195
+    found = compare(np.zeros(7), {"better": np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, np.nan])})["better"]
+    assert found.minimal_difference == pytest.approx((2.5706 + 0.9195) * math.sqrt(3.5 / 6), abs=1e-4)
+    assert math.isnan(compare(np.zeros(1), {"one": np.ones(1)})["one"].minimal_difference)
+    assert math.isnan(minimal_difference(math.nan, 5))

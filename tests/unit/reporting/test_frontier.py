@@ -8,32 +8,42 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from fedrec.evaluation.significance import holm
 from fedrec.experiment.config import canonical_json
 from fedrec.privacy.accounting.prices import Release, epsilon
 from fedrec.privacy.accounting.tuning import epsilon_of_best
+from fedrec.reporting.frontier.as_json import frontier_json
 from fedrec.reporting.frontier.cost import cost_of
+from fedrec.reporting.frontier.differences import differences, least_shown, reference_of
 from fedrec.reporting.frontier.figures import against_epsilon, frontier_charts, infinity_at, readable
 from fedrec.reporting.frontier.page import answer, render_frontier
 from fedrec.reporting.frontier.points import (
+    Measure,
     TrialResult,
+    best_of,
     frontier,
-    group_score,
     groups_of,
-    points_json,
     references,
-    score,
     value_text,
 )
 from fedrec.reporting.frontier.table import table_of, timings_of, write_table
+from fedrec.reporting.judged import Judged
 from fedrec.reporting.reading import reading
 from tests.handmade import NEXT_ITEM
 
 NDCG = "ndcg@10"
-T_OF_3 = 4.302652729911275
-"""Student's t at 97.5 % with 2 degrees of freedom, as in any table."""
+LAST20 = Measure("last20", NDCG)
+
+APART = np.array([-0.03, -0.01, 0.01, 0.03])
+"""How the four test users of a trial differ from their mean."""
+ERROR = math.sqrt(20e-4 / 3 / 4)
+"""Standard error of that mean: the variance is (9 + 1 + 1 + 9) / 3 * 1e-4; it is .0129."""
+T_OF_3 = 3.182446305284263
+"""Student's t at 97.5 % with 3 degrees of freedom, as in any table."""
 
 
 def summary(value: float, claimed: float, central: float = 0.3, noise_key: str = "fresh") -> dict[str, Any]:
@@ -69,25 +79,58 @@ def summary(value: float, claimed: float, central: float = 0.3, noise_key: str =
     return json.loads(canonical_json(found))
 
 
+def judged(value: float, first: int = 0) -> Judged:
+    """Return four users' values, of a trial and of its base."""
+    users = np.arange(first, first + 4)
+    of = {
+        name: {case: (users, {NDCG: level + APART}) for case, level in (("last20", last20), ("last", last))}
+        for name, last20, last in (("federated", value, value / 4), ("base", 0.05, 0.05))
+    }
+    return Judged(of, {"last20": {"activity": np.array(["low", "low", "high", "mid"])}})
+
+
 def trial(value: float, claimed: float, seed: int = 0, central: float = 0.3, **point: Any) -> TrialResult:
     whole = {"privacy.epsilon": claimed, "seed": seed, **{key.replace("__", "."): v for key, v in point.items()}}
     name = " ".join(f"{key}={value_text(entry)}" for key, entry in whole.items())
-    return TrialResult(name, whole, seed, name, f"trials/{name}", summary(value, claimed, central))
+    found, split = summary(value, claimed, central), whole.get("split_seed", 0)
+    return TrialResult(name, whole, seed, name, f"trials/{name}", found, str(split), judged(value, 4 * split))
 
 
 # curves
 
 
-def test_a_point_is_the_mean_over_seeds_with_students_interval() -> None:
+def test_a_point_is_the_mean_over_users_and_seeds() -> None:
     (curve,) = frontier([trial(0.1, 8.0), trial(0.2, 8.0, 1), trial(0.3, 8.0, 2), trial(0.4, math.inf)])
     private, without = curve.points
-    found = private.over_seeds(score("last20", NDCG))
-    # s = 0.1, so the half width is t * 0.1 / sqrt(3)
+    # the same four users three times: U = ERROR^2 and W = U / 3 = C / 2; the means .1, .2, .3 have the variance .01
+    found = private.estimate(LAST20)
     assert found.mean == pytest.approx(0.2)
-    assert found.high - found.mean == pytest.approx(T_OF_3 * 0.1 / math.sqrt(3))
+    assert found.error == pytest.approx(math.sqrt(ERROR**2 + 0.01 / 3))
+    assert (found.users, private.splits, private.seeds) == (4, 1, 3)
     assert (private.epsilon, without.epsilon, curve.without_privacy) == (8.0, math.inf, without)
-    alone = without.over_seeds(score("last", NDCG))
-    assert (alone.mean, math.isnan(alone.low)) == (pytest.approx(0.1), True)
+    alone = without.estimate(LAST20).interval
+    assert (alone.mean, alone.high) == (pytest.approx(0.4), pytest.approx(0.4 + T_OF_3 * ERROR))
+
+
+def test_split_seed_repeats_a_point_as_seed_does() -> None:
+    results = [trial(0.1 + 0.1 * split, 8.0, seed, split_seed=split) for split in (0, 1) for seed in (0, 1)]
+    (curve,) = frontier(results)
+    (point,) = curve.points
+    assert (curve.label, point.splits, point.seeds, point.setting) == ("", 2, 2, {"privacy.epsilon": 8.0})
+    # other users in the other split: U = W = 2 * (ERROR / 2)^2; the means .1 and .2 have the variance .005
+    found = point.estimate(LAST20)
+    assert (found.mean, found.users, found.splits) == (pytest.approx(0.15), 8, 2)
+    assert found.error == pytest.approx(math.sqrt(0.005 / 2))
+
+
+def test_a_trial_that_kept_no_users_values_has_a_mean_and_no_interval() -> None:
+    (curve,) = frontier([replace(trial(0.1, 8.0), judged=None), trial(0.2, 8.0, 1)])
+    found = curve.points[0].estimate(LAST20)
+    assert (found.mean, found.users, math.isnan(found.interval.low)) == (pytest.approx(0.15), 0, True)
+    results = list(curve.points[0].results)
+    assert "1 of the trials kept no test user's own values" in " ".join(
+        answer(results, [curve], reading(results[0].summary))
+    )
 
 
 def test_every_setting_but_seed_and_epsilon_is_a_curve_of_its_own_with_ascending_epsilon() -> None:
@@ -119,8 +162,13 @@ def test_an_unfinished_trial_is_in_no_curve() -> None:
 def test_groups_too_small_to_compare_have_no_score() -> None:
     one = trial(0.2, 8.0)
     assert groups_of([one], "last20") == {"activity": ["low", "high"]}
-    scores = {name: group_score("activity", name, "last20", NDCG)(one.summary or {}) for name in ("low", "high", "mid")}
+    by_name = {name: Measure("last20", NDCG, group=("activity", name)) for name in ("low", "high", "mid")}
+    scores = {name: measure.of(one.summary) for name, measure in by_name.items()}
     assert (scores["low"], scores["high"], math.isnan(scores["mid"])) == (0.1, 0.2, True)
+    # of the four users the first two: .17 and .19
+    low = frontier([one])[0].points[0].estimate(by_name["low"])
+    assert (low.mean, low.users) == (pytest.approx(0.18), 2)
+    assert math.isnan(frontier([one])[0].points[0].estimate(by_name["mid"]).mean)
 
 
 def test_references_are_the_open_federation_and_the_controls_and_equal_ones_share_a_line() -> None:
@@ -154,7 +202,7 @@ def test_infinity_stands_at_the_right_end_of_a_logarithmic_axis() -> None:
     spec = frontier_charts([curve], NDCG)[0].spec
     axis, (line, *levels) = spec["layout"]["xaxis"], spec["data"]
     assert (axis["type"], axis["tickvals"], axis["ticktext"]) == ("log", [1.0, 8.0, 24.0], ["1", "8", "∞"])
-    assert (line["x"], line["y"]) == ([1.0, 8.0, 24.0], [0.1, 0.2, 0.3])
+    assert (line["x"], line["y"]) == ([1.0, 8.0, 24.0], pytest.approx([0.1, 0.2, 0.3]))
     assert [level["name"] for level in levels] == [
         "Federation without privacy",
         "Base before federation",
@@ -204,6 +252,15 @@ def test_trials_that_share_a_seed_and_a_fixed_key_share_their_noise_and_promise_
     assert (told["epsilon_sum"], told["epsilon_composed"]) == (6.0, None)
     assert told["epsilon_if_all_released"] == math.inf
     assert "2 private trials here share a seed" in " ".join(cost.sentences())
+
+
+def test_trials_of_several_splits_judge_in_one_whom_they_protect_in_another() -> None:
+    cost = cost_of([trial(0.1, 2.0, 0), trial(0.1, 2.0, 1, split_seed=1)], {})
+    assert (cost.splits, cost.promises) == (2, False)
+    (told,) = cost.to_json()["units"].values()
+    assert (told["epsilon_sum"], told["epsilon_if_all_released"]) == (4.0, math.inf)
+    assert "The private trials have 2 user splits" in " ".join(cost.sentences())
+    assert cost_of([trial(0.1, 2.0, 0), trial(0.1, math.inf, 1, split_seed=1)], {}).splits == 1
 
 
 def test_a_trial_without_privacy_and_one_without_an_end_are_told() -> None:
@@ -267,6 +324,10 @@ def test_every_byte_of_the_table_is_the_same_in_whatever_order_trials_finished(t
     assert found["group.last20.activity.low.ndcg@10"].to_list() == [0.1, 0.05, 0.15]
     assert found["control.central.last.ndcg@10"].to_list() == [0.3] * 3
     assert found["claim.releases_per_unit"].to_list() == [20] * 3
+    assert (found["point.splits"].to_list(), found["point.seeds"].to_list()) == ([1] * 3, [1] * 3)
+    assert found["point.last20.ndcg@10.users"].to_list() == [4] * 3
+    assert found["point.last20.ndcg@10.high"].to_list() == pytest.approx([v + T_OF_3 * ERROR for v in (0.2, 0.1, 0.3)])
+    assert found["point.last20.ndcg@10.minimal_difference"].to_list() == pytest.approx([0.0] * 3, abs=1e-9)
     assert not [name for name in found.columns if "timing" in name or "rounds" in name]
 
 
@@ -274,6 +335,7 @@ def test_a_missing_trial_has_a_row_and_no_numbers() -> None:
     found = table_of([replace(trial(0.1, 1.0), summary=None), trial(0.2, 2.0)])
     assert found["state"].to_list() == ["missing", "finished"]
     assert found["test.last.ndcg@10"].to_list() == [None, 0.05]
+    assert found["point.splits"].to_list() == [None, 1]
     assert timings_of([trial(0.2, 2.0)])["rounds"].to_list() == [pytest.approx(0.7)]
 
 
@@ -310,8 +372,11 @@ def test_the_page_holds_what_it_promises() -> None:
         "mine</h1>",
         "4 trials over clip, privacy.epsilon and seed",
         "3 of 4 trials finished.",
-        # (0.123 + 0.125) / 2, and 12.706 * 0.001414 / sqrt(2) to each side
-        "NDCG@10 on the last 20 % is 0.124 [0.111, 0.137] at epsilon 1.000, 0.200 without privacy.",
+        # (0.123 + 0.125) / 2, and 3.16 * sqrt(.0129^2 + .001^2) to each side; 3.18 * .0129 of a single seed
+        "NDCG@10 on the last 20 % is 0.124 [0.083, 0.165] at epsilon 1.000, 0.200 [0.159, 0.241] without privacy.",
+        "The validation users like this best: clip &lt;b&gt; without privacy.",
+        "Base before federation</td>",
+        "A true difference that a comparison here finds four times in five",
         "&lt;script&gt;no&lt;/script&gt;",
         "Trials on the same users compose",
         "NDCG@10 against epsilon, the last 20 %",
@@ -339,7 +404,7 @@ def test_a_case_that_no_trial_was_scored_on_is_neither_told_nor_drawn() -> None:
     scored = trial(0.2, 8.0)
     alone = {"test": {"last20": {NDCG: 0.2}}}
     without = replace(scored, summary={**(scored.summary or {}), "metrics": alone})
-    (point,) = points_json(frontier([without]), NDCG)
+    (point,) = frontier_json(frontier([without]), reading(without.summary))["frontier"]
     assert "last20" in point
     assert "last" not in point
     (chart,) = frontier_charts(frontier([without]), NDCG)
@@ -350,8 +415,76 @@ def test_a_case_that_no_trial_was_scored_on_is_neither_told_nor_drawn() -> None:
 
 
 def test_points_are_there_for_programs() -> None:
-    (point,) = points_json(frontier([trial(0.2, 8.0)]), NDCG)
-    assert (point["epsilon"], point["seeds"], point["last20"]["mean"], point["metric"]) == (8.0, 1, 0.2, NDCG)
+    results = [trial(0.2, 8.0), trial(0.22, 8.0, 1), trial(0.1, 1.0)]
+    told = frontier_json(frontier(results), reading(*(one.summary for one in results)))
+    one, eight = told["frontier"]
+    assert (eight["epsilon"], eight["splits"], eight["seeds"], eight["metric"]) == (8.0, 1, 2, NDCG)
+    assert (eight["last20"]["mean"], eight["last20"]["users"]) == (pytest.approx(0.21), 4)
+    against, base = eight["differences"]
+    # only seed 0 is there for both, and every user gained the same
+    assert (against["against"], against["last20"]["mean"]) == ("Federated at epsilon 1.000", pytest.approx(0.1))
+    assert (base["against"], base["last20"]["mean"]) == ("Base before federation", pytest.approx(0.16))
+    assert [row["against"] for row in one["differences"]] == ["Base before federation"], "it is the reference"
+    assert told["minimal_difference"].keys() == {"last", "last20"}
+    assert told["best"]["trials"] == eight["trials"]
+    json.loads(canonical_json(told))
+
+
+def test_all_comparisons_of_a_sweep_are_corrected_together() -> None:
+    results = [trial(0.1, 1.0), replace(trial(0.2, 8.0), judged=spread())]
+    rows = differences(frontier(results), reading(*(one.summary for one in results)))
+    # against the reference and both against their base, on two targets
+    found = [row.by_target[target] for row in rows for target in ("last20", "last")]
+    assert len(found) == 6
+    assert [one.p_holm for one in found] == pytest.approx(holm([one.found.p_value for one in found]))
+    assert least_shown(rows, {"last20": "the last 20 %"}).endswith("on the last 20 %.")
+    assert least_shown([], {"last20": "the last 20 %"}) == ""
+
+
+def spread() -> Judged:
+    """Return users who gained unequally over those of `judged(0.1)`."""
+    found = judged(0.2)
+    return Judged(
+        {
+            **found.values,
+            "federated": {of: (u, {NDCG: v[NDCG] + 2 * APART}) for of, (u, v) in found.values["federated"].items()},
+        },
+        found.groups,
+    )
+
+
+def test_settings_are_compared_with_the_one_that_the_others_change_least() -> None:
+    # an ablation: clip 1 and rate .1 unchanged, each changed once; it is neither the first nor the least
+    changed = [
+        trial(0.1, 8.0, clip=clip, rate=rate) for clip, rate in ((0.5, 0.1), (1.0, 0.05), (1.0, 0.1), (1.0, 0.2))
+    ]
+    points = [point for curve in frontier(changed) for point in curve.points]
+    assert reference_of(points).setting == {"privacy.epsilon": 8.0, "clip": 1.0, "rate": 0.1}
+    grid = [point for curve in frontier([trial(0.1, at) for at in (8.0, 1.0, 4.0)]) for point in curve.points]
+    assert reference_of(grid).epsilon == 1.0, "the first of several"
+
+
+def test_other_test_users_are_not_compared() -> None:
+    results = [trial(0.1, 1.0), replace(trial(0.2, 8.0), split="of other data")]
+    rows = differences(frontier(results), reading(*(one.summary for one in results)))
+    assert [row.against for row in rows] == ["Base before federation"] * 2
+
+
+def test_the_best_point_is_the_validation_users_and_never_the_test_users() -> None:
+    def told(test: float, validation: float, seed: int, clip: float) -> TrialResult:
+        one = trial(test, 8.0, seed, clip=clip)
+        metrics = {"test": {"last20": {NDCG: test}}, "validation": {"last20": {NDCG: validation}}}
+        return replace(one, summary={**(one.summary or {}), "metrics": metrics})
+
+    # the test users prefer clip 1; the validation users clip 2, .25 to .2 in the mean of two seeds
+    results = [told(0.9, 0.1, 0, 1.0), told(0.9, 0.3, 1, 1.0), told(0.2, 0.2, 0, 2.0), told(0.2, 0.3, 1, 2.0)]
+    read = reading(results[0].summary)
+    best = best_of(frontier(results), read)
+    assert best is not None
+    assert best[0].label == "clip 2"
+    silent = [replace(one, summary={**(one.summary or {}), "metrics": {"test": {}}}) for one in results]
+    assert best_of(frontier(silent), read) is None
+    assert best_of([], read) is None
 
 
 # another population's noise

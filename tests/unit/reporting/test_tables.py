@@ -10,6 +10,7 @@ from fedrec.reporting.run.tables import (
     control_rows,
     headline,
     metric_rows,
+    shown_differences,
 )
 from fedrec.reporting.wording import bytes_text, count_text, epsilon_text, listed, metric_label, number, p_text
 from tests.handmade import NEXT_ITEM
@@ -265,3 +266,10 @@ def test_another_populations_noise_is_labelled_before_any_epsilon():
     told = headline(summary(scores(0.2, 0.05), {}, ON | {"epsilon": 950.0, "extrapolated": there}))
     assert "EXTRAPOLATED: the noise is that of a population of 66,000 units, which would have epsilon 8.000" in told
     assert told.index("EXTRAPOLATED") < told.index("950")
+
+
+def test_under_the_controls_stands_what_differences_they_can_show():
+    shown = [{"minimal_difference": {"last20": least, "last": None}} for least in (0.0123, 0.03)]
+    found = summary(scores(0.2, 0.05), {"ease": control(0.1, 0.01, **shown[0]), "base": control(0.1, 0.01, **shown[1])})
+    assert shown_differences(found).endswith("(two-sided 5 %, one at a time): 0.012 to 0.030 on the last 20 %.")
+    assert shown_differences(summary(scores(0.2, 0.05), {})) == ""
