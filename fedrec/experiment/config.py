@@ -172,6 +172,8 @@ class ModelConfig(Section):
     """Attention heads."""
     window: Positive = 50
     """Longest history the model reads."""
+    dropout: Share = 0.0
+    """Share of each layer's outputs that is dropped in training, where the model can."""
     softmax_items: Positive = 20_000
     """Catalogues above this size train on a softmax over sampled items instead of all."""
     base: Literal["random", "public_users"] = "random"
@@ -223,6 +225,9 @@ class TrainingConfig(Section):
     """Local steps a round."""
     example: Literal["sequence", "prefix"] = "sequence"
     """One training example: a user's whole sequence, or one (prefix, next item) pair."""
+    windows: Literal["one", "all"] = "one"
+    """Of a sequence longer than the model's window: one window at random is the user's only example, as user-level
+    privacy needs where clients add the noise; or it is cut into as many as cover it, each an example (`all`)."""
     sampling_rate: Rate = 0.25
     """Chance of each example to be in a step's batch (Poisson)."""
 

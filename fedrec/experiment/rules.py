@@ -80,6 +80,15 @@ def _cutoffs(experiment: Experiment) -> str:
     return "evaluation.cutoffs = []: should name at least one cut-off, such as [5, 10, 20]"
 
 
+def _windows(experiment: Experiment) -> str:
+    if experiment.training.windows == "one" or experiment.training.example == "sequence":
+        return ""
+    return (
+        f"training.windows = {experiment.training.windows!r}: cuts sequences into windows, and training.example = "
+        "'prefix' learns from pairs, every one of them; leave it out"
+    )
+
+
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
@@ -89,4 +98,5 @@ RULES = (
     Rule((("data",), ("platforms",)), _one_form_of_data),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
+    Rule((("training", "windows"), ("training", "example")), _windows),
 )
