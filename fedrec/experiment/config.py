@@ -184,6 +184,20 @@ class ModelConfig(Section):
     """Learning rate of that pretraining (Adam)."""
 
 
+class LinearConfig(Section):
+    """A linear branch beside the model: items that go together, by counts of pairs that clients add up once.
+
+    Only without privacy: the counts have no noise.
+    """
+
+    on: bool = False
+    """Whether there is one; validation users pick its weight, so without any it has none."""
+    l2: Annotated[float, Field(gt=0)] = 300.0
+    """Ridge penalty of its weights."""
+    decay: Annotated[float, Field(gt=0)] = 10.0
+    """Items of a history after which one counts 1 / e of what the last one does."""
+
+
 class AdapterConfig(Section):
     """What is trained and travels."""
 
@@ -291,6 +305,7 @@ class Experiment(Section):
     federation: FederationConfig = FederationConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
+    linear: LinearConfig = LinearConfig()
     adapter: AdapterConfig = AdapterConfig()
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()

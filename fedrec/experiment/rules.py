@@ -89,6 +89,15 @@ def _windows(experiment: Experiment) -> str:
     )
 
 
+def _linear_branch(experiment: Experiment) -> str:
+    if not experiment.linear.on or not experiment.privacy.on:
+        return ""
+    return (
+        "linear.on = true: adds up exact counts of pairs of items, whose release no privacy claim has a price for yet; "
+        "leave it out, or train without privacy"
+    )
+
+
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
@@ -99,4 +108,5 @@ RULES = (
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
     Rule((("training", "windows"), ("training", "example")), _windows),
+    Rule((("linear", "on"), ("privacy",)), _linear_branch),
 )
