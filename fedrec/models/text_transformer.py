@@ -88,8 +88,7 @@ class TextTransformer(Recommender):
     def reset_parameters_(self, generator: torch.Generator) -> None:
         """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0.
 
-        The hidden layer of an item projection is normal 1, since item vectors have length 1, and what follows it 0: such
-        a projection starts as the linear one.
+        What follows the hidden layer of an item projection is 0, too: such a projection starts as the linear one.
         """
         for name, parameter in self.named_parameters():
             owner = name.rsplit(".", 2)[-2]
@@ -98,7 +97,7 @@ class TextTransformer(Recommender):
             elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer"}:
                 nn.init.zeros_(parameter)
             else:
-                nn.init.normal_(parameter, std=1.0 if owner == "inner" else 0.02, generator=generator)
+                nn.init.normal_(parameter, std=0.02, generator=generator)
 
     def forward(
         self,

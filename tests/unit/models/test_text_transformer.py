@@ -113,6 +113,14 @@ def test_scores_are_item_vectors_times_hidden_state_plus_bias():
     torch.testing.assert_close(plain(batch(torch.tensor([[3]])))[0, 0], expected)
 
 
+def test_a_hidden_projection_starts_as_a_linear_one():
+    model = TextTransformer(inputs(), experiment().model, projection="hidden").double()
+    model.reset_parameters_(torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.item_projection(vectors()), vectors() @ model.item_projection.direct.weight.T)
+    model.item_projection.outer.weight.data.fill_(1.0)
+    assert not torch.allclose(model.item_projection(vectors()), vectors() @ model.item_projection.direct.weight.T)
+
+
 def test_weights_are_drawn_by_the_generator_alone():
     drawn = []
     for seed, noise in ((0, 1), (0, 2), (3, 1)):
