@@ -20,6 +20,7 @@ from clients.context import client_context
 from fedrec.core.errors import FedrecError, PrivacyError
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
+from fedrec.training.pair_counts import client_pair_counts
 from fedrec.training.task import CohortUpdate, only_row
 
 app = ClientApp()
@@ -54,6 +55,14 @@ def count(message: Message, context: Context) -> Message:
     run = str(message.content.config_records["config"]["run"])
     counts = item_counts(client_context(run, "cpu").training, int(str(context.node_config["partition-id"])))
     return Message(RecordDict({"arrays": ArrayRecord({"item_counts": Array(counts)})}), reply_to=message)
+
+
+@app.query("pair_counts")
+def count_pairs(message: Message, context: Context) -> Message:
+    """Tell how many of this client's users have both of two items."""
+    run = str(message.content.config_records["config"]["run"])
+    counts = client_pair_counts(client_context(run, "cpu").training, int(str(context.node_config["partition-id"])))
+    return Message(RecordDict({"arrays": ArrayRecord({"pair_counts": Array(counts)})}), reply_to=message)
 
 
 def arrays_of(content: RecordDict, record: str) -> dict[str, NDArray[Any]]:

@@ -35,6 +35,8 @@ from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
 from server.item_counts import item_counts
 from server.message_size import asked_bytes
+from server.pair_counts import pair_counts
+from server.polls import Poll
 from server.stop import StopRequest
 
 Line = dict[str, Any]
@@ -130,11 +132,21 @@ def _first(course: RoundContext) -> tuple[Checkpoint, Line]:
         raise PrivacyError(message)
     if plan.counts is not None:
         poll = item_counts(course.run, course.grid, plan.counts)
-        released["item_counts"] = torch.from_numpy(poll.counts)
-        line["rejections"] = [vars(rejection) for rejection in poll.rejections]
-        line |= {"upload_bytes": poll.sent.bytes, "download_bytes": poll.download_bytes}
+        released["item_counts"] = torch.from_numpy(poll.total)
+        _tell_(line, poll)
+    if course.run.experiment.linear.on:
+        poll = pair_counts(course.run, course.grid)
+        released["pair_counts"] = torch.from_numpy(poll.total)
+        _tell_(line, poll)
     paid = course.run.job.validation.charge(Ledger(), 0)
     return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
+
+
+def _tell_(line: Line, poll: Poll) -> None:
+    """Add what a poll cost, and who could not answer, to the line of round 0."""
+    line["rejections"] = line.get("rejections", []) + [vars(rejection) for rejection in poll.rejections]
+    line["upload_bytes"] = line.get("upload_bytes", 0) + poll.sent.bytes
+    line["download_bytes"] = line.get("download_bytes", 0) + poll.download_bytes
 
 
 def _round(course: RoundContext, here: Checkpoint) -> tuple[Checkpoint, Line] | None:

@@ -23,8 +23,9 @@ from fedrec.metrics.beyond_accuracy import Counts, Vectors
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
+from fedrec.models.linear_branch import load_scorer_
 from fedrec.models.recommender import Recommender
-from fedrec.models.scoring import finite, model_scorer
+from fedrec.models.scoring import finite
 from fedrec.run.job import Job
 from fedrec.tasks import Task, open_task
 from fedrec.training.context import TrainingContext
@@ -132,6 +133,10 @@ class Evaluator:
         with_data = users[self._split.held_out.lengths_of(users) >= 2]
         return self._evaluate(finite(scorer), with_data)
 
+    def validate_scorer(self, scorer: Scorer) -> dict[str, Evaluation]:
+        """Return the exact evaluation of the validation users by target, for a control that picks something by it."""
+        return self._evaluate(scorer, self._split.validation)
+
     def test(self, scorer: Scorer, platform: int | None = None) -> dict[str, Evaluation]:
         """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""
         users = self._split.test
@@ -139,8 +144,7 @@ class Evaluator:
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
         """Return the scorer of an adapter; it holds until the next adapter is loaded."""
-        load_parameters_(self.context.model, {**self.context.start, **parameters})
-        return model_scorer(self.context.model)
+        return load_scorer_(self.context.model, {**self.context.start, **parameters}, self._job.experiment)
 
     def test_cases(self, target: str) -> Cases:
         """Return the test users' cases, for groups and paired tests."""

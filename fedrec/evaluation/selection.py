@@ -1,6 +1,7 @@
 """Which adapter is a run's result: the best, the last, or the mean of the last half of the rounds' (Polyak-Ruppert).
 
-Where item counts were released, popularity is added to it (see `fedrec.evaluation.popularity`).
+Where item counts were released, popularity is added to it (see `fedrec.evaluation.popularity`); where pairs were
+counted, a linear branch (see `fedrec.evaluation.linear_branch`).
 
 Averaging of iterates (Polyak & Juditsky 1992, over a tail) takes out what noise and oscillation put into the last one.
 It looks at adapters that were released already, so it costs no privacy.
@@ -13,10 +14,12 @@ import torch
 from torch import Tensor
 
 from fedrec.evaluation.evaluator import Evaluator
+from fedrec.evaluation.linear_branch import with_linear_branch
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.run.checkpoint import Checkpoint
+from fedrec.training.pair_counts import square
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +30,17 @@ class Selection:
         parameters: Its shared parameters.
         round: The round that it is of; of a mean the last one in it.
         popularity: Weight of popularity in it; None where no item counts were released.
+        linear: Gain of its linear branch, which stands beside its parameters; None without one.
     """
 
     parameters: dict[str, Tensor]
     round: int
     popularity: float | None = None
+    linear: float | None = None
 
 
 def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, evaluator: Evaluator) -> Selection:
-    """Return a run's result; the validation users are asked where item counts were released.
+    """Return a run's result; the validation users are asked where something was counted before the first round.
 
     Args:
         last: The run's last checkpoint.
@@ -44,13 +49,14 @@ def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, evalua
         evaluator: Of the run.
     """
     parameters, number = result_of(last, experiment)
-    if plan.counts is None:
-        return Selection(parameters, number)
-    known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
-    parameters, weight = with_popularity(
-        parameters, known, evaluator.context.model.bias_scale, evaluator.validation.best_of
-    )
-    return Selection(parameters, number, weight)
+    best_of, weight, gain = evaluator.validation.best_of, None, None
+    if plan.counts is not None:
+        known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
+        parameters, weight = with_popularity(parameters, known, evaluator.context.model.bias_scale, best_of)
+    if experiment.linear.on:
+        counts = square(last.released["pair_counts"].numpy(), evaluator.context.train.num_items)
+        parameters, gain = with_linear_branch(parameters, counts, experiment.linear, best_of)
+    return Selection(parameters, number, weight, gain)
 
 
 def result_of(last: Checkpoint, experiment: Experiment) -> tuple[dict[str, Tensor], int]:

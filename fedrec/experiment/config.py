@@ -172,6 +172,8 @@ class ModelConfig(Section):
     """Attention heads."""
     window: Positive = 50
     """Longest history the model reads."""
+    dropout: Share = 0.0
+    """Share of each layer's outputs that is dropped in training, where the model can."""
     softmax_items: Positive = 20_000
     """Catalogues above this size train on a softmax over sampled items instead of all."""
     base: Literal["random", "public_users"] = "random"
@@ -180,6 +182,20 @@ class ModelConfig(Section):
     """Most epochs of central pretraining for `public_users`; validation users pick the best."""
     base_lr: Annotated[float, Field(gt=0)] = 1e-3
     """Learning rate of that pretraining (Adam)."""
+
+
+class LinearConfig(Section):
+    """A linear branch beside the model: items that go together, by counts of pairs that clients add up once.
+
+    Only without privacy: the counts have no noise.
+    """
+
+    on: bool = False
+    """Whether there is one; validation users pick its weight, so without any it has none."""
+    l2: Annotated[float, Field(gt=0)] = 300.0
+    """Ridge penalty of its weights."""
+    decay: Annotated[float, Field(gt=0)] = 10.0
+    """Items of a history after which one counts 1 / e of what the last one does."""
 
 
 class AdapterConfig(Section):
@@ -223,6 +239,9 @@ class TrainingConfig(Section):
     """Local steps a round."""
     example: Literal["sequence", "prefix"] = "sequence"
     """One training example: a user's whole sequence, or one (prefix, next item) pair."""
+    windows: Literal["one", "all"] = "one"
+    """Of a sequence longer than the model's window: one window at random is the user's only example, as user-level
+    privacy needs where clients add the noise; or it is cut into as many as cover it, each an example (`all`)."""
     sampling_rate: Rate = 0.25
     """Chance of each example to be in a step's batch (Poisson)."""
 
@@ -286,6 +305,7 @@ class Experiment(Section):
     federation: FederationConfig = FederationConfig()
     text: TextConfig = TextConfig()
     model: ModelConfig = ModelConfig()
+    linear: LinearConfig = LinearConfig()
     adapter: AdapterConfig = AdapterConfig()
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()

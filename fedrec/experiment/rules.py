@@ -80,6 +80,24 @@ def _cutoffs(experiment: Experiment) -> str:
     return "evaluation.cutoffs = []: should name at least one cut-off, such as [5, 10, 20]"
 
 
+def _windows(experiment: Experiment) -> str:
+    if experiment.training.windows == "one" or experiment.training.example == "sequence":
+        return ""
+    return (
+        f"training.windows = {experiment.training.windows!r}: cuts sequences into windows, and training.example = "
+        "'prefix' learns from pairs, every one of them; leave it out"
+    )
+
+
+def _linear_branch(experiment: Experiment) -> str:
+    if not experiment.linear.on or not experiment.privacy.on:
+        return ""
+    return (
+        "linear.on = true: adds up exact counts of pairs of items, whose release no privacy claim has a price for yet; "
+        "leave it out, or train without privacy"
+    )
+
+
 RULES = (
     Rule((("model", "width"), ("model", "heads")), _heads),
     Rule((("split", "test"), ("split", "validation")), _training_users),
@@ -89,4 +107,6 @@ RULES = (
     Rule((("data",), ("platforms",)), _one_form_of_data),
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
+    Rule((("training", "windows"), ("training", "example")), _windows),
+    Rule((("linear", "on"), ("privacy",)), _linear_branch),
 )

@@ -49,7 +49,8 @@ class Recommender(nn.Module, ABC):
     A batch is tensors by name, as the task collates them, each with the examples along its first axis. Of every task's
     there are "history", item indices `[batch, length]`, right-padded with any item, at most `window` long; and, for
     users of the client whose parameters are loaded, "user", each one's place among them, `[batch]`. It is not there for
-    users that nobody trained on.
+    users that nobody trained on. "dropout", `[batch]`, is a number that each example's dropout follows from; it is
+    there in training alone, with `model.dropout`.
 
     Attributes:
         needs: What it is built from beside the number of items: "text" for item vectors. Nothing is encoded or stored
@@ -58,6 +59,7 @@ class Recommender(nn.Module, ABC):
         parts: Direct children that an adapter leaves alone and that the keys of the same names under `adapter` open.
         window: Longest history it reads.
         num_items: Number of items.
+        has_dropout: Whether it drops something in training (`model.dropout`).
         bias_scale: What one unit of `item_bias.weight`, if there is one, adds to an item's score.
         per_example: Set under Opacus' hooks, which take the first axis of every module's input as the example axis:
             what is trained must then see a copy of shared inputs for every example.
@@ -66,6 +68,7 @@ class Recommender(nn.Module, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     scopes: ClassVar[Mapping[str, Scope]] = {}
     parts: ClassVar[tuple[str, ...]] = ()
+    has_dropout: ClassVar[bool] = False
     window: int
     num_items: int
     bias_scale: float = 1.0
@@ -118,9 +121,12 @@ def build_model(experiment: Experiment, inputs: ModelInputs) -> Recommender:
     """Return the configured model with weights drawn by name from the seed.
 
     Raises:
-        ConfigError: If there is no such model, or it does not take its options.
+        ConfigError: If there is no such model, it does not take its options, or has no dropout and is asked for some.
     """
     kind, config = MODELS.get(experiment.model.name), experiment.model
+    if config.dropout and not getattr(kind, "has_dropout", False):
+        message = f"model.dropout = {config.dropout:g}: the model {config.name} has none; set it to 0"
+        raise ConfigError(message)
     try:
         model = kind(inputs, config, **config.options)
     except TypeError as error:

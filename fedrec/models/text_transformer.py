@@ -1,11 +1,10 @@
 """The default recommender: frozen item vectors, an item projection, a small causal transformer over the history.
 
 Kang & McAuley 2018 (SASRec) with text item vectors (UniSRec, Hou et al. 2022) and a full softmax (Klenitskiy &
-Vasilev 2023). Attention is written as two matmuls and a softmax of plain Linear layers, so that Opacus' hooks,
-PEFT and `torch.func` all see it.
+Vasilev 2023). All of it is matmuls and softmaxes of plain Linear layers, so that Opacus' hooks, PEFT and `torch.func`
+all see it; `fedrec.models.transformer` has the parts.
 """
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -17,10 +16,17 @@ from torch.nn import functional
 from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import ModelConfig
 from fedrec.models.recommender import MODELS, ModelInputs, Recommender
+from fedrec.models.transformer.block import Block
+from fedrec.models.transformer.dropout import dropped
+from fedrec.models.transformer.item_projection import HiddenProjection
+from fedrec.models.transformer.positions import POSITIONS
 
 BIAS_SCALE = 10.0
 """What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
 then learnt at the pace of the rest, under one learning rate and one clip norm."""
+
+PROJECTIONS = {"linear": nn.Linear, "hidden": HiddenProjection}
+LOGITS = ("dot", "cosine")
 
 
 @MODELS.register("text_transformer")
@@ -32,18 +38,33 @@ class TextTransformer(Recommender):
 
     Args:
         inputs: The items, with their vectors.
-        config: Sizes.
+        config: Sizes, and how much is dropped in training.
+        projection: The item projection: "linear", or with a hidden layer beside it ("hidden").
+        positions: What attention knows of order: a vector a position ("absolute"), or the distance alone ("alibi").
+        logits: An item's score before its bias: the product of its embedding and the hidden state ("dot"), or the
+            cosine of both over the temperature ("cosine"; UniSRec, equation 8).
+        temperature: Above 0; read with cosines only.
 
     Raises:
-        ConfigError: If the heads do not divide the width.
+        ConfigError: If an option is out of range.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
+    has_dropout: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("item_projection", "item_bias", "item_delta")
     item_vectors: Tensor
 
-    def __init__(self, inputs: ModelInputs, config: ModelConfig) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 (each option of a recommender is one of its arguments)
+        self,
+        inputs: ModelInputs,
+        config: ModelConfig,
+        projection: str = "linear",
+        positions: str = "absolute",
+        logits: str = "dot",
+        temperature: float = 0.07,
+    ) -> None:
         super().__init__()
+        _require_options(projection, positions, logits, temperature)
         item_vectors = inputs.item_vectors
         if item_vectors is None:
             message = "the model text_transformer reads item vectors, and got none"
@@ -51,21 +72,29 @@ class TextTransformer(Recommender):
         num_items, dimensions = item_vectors.shape
         self.window, self.num_items = config.window, num_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
-        self.item_projection = nn.Linear(dimensions, config.width)
+        self.item_projection = PROJECTIONS[projection](dimensions, config.width)
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
         self.bias_scale = BIAS_SCALE
-        self.position = nn.Embedding(config.window, config.width)
-        self.blocks = nn.ModuleList(Block(config.width, config.heads, config.window) for _ in range(config.layers))
+        relative = positions == "alibi"
+        self.position = None if relative else nn.Embedding(config.window, config.width)
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.window, relative=relative, dropout=config.dropout, place=place)
+            for place in range(config.layers)
+        )
         self.norm = nn.LayerNorm(config.width)
+        self.dropout, self.temperature = config.dropout, temperature if logits == "cosine" else None
 
     def reset_parameters_(self, generator: torch.Generator) -> None:
-        """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0."""
+        """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0.
+
+        What follows the hidden layer of an item projection is 0, too: such a projection starts as the linear one.
+        """
         for name, parameter in self.named_parameters():
             owner = name.rsplit(".", 2)[-2]
             if "norm" in owner and name.endswith("weight"):
                 nn.init.ones_(parameter)
-            elif name.endswith("bias") or owner in {"item_delta", "item_bias"}:
+            elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer"}:
                 nn.init.zeros_(parameter)
             else:
                 nn.init.normal_(parameter, std=0.02, generator=generator)
@@ -80,25 +109,27 @@ class TextTransformer(Recommender):
         """Return scores after each position; causal attention never looks at the padding."""
         history = batch["history"]
         if candidates is not None:
-            return self._score_candidates(history, candidates, shared)
+            return self._score_candidates(batch, candidates, shared)
         scored = items or range(self.num_items)
         everything = torch.arange(scored.start, scored.stop, device=history.device)
         copies = everything.expand(len(history), -1) if self.per_example else everything
         embedded = self._embed(copies if self._embedding_is_trained() else everything)
-        hidden = self._encode(_rows(embedded, history, scored, whole=len(scored) == self.num_items))
-        return hidden @ embedded.mT + self._bias(copies).unsqueeze(-2)
+        own = _rows(embedded, history, scored, whole=len(scored) == self.num_items)
+        hidden = self._encode(own, batch.get("dropout"))
+        return self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
 
-    def _score_candidates(self, history: Tensor, candidates: Tensor, shared: Tensor | None) -> Tensor:
+    def _score_candidates(self, batch: Mapping[str, Tensor], candidates: Tensor, shared: Tensor | None) -> Tensor:
+        history = batch["history"]
         if shared is not None and self.per_example:
             candidates, shared = torch.cat((candidates, shared.expand(len(history), -1)), dim=1), None
         length = history.shape[1]
         both = self._embed(torch.cat((history, candidates), dim=1))
-        hidden, items = self._encode(both[:, :length]), both[:, length:]
-        scores = hidden @ items.mT + self._bias(candidates)[:, None, :]
+        hidden, items = self._encode(both[:, :length], batch.get("dropout")), both[:, length:]
+        scores = self._match(hidden, items) + self._bias(candidates)[:, None, :]
         if shared is None:
             return scores
         # One embedding for the whole batch: a copy per example would need batch times the memory.
-        return torch.cat((scores, hidden @ self._embed(shared).mT + self._bias(shared)), dim=2)
+        return torch.cat((scores, self._match(hidden, self._embed(shared)) + self._bias(shared)), dim=2)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items after each history's last item."""
@@ -106,7 +137,7 @@ class TextTransformer(Recommender):
         states = self._encode(self._embed(history))
         hidden = states[torch.arange(len(states), device=history.device), batch["length"] - 1]
         everything = torch.arange(self.num_items, device=history.device)
-        return hidden @ self._embed(everything).T + self._bias(everything)
+        return self._match(hidden, self._embed(everything)) + self._bias(everything)
 
     def _embedding_is_trained(self) -> bool:
         return any(
@@ -123,47 +154,44 @@ class TextTransformer(Recommender):
         bias: Tensor = self.bias_scale * self.item_bias(items).squeeze(-1)
         return bias
 
-    def _encode(self, embedded: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
-        places = torch.arange(embedded.shape[1], device=embedded.device)
-        hidden = embedded + self.position(places.expand(embedded.shape[0], -1))
+    def _match(self, hidden: Tensor, items: Tensor) -> Tensor:
+        """Return how well embedded items, `[..., items, width]`, fit hidden states, `[..., width]`."""
+        if self.temperature is None:
+            return hidden @ items.mT
+        return functional.normalize(hidden, dim=-1) @ functional.normalize(items, dim=-1).mT / self.temperature
+
+    def _encode(
+        self, embedded: Float[Tensor, "batch length width"], draws: Int[Tensor, " batch"] | None = None
+    ) -> Float[Tensor, "batch length width"]:
+        hidden = embedded
+        if self.position is not None:
+            places = torch.arange(embedded.shape[1], device=embedded.device)
+            hidden = hidden + self.position(places.expand(embedded.shape[0], -1))
+        if draws is not None:
+            hidden = dropped(hidden, draws, 0, self.dropout)
         for block in self.blocks:
-            hidden = block(hidden)
+            hidden = block(hidden, draws)
         normed: Tensor = self.norm(hidden)
         return normed
 
 
-class Block(nn.Module):
-    """Pre-norm causal self-attention and a feed-forward layer, each with a residual."""
+def _require_options(projection: str, positions: str, logits: str, temperature: float) -> None:
+    """Refuse options out of range.
 
-    causal: Tensor
-
-    def __init__(self, width: int, heads: int, window: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(width)
-        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
-        self.feed_norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
-        self.contract = nn.Linear(4 * width, width)
-        self.register_buffer("causal", torch.ones(window, window, dtype=torch.bool).tril(), persistent=False)
-
-    def forward(self, hidden: Float[Tensor, "batch length width"]) -> Float[Tensor, "batch length width"]:
-        """Return the block's output; position `t` sees positions up to `t`."""
-        hidden = hidden + self._attend(self.attention_norm(hidden))
-        fed: Tensor = self.contract(functional.gelu(self.expand(self.feed_norm(hidden))))
-        return hidden + fed
-
-    def _attend(self, hidden: Tensor) -> Tensor:
-        batch, length, width = hidden.shape
-        query, key, value = (
-            project(hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
-        )
-        scores = query @ key.mT / math.sqrt(width // self.heads)
-        scores = scores.masked_fill(~self.causal[:length, :length], -math.inf)
-        mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(batch, length, width)
-        attended: Tensor = self.output(mixed)
-        return attended
+    Raises:
+        ConfigError: If one is.
+    """
+    for name, found, known in (
+        ("projection", projection, PROJECTIONS),
+        ("positions", positions, POSITIONS),
+        ("logits", logits, LOGITS),
+    ):
+        if found not in known:
+            message = f"model.options.{name} = {found!r}: should be one of {', '.join(known)}"
+            raise ConfigError(message)
+    if isinstance(temperature, bool | str) or not temperature > 0:
+        message = f"model.options.temperature = {temperature!r}: should be above 0, around 0.07"
+        raise ConfigError(message)
 
 
 def _rows(

@@ -164,6 +164,11 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
             "many; set training.example=sequence, or privacy.unit=example",
         ),
         (
+            not whole and training.windows == "all",
+            "training.windows=all makes many examples of one user, which privacy.trust=local clips one by one; set "
+            "training.windows=one, or privacy.trust=central or secure-aggregation, which clip all of a user together",
+        ),
+        (
             privacy.epsilon < float("inf") and privacy.noise_multiplier is not None,
             f"privacy.epsilon={privacy.epsilon:g} and privacy.noise_multiplier={privacy.noise_multiplier} both fix "
             "the noise; keep privacy.epsilon alone to have it calibrated, or set privacy.epsilon=inf to keep the other",

@@ -64,6 +64,7 @@ _SUMMARY: Fields = {
     "chosen_round": RELEASED,
     "popularity_weight": RELEASED,
     "popularity_of": PUBLIC,
+    "linear_branch": RELEASED,
     "dataset.name": PUBLIC,
     "dataset.users": PUBLIC,
     "dataset.items": PUBLIC,

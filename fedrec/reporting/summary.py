@@ -24,6 +24,7 @@ from fedrec.evaluation.stored import keep_result
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
+from fedrec.models.linear_branch import without_branch
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.reporting.cautions import Caution, cautions, inconclusive_canary
 from fedrec.reporting.claim import claim
@@ -154,6 +155,11 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
         "chosen_round": result.round,
         "popularity_weight": result.popularity,
         "popularity_of": evaluator.popular.of,
+        **(
+            {}
+            if result.linear is None
+            else {"linear_branch": {**experiment.linear.model_dump(), "gain": result.linear}}
+        ),
         "dataset": facts["dataset"],
         "task": {
             "name": experiment.task.name,
@@ -172,8 +178,8 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
         },
         "adapter": {
             "name": experiment.adapter.name,
-            "parameters": sum(value.numel() for value in chosen.values()),
-            "bytes": sum(value.nbytes for value in chosen.values()),
+            "parameters": sum(value.numel() for value in without_branch(chosen).values()),
+            "bytes": sum(value.nbytes for value in without_branch(chosen).values()),
             "private_parameters": sum(value.numel() for value in private.values()),
         },
         "strategy": {"name": experiment.strategy.name, "options": experiment.strategy.options},

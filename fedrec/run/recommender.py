@@ -18,9 +18,8 @@ from fedrec.data.interactions import Catalogue, IntArray
 from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.metrics.evaluation import Scorer, Scores
-from fedrec.models.adapters import load_parameters_
+from fedrec.models.linear_branch import load_scorer_
 from fedrec.models.recommender import Recommender
-from fedrec.models.scoring import model_scorer
 from fedrec.run.directory import ADAPTER
 from fedrec.run.job import Job
 
@@ -31,18 +30,16 @@ class OpenedRecommender:
 
     Attributes:
         model: With its adapter loaded.
+        scorer: Scores of all items for queries, as evaluations ask for them: of the model, and of a linear branch if it
+            has one.
         catalogue: Its items, of all platforms.
         platforms: Which of them are whose.
     """
 
     model: Recommender
+    scorer: Scorer
     catalogue: Catalogue
     platforms: Platforms
-
-    @property
-    def scorer(self) -> Scorer:
-        """Scores of all items for queries, as evaluations ask for them."""
-        return model_scorer(self.model)
 
     def score(self, histories: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None) -> Scores:
         """Return the score of every item after each history, `[histories, items]`; no rows for none.
@@ -116,5 +113,5 @@ def open_recommender(run: Path) -> OpenedRecommender:
         raise RunError(message)
     job = Job(run)
     model = job.model()
-    load_parameters_(model, load_file(adapter))
-    return OpenedRecommender(model, job.prepared.catalogue, job.prepared.platforms)
+    scorer = load_scorer_(model, load_file(adapter), job.experiment)
+    return OpenedRecommender(model, scorer, job.prepared.catalogue, job.prepared.platforms)

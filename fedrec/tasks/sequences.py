@@ -7,33 +7,52 @@ from torch import Tensor
 
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.tasks.base import Task
-from fedrec.tasks.windows import Window, Windows, cover, pad, windows
+from fedrec.tasks.windows import Window, Windows, cover, pad, windows, windows_of
+
+DRAWS = 2**32
+"""Numbers that an example's dropout may follow from."""
 
 
 class SequenceTask(Task):
-    """A user's whole sequence is an example, or each (prefix, next item) pair, as `training.example` says."""
+    """A user's whole sequence is an example, or all windows of it, or each (prefix, next item) pair.
+
+    As `training.example` and `training.windows` say.
+    """
 
     @property
     def whole(self) -> bool:
         """Whether an example is a whole sequence: a target at every position."""
         return self.experiment.training.example == "sequence"
 
+    @property
+    def every(self) -> bool:
+        """Whether all windows of a sequence are examples."""
+        return self.whole and self.experiment.training.windows == "all"
+
     def count(self, lengths: IntArray) -> IntArray:
-        """Return the number of sequences, or of (prefix, next item) pairs."""
-        return (lengths >= 2).astype(np.int64) if self.whole else np.maximum(lengths - 1, 0)
+        """Return the number of sequences, of their windows, or of (prefix, next item) pairs."""
+        targets = np.maximum(lengths - 1, 0)
+        if self.every:
+            return windows_of(targets, self.experiment.model.window)
+        return (targets >= 1).astype(np.int64) if self.whole else targets
 
     def positions(self, lengths: IntArray) -> IntArray:
         """Return the positions of their windows, a prefix counting as the longest."""
         targets, longest = np.maximum(lengths - 1, 0), self.experiment.model.window
-        return np.minimum(targets, longest) if self.whole else longest * targets
+        full = longest * self.count(lengths)
+        return np.where(targets <= longest, targets, full) if self.whole else full
 
     def examples(self, rows: Interactions, users: IntArray) -> Windows:
         """Return the windows of these users."""
-        return windows(rows, users, self.experiment.model.window, whole=self.whole)
+        return windows(rows, users, self.experiment.model.window, whole=self.whole, every=self.every)
 
     def draw(self, examples: Windows, chosen: IntArray, rng: np.random.Generator) -> list[Window]:
-        """Return windows whose ends are drawn."""
-        return examples.cut(chosen, rng)
+        """Return windows whose ends are drawn, and what each one's dropout follows from, if there is any."""
+        drawn = examples.cut(chosen, rng)
+        if not self.experiment.model.dropout:
+            return drawn
+        numbers = rng.integers(DRAWS, size=len(drawn)).tolist()
+        return [window._replace(dropout=number) for window, number in zip(drawn, numbers, strict=True)]
 
     def judged(self, rows: Interactions, users: IntArray) -> list[Window]:
         """Return each user's last window, every position of which has a target, whatever is trained on."""

@@ -63,6 +63,10 @@ class Peak:
     keys: str
 
 
+BRANCH = 28
+"""Bytes for each pair of items of a linear branch: counts as a square, half of them, and as they come; weights."""
+
+
 def peaks(experiment: Experiment, size: Size) -> list[Peak]:
     """Return what each phase will need, the most first."""
     all_items, model, controls = max(size.items, size.all_items), experiment.model, open_task(experiment).asked_controls
@@ -79,6 +83,8 @@ def peaks(experiment: Experiment, size: Size) -> list[Peak]:
         found.append(Peak("the control central", central_bytes(experiment, size), "model.softmax_items"))
     if "ease" in controls:
         found.append(Peak("the control ease", EASE * all_items**2, "evaluation.controls (leave ease out)"))
+    if experiment.linear.on:
+        found.append(Peak("the linear branch", BRANCH * all_items**2, "linear.on (leave it out)"))
     return sorted(found, key=lambda peak: peak.bytes, reverse=True)
 
 

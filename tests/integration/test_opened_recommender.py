@@ -1,5 +1,6 @@
 """A finished run's recommender, opened from its folder: the same scores, and no held-out datum is read."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from fedrec.core.errors import DataError, RunError
 from fedrec.core.progress import silent
 from fedrec.evaluation.evaluator import Evaluator
+from fedrec.models.item_item import pair_counts
 from fedrec.run.recommender import open_recommender
+from fedrec.training.pair_counts import square
 from simulations.options import RunOptions
 from simulations.runner import run
 from tests.tiny import tiny
@@ -20,7 +23,8 @@ HELD_OUT = ("held_out", "groups", "users.json", "train")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     place = tmp_path_factory.mktemp("opened") / "run"
-    run(tiny(evaluation={"controls": ()}), RunOptions(out=place, cache=cache), silent)
+    wanted = tiny(evaluation={"controls": ()}, linear={"on": True}, privacy={"epsilon": math.inf})
+    run(wanted, RunOptions(out=place, cache=cache), silent)
     return place
 
 
@@ -42,6 +46,20 @@ def test_it_scores_as_the_run_was_judged_without_any_users_rows(finished: Path, 
     judged = Evaluator(done.job).test(open_recommender(bare).scorer)
     means = {target: found.to_json() for target, found in judged.items()}
     assert means == done.summary()["metrics"]["test"]
+
+
+def test_its_linear_branch_is_made_of_counts_that_clients_sent_once(finished: Path) -> None:
+    from fedrec.run.directory import RunDirectory
+
+    done = RunDirectory(finished)
+    assert done.summary()["linear_branch"]["gain"] > 0
+    items, clients, bytes_a_count = 1682, 4, 4
+    sent = clients * bytes_a_count * items * (items + 1) // 2
+    assert sent < done.rounds()[0]["upload_bytes"] < 1.01 * sent
+    rows = done.job.prepared.train
+    last = done.latest_checkpoint(silent)
+    assert last is not None
+    np.testing.assert_array_equal(square(last.released["pair_counts"].numpy(), items), pair_counts(rows))
 
 
 def test_it_recommends_by_the_catalogues_names(bare: Path) -> None:

@@ -7,20 +7,14 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.linalg import lapack
 
 from fedrec.core.errors import CanaryError, ConfigError
 from fedrec.core.seeding import rng_for
-from fedrec.data.interactions import IntArray, Interactions
+from fedrec.data.interactions import Interactions
 from fedrec.data.split import Queries
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
 from fedrec.metrics.evaluation import Scorer, Scores
-
-MAX_EASE_ITEMS = 20_000
-
-BLOCK = 256
-"""Rows of a square that are worked on at once."""
+from fedrec.models.item_item import MAX_ITEMS, ease_weights_, pair_counts, touched
 
 
 def random_scorer(seed: int, num_items: int) -> Scorer:
@@ -64,27 +58,27 @@ def ease_scorer(train: Interactions, l2: float = 300.0) -> Scorer:
         The fitted scorer; an empty history scores 0 everywhere.
 
     Raises:
-        ConfigError: If `l2` is not positive, or the catalogue has more than `MAX_EASE_ITEMS` items, whose
+        ConfigError: If `l2` is not positive, or the catalogue has more than `MAX_ITEMS` items, whose
             dense square matrix would not fit a workstation's memory.
     """
     if l2 <= 0:
         message = f"EASE needs an l2 penalty above 0, got {l2}; around 300 suits MovieLens"
         raise ConfigError(message)
-    if train.num_items > MAX_EASE_ITEMS:
+    if train.num_items > MAX_ITEMS:
         gigabytes = 8 * train.num_items**2 / 1e9
         message = (
             f"EASE inverts a dense items x items matrix: {train.num_items} items need about {gigabytes:.0f} GB, and at "
-            f"most {MAX_EASE_ITEMS} items are allowed; leave 'ease' out of evaluation.controls"
+            f"most {MAX_ITEMS} items are allowed; leave 'ease' out of evaluation.controls"
         )
         raise ConfigError(message)
-    weights = _ease_weights(train, l2)
+    weights = ease_weights_(pair_counts(train), l2)
 
     def score(queries: Queries) -> Scores:
         histories = queries.histories
         # as a sparse matrix, because picking a history's rows would copy them
         owner = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-        touched = _touched(owner, np.concatenate(histories), (len(histories), train.num_items))
-        scores: NDArray[np.float64] = touched @ weights
+        seen = touched(owner, np.concatenate(histories), (len(histories), train.num_items))
+        scores: NDArray[np.float64] = seen @ weights
         return scores.astype(np.float32)
 
     return score
@@ -123,55 +117,3 @@ def may_be_chance(local_only: FloatArray, ease: FloatArray) -> bool:
         ease: One value per user, for the same users in the same order.
     """
     return len(ease) < FEW_USERS and paired_test(local_only, ease) >= SIGNIFICANT
-
-
-def _ease_weights(train: Interactions, l2: float) -> NDArray[np.float64]:
-    """Return `B` of `ease_scorer`, `[items, items]`, made in the one square that is ever held."""
-    weights = _gram(train)
-    weights[np.diag_indices_from(weights)] += l2
-    _invert_(weights)
-    weights /= -weights.diagonal().copy()
-    np.fill_diagonal(weights, 0.0)
-    return weights
-
-
-def _gram(train: Interactions) -> NDArray[np.float64]:
-    """Return how many users touched both of each two items, `[items, items]`.
-
-    Block by block, because the product as a sparse matrix takes more memory than as a dense one.
-    """
-    touched = _touched(train.user, train.item, (train.num_users, train.num_items))
-    by_item, gram = touched.T.tocsr(), np.empty((train.num_items, train.num_items))
-    for first in range(0, train.num_items, BLOCK):
-        (by_item[first : first + BLOCK] @ touched).toarray(out=gram[first : first + BLOCK])
-    return gram
-
-
-def _touched(user: IntArray, item: IntArray, shape: tuple[int, int]) -> sparse.csr_array:
-    """Return 1 where a user touched an item, however often, `[users, items]`."""
-    matrix = sparse.csr_array((np.ones(len(user), dtype=np.float64), (user, item)), shape=shape)
-    matrix.data[:] = 1.0
-    return matrix
-
-
-def _invert_(symmetric: NDArray[np.float64]) -> None:
-    """Put the inverse of a positive definite matrix, `[n, n]`, in its place (Cholesky; LAPACK's potrf and potri).
-
-    LAPACK reads columns where numpy has rows, so that its lower triangle is our upper one.
-
-    Raises:
-        ConfigError: If rounding leaves it not positive definite.
-    """
-    factor, failed = lapack.dpotrf(symmetric.T, lower=True, clean=False, overwrite_a=True)
-    if not failed:
-        _, failed = lapack.dpotri(factor, lower=True, overwrite_c=True)
-    if failed:
-        message = (
-            "EASE cannot invert its matrix: the l2 penalty is lost in rounding; raise it, around 300 suits MovieLens"
-        )
-        raise ConfigError(message)
-    for first in range(0, len(symmetric), BLOCK):
-        rows, behind = slice(first, first + BLOCK), slice(first + BLOCK, None)
-        symmetric[behind, rows] = symmetric[rows, behind].T
-        corner = np.triu(symmetric[rows, rows])
-        symmetric[rows, rows] = corner + np.triu(corner, 1).T

@@ -13,9 +13,12 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
+from fedrec.evaluation.linear_branch import GAINS, branches
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
-from fedrec.metrics.evaluation import Evaluation
+from fedrec.metrics.evaluation import Evaluation, Scorer
+from fedrec.models.item_item import pair_counts
+from fedrec.models.linear_branch import with_branch
 from fedrec.models.recommender import ITEM_BIAS
 from fedrec.models.scoring import model_scorer
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
@@ -155,7 +158,24 @@ def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Contr
         job.prepared.platforms.stretches(split.private, counts),
     )
     note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
-    return Control(evaluator.test(model_scorer(model)), note, PRIVATE)
+    scorer = model_scorer(model)
+    if experiment.linear.on:
+        scorer, gain = _with_linear_branch(job, evaluator, scorer)
+        note += f", linear branch with gain {gain:g} by validation"
+    return Control(evaluator.test(scorer), note, PRIVATE)
+
+
+def _with_linear_branch(job: Job, evaluator: Evaluator, scorer: Scorer) -> tuple[Scorer, float]:
+    """Return a scorer with the linear branch of the pooled data beside it, and the gain that validation users pick."""
+    split, config = job.prepared.split, job.experiment.linear
+    tried = [
+        with_branch(scorer, branch, config.decay)
+        for branch in branches(pair_counts(split.train.of_users(split.private)), config)
+    ]
+    volunteers = Volunteers(evaluator, evaluator.task.headline)
+    gains = [volunteers.gain(evaluator.validate_scorer(one)) for one in tried]
+    best = max(range(len(tried)), key=gains.__getitem__)
+    return tried[best], GAINS[best]
 
 
 def _local_clients(job: Job) -> list[list[int]]:

@@ -75,9 +75,10 @@ class Volunteers:
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
         """Return the candidate of the best headline metric, averaged over targets; without users, the first."""
-        scores = [self._gain(self._exact.validate(candidate)) for candidate in candidates]
+        scores = [self.gain(self._exact.validate(candidate)) for candidate in candidates]
         return max(range(len(scores)), key=scores.__getitem__)
 
-    def _gain(self, found: Mapping[str, Evaluation]) -> float:
+    def gain(self, found: Mapping[str, Evaluation]) -> float:
+        """Return the headline metric of evaluations by target, averaged over targets; more is better, 0 without any."""
         means = [self._headline.gain(evaluation.means[self._headline.metric]) for evaluation in found.values()]
         return float(np.mean(means)) if means else 0.0

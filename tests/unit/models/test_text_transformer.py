@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
+from fedrec.core.errors import ConfigError
 from fedrec.data.split import Queries
 from fedrec.models.scoring import model_scorer
 from fedrec.models.text_transformer import BIAS_SCALE, TextTransformer
+from fedrec.models.transformer.positions import alibi
 from fedrec.tasks.next_item import NextItem
 from fedrec.training.held_out_loss import mean_loss
 from tests.handmade import NUM_ITEMS, batch, context, experiment, inputs, interactions, vectors
@@ -15,9 +17,18 @@ from tests.handmade import NUM_ITEMS, batch, context, experiment, inputs, intera
 HISTORY = torch.tensor([[0, 1, 2, 3], [4, 4, 6, 0]])
 
 
-@pytest.fixture
-def model():
-    return context().model
+OPTIONS = {
+    "plain": {},
+    "hidden projection": {"projection": "hidden"},
+    "relative": {"positions": "alibi"},
+    "cosine": {"logits": "cosine", "temperature": 0.5},
+    "all": {"projection": "hidden", "positions": "alibi", "logits": "cosine"},
+}
+
+
+@pytest.fixture(params=OPTIONS)
+def model(request):
+    return context(model={"options": OPTIONS[request.param]}).model
 
 
 def test_a_later_item_changes_no_earlier_score(model):
@@ -63,7 +74,29 @@ def test_a_frozen_embedding_is_shared_and_a_trained_one_copied_with_the_same_sco
     torch.testing.assert_close(model(batch(HISTORY)), shared)
 
 
-def test_scores_are_item_vectors_times_hidden_state_plus_bias(model):
+def test_cosines_over_the_temperature_plus_bias():
+    dot, cosine = (context(model={"options": {"logits": logits}}).model for logits in ("dot", "cosine"))
+    items, bias = dot._embed(torch.arange(NUM_ITEMS)), dot._bias(torch.arange(NUM_ITEMS))
+    products = dot(batch(HISTORY)) - bias  # |hidden| * |item| * cosine
+    found = (cosine(batch(HISTORY)) - bias) * 0.07
+    lengths = products / (found * items.norm(dim=1))
+    torch.testing.assert_close(lengths, lengths[..., :1].expand_as(lengths))  # that of the hidden state, for every item
+    assert found.abs().max() <= 1
+
+
+def test_attention_by_distance_loses_a_slope_a_step():
+    # two heads: slopes 2^-4 and 2^-8; two steps back cost twice as much, the future is masked elsewhere
+    assert alibi(2, 3)[:, 2].tolist() == [[-2 / 16, -1 / 16, 0], [-2 / 256, -1 / 256, 0]]
+
+
+@pytest.mark.parametrize("option", [{"logits": "sine"}, {"positions": "none"}, {"projection": 3}, {"temperature": 0}])
+def test_an_option_out_of_range_is_an_error_that_names_it(option):
+    (name,) = option
+    with pytest.raises(ConfigError, match=rf"model\.options\.{name} = .*should be"):
+        context(model={"options": option})
+
+
+def test_scores_are_item_vectors_times_hidden_state_plus_bias():
     # without blocks and positions the hidden state is the normed embedding of the item itself
     config = experiment(model={"layers": 1}).model
     plain = TextTransformer(inputs(), config).double()
@@ -78,6 +111,14 @@ def test_scores_are_item_vectors_times_hidden_state_plus_bias(model):
     expected = embedded @ hidden
     expected[2] += 0.5 * BIAS_SCALE
     torch.testing.assert_close(plain(batch(torch.tensor([[3]])))[0, 0], expected)
+
+
+def test_a_hidden_projection_starts_as_a_linear_one():
+    model = TextTransformer(inputs(), experiment().model, projection="hidden").double()
+    model.reset_parameters_(torch.Generator().manual_seed(0))
+    torch.testing.assert_close(model.item_projection(vectors()), vectors() @ model.item_projection.direct.weight.T)
+    model.item_projection.outer.weight.data.fill_(1.0)
+    assert not torch.allclose(model.item_projection(vectors()), vectors() @ model.item_projection.direct.weight.T)
 
 
 def test_weights_are_drawn_by_the_generator_alone():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedrec.tasks import open_task
-from fedrec.tasks.windows import IGNORED
+from fedrec.tasks.windows import IGNORED, windows
 from tests.handmade import experiment, interactions
 
 SEQUENCES = ([0, 1, 2, 3, 4], [5], [6, 6], [])
@@ -49,6 +49,31 @@ def test_a_long_sequence_gives_one_window_of_it_and_every_window_comes_up():
     drawn = examples("sequence", window=2).cut(np.zeros(200, dtype=np.int64), RNG)
     rows = {(*history, target[-1]) for history, target in zip(*written(drawn), strict=True)}
     assert rows == {(0, 1, 2), (1, 2, 3), (2, 3, 4)}
+
+
+def test_all_windows_cover_every_target_and_the_last_one_ends_with_the_last_row():
+    # window 2: five items have four targets, two windows; of three items and of two there is one
+    every = open_task(experiment(training={"windows": "all"}, model={"window": 2}))
+    rows = interactions(([0, 1, 2, 3, 4], [5], [6, 5, 4], [3, 3]))
+    found = every.examples(rows, np.arange(4))
+    assert found.owner.tolist() == [0, 0, 1, 2]
+    drawn = [written(found.cut(np.array([row]), RNG)) for row in [0] * 50 + [1] * 50]
+    ends = [(*history[0], target[0][-1]) for history, target in drawn]
+    assert set(ends[:50]) == {(2, 3, 4)}
+    assert set(ends[50:]) == {(0, 1, 2), (1, 2, 3)}  # its piece are targets 1 and 2; one of index 1 would not be full
+    assert every.count(rows.lengths_of(np.arange(4))).tolist() == [2, 0, 1, 1]
+    assert every.positions(rows.lengths_of(np.arange(4))).tolist() == [4, 0, 2, 1]
+
+
+@pytest.mark.parametrize("targets", range(1, 12))
+def test_windows_of_any_sequence_are_full_and_leave_no_target_out(targets):
+    found = windows(interactions([range(targets + 1)], 12), np.array([0]), 3, whole=True, every=True)
+    covered = set()
+    for low, high in zip(found.lowest.tolist(), found.end.tolist(), strict=True):
+        assert min(targets, 3) <= low <= high <= targets
+        covered |= {target for end in range(low, high + 1) for target in range(max(1, end - 2), end + 1)}
+    assert covered == set(range(1, targets + 1))
+    assert len(found) == -(-targets // 3)
 
 
 @pytest.mark.parametrize("kind", ["sequence", "prefix"])

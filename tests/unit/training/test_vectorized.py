@@ -25,6 +25,7 @@ PRIVACY = {
     "local without noise": plan("local", noise=0.0, clip=0.5),
     "local": plan("local", noise=1.5, clip=0.5),
 }
+RNG = np.random.default_rng(0)
 PULL = {"rule": "proximal", "options": {"mu": 0.7}}
 
 
@@ -63,6 +64,22 @@ def test_a_cohort_answers_as_its_clients_would_one_at_a_time(adapter, optimizer,
         training={"optimizer": optimizer, "lr": 0.1, "steps": 3, "example": example, "sampling_rate": 0.6},
     )
     assert_same(made, range(6))
+
+
+@pytest.mark.parametrize("adapter", ["lora", "full"])
+@pytest.mark.parametrize(("privacy", "windows"), [("open", "all"), ("central", "all"), ("local", "one")])
+def test_also_with_dropout_and_every_option_of_the_model(adapter, privacy, windows):
+    made = context(
+        LONG,
+        MANY,
+        PRIVACY[privacy],
+        model={"dropout": 0.4, "options": {"projection": "hidden", "positions": "alibi", "logits": "cosine"}},
+        adapter={"name": adapter, "item_delta": True},
+        training={"steps": 3, "lr": 0.1, "windows": windows, "sampling_rate": 0.6},
+    )
+    assert_same(made, range(6))
+    still = context(LONG, MANY, PRIVACY[privacy], model={"dropout": 0.0}, training={"windows": windows})
+    assert "dropout" not in still.task.collate(still.task.draw(still.examples(5), np.array([0]), RNG))
 
 
 @pytest.mark.parametrize("privacy", ["open", "local"])

@@ -1,0 +1,62 @@
+"""A linear recommender beside the model: an item's score grows with the items of the history that it goes with.
+
+`score = model's score + gain * sum over the history of exp(-age / decay) * weights[item]`, where the age of the last
+item is 0. The weights are EASE's (Steck 2019), the decay is that of sequential neighbourhood models (SLIST, Choi et al.
+2021, equation 13). Gain and weights stand beside the parameters of a finished recommender, under names of their own.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from fedrec.data.split import Queries
+from fedrec.experiment.config import Experiment
+from fedrec.metrics.evaluation import Scorer, Scores
+from fedrec.models.adapters import load_parameters_
+from fedrec.models.recommender import Recommender
+from fedrec.models.scoring import model_scorer
+
+GAIN = "linear_branch.gain"
+"""A number: what the branch is multiplied by."""
+WEIGHTS = "linear_branch.weights"
+"""Those of each item of a history (rows) for each item's score (columns), `[items, items]`."""
+
+
+def load_scorer_(model: Recommender, parameters: Mapping[str, Tensor], experiment: Experiment) -> Scorer:
+    """Load parameters into a model and return its scorer, with the linear branch if they have one."""
+    load_parameters_(model, without_branch(parameters))
+    if WEIGHTS not in parameters:
+        return model_scorer(model)
+    return with_branch(model_scorer(model), parameters, experiment.linear.decay)
+
+
+def without_branch(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what is the model's own."""
+    return {name: value for name, value in parameters.items() if name not in {GAIN, WEIGHTS}}
+
+
+def with_branch(scorer: Scorer, branch: Mapping[str, Tensor], decay: float) -> Scorer:
+    """Return the sum of a scorer and of a linear branch."""
+    gain, weights = branch[GAIN].item(), branch[WEIGHTS].numpy()
+
+    def score(queries: Queries) -> Scores:
+        added: NDArray[np.float32] = decayed(queries, len(weights), decay) @ weights
+        return np.asarray(scorer(queries) + np.float32(gain) * added)
+
+    return score
+
+
+def decayed(queries: Queries, num_items: int, decay: float) -> sparse.csr_array:
+    """Return `exp(-age / decay)` of each item of each history, 0 elsewhere, `[queries, items]`.
+
+    The whole history counts, whatever the model's window; of a repeated item the last time alone, as pairs are counted.
+    """
+    rows = []
+    for row, history in enumerate(queries.histories):
+        items, age = np.unique(history[::-1], return_index=True)
+        rows.append((np.full(len(items), row), items, np.exp(-age / decay)))
+    user, item, value = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    return sparse.csr_array((value.astype(np.float32), (user, item)), shape=(len(queries), num_items))

@@ -1,0 +1,1 @@
+"""What the default recommender is made of."""
