@@ -121,10 +121,10 @@ class Cost:
             )
         if self.splits > 1:
             told.append(
-                f"The private trials have {self.splits} user splits, which deal out the same people anew: whoever is "
-                "protected as a training user in one is judged exactly, as a volunteer, in another. Such trials are good "
-                "for measuring, which is what a simulation does. Released together they promise nothing: epsilon is "
-                "infinity. Keep one split_seed in what is to be released."
+                f"The private trials have {self.splits} user splits, which deal out the same people anew: a "
+                "training user of one, who is protected there, is a volunteer in another, who is judged exactly. Such "
+                "trials are good for measuring, which is what a simulation does. Released together they promise "
+                "nothing: epsilon is infinity. Keep one split_seed in what is to be released."
             )
         if self.open_trials:
             told.append(
