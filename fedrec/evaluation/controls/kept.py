@@ -19,7 +19,7 @@ from torch import Tensor
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
 from fedrec.data.interactions import IntArray
-from fedrec.evaluation.controls.trained import Control
+from fedrec.evaluation.controls.base import Control
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
@@ -89,8 +89,9 @@ def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
         target: {"name": found.name, "metrics": list(found.per_user), "lists": found.lists}
         for target, found in kept.control.test.items()
     }
-    told = {"note": kept.control.note, "disclosure": kept.control.disclosure.value, "seconds": kept.seconds}
-    return tensors, {**told, "test": test}
+    control = kept.control
+    told = {"note": control.note, "disclosure": control.disclosure.value, "reference": control.reference}
+    return tensors, {**told, "seconds": kept.seconds, "test": test}
 
 
 def _read(path: Path, about: str) -> Kept:
@@ -110,7 +111,8 @@ def _read(path: Path, about: str) -> Kept:
         )
         for target, told in facts["test"].items()
     }
-    return Kept(Control(test, facts["note"], Disclosure(facts["disclosure"])), facts["seconds"])
+    control = Control(test, facts["note"], Disclosure(facts["disclosure"]), facts["reference"])
+    return Kept(control, facts["seconds"])
 
 
 def _split(ranks: Tensor, targets: Tensor) -> tuple[IntArray, ...]:
