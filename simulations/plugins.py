@@ -55,7 +55,7 @@ def _partitions() -> Registry[Any]:
 
 
 def _controls() -> Registry[Any]:
-    from fedrec.evaluation.controls.trained import CONTROLS
+    from fedrec.evaluation.controls import CONTROLS
 
     return CONTROLS
 

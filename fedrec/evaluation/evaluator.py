@@ -18,7 +18,7 @@ from fedrec.data.platform import Stretches
 from fedrec.data.split import Cases, Cut
 from fedrec.evaluation.by_platform import evaluate_by_platform
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
-from fedrec.evaluation.validation.volunteers import Validation, Volunteers
+from fedrec.evaluation.validation.volunteers import Validation, Volunteers, mean_gain
 from fedrec.metrics.beyond_accuracy import Counts, Vectors
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
@@ -73,6 +73,11 @@ class Evaluator:
     Args:
         job: The prepared run.
 
+    Attributes:
+        popular: How popular items are.
+        cutoffs: Of the ranking metrics.
+        tuned: Settings that validation users picked for a control, by its name.
+
     Raises:
         ConfigError: If a cut-off is above a platform's number of items, where every list is complete.
     """
@@ -87,6 +92,7 @@ class Evaluator:
             message = f"evaluation.cutoffs = {list(asked)}: the catalogue has {num_items} items; leave {largest} out"
             raise ConfigError(message)
         self.cutoffs = scale_of(job).cutoffs
+        self.tuned: dict[str, dict[str, float]] = {}
 
     @cached_property
     def task(self) -> Task:
@@ -133,9 +139,17 @@ class Evaluator:
         with_data = users[self._split.held_out.lengths_of(users) >= 2]
         return self._evaluate(finite(scorer), with_data)
 
-    def validate_scorer(self, scorer: Scorer) -> dict[str, Evaluation]:
-        """Return the exact evaluation of the validation users by target, for a control that picks something by it."""
-        return self._evaluate(scorer, self._split.validation)
+    @property
+    def can_tune(self) -> bool:
+        """Whether there are validation users who may be looked at as they are."""
+        return len(self._split.validation) > 0 and not self._job.validation.private
+
+    def validation_gain(self, scorer: Scorer) -> float:
+        """Return how well a scorer serves the validation users: the headline's metric, averaged over targets.
+
+        It is such that more is better. Only for whoever `can_tune`.
+        """
+        return mean_gain(self._evaluate(scorer, self._split.validation), self.task.headline)
 
     def test(self, scorer: Scorer, platform: int | None = None) -> dict[str, Evaluation]:
         """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""

@@ -18,7 +18,8 @@ from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.data.split import Queries
-from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer
+from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.uninformed import popularity_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.significance import bootstrap_interval, compare
 from fedrec.metrics.evaluation import Evaluation, Scorer, Scores

@@ -46,5 +46,5 @@ def branches(counts: NDArray[np.float64], config: LinearConfig) -> list[dict[str
     Raises:
         ConfigError: If no weights can be made of the counts.
     """
-    weights = torch.from_numpy(ease_weights_(counts, config.l2).astype(np.float32))
+    weights = torch.from_numpy(ease_weights_("linear", counts, config.l2).astype(np.float32))
     return [{WEIGHTS: weights, GAIN: torch.tensor(gain)} for gain in GAINS]

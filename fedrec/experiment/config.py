@@ -282,8 +282,8 @@ class EvaluationConfig(Section):
     central_lr: Annotated[float, Field(gt=0)] = 2e-3
     """Learning rate of the central control (Adam)."""
     controls: tuple[str, ...] | None = None
-    """What the result is put beside; the task's own if not given (of next_item: random, popularity, ease, base,
-    local_only and central)."""
+    """What the result is put beside; the task's own if not given (of next_item: random, popularity, ease, ease_recency,
+    linear_next_item, linear_sum, base, local_only and central)."""
     groups: tuple[str, ...] = ("activity", "gender", "age")
     """User attributes whose groups are compared; `activity` is the length of the history."""
     private: PrivateValidationConfig = PrivateValidationConfig()

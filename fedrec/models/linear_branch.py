@@ -9,13 +9,13 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from fedrec.data.split import Queries
 from fedrec.experiment.config import Experiment
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.models.adapters import load_parameters_
+from fedrec.models.histories import decayed_histories
 from fedrec.models.recommender import Recommender
 from fedrec.models.scoring import model_scorer
 
@@ -43,20 +43,8 @@ def with_branch(scorer: Scorer, branch: Mapping[str, Tensor], decay: float) -> S
     gain, weights = branch[GAIN].item(), branch[WEIGHTS].numpy()
 
     def score(queries: Queries) -> Scores:
-        added: NDArray[np.float32] = decayed(queries, len(weights), decay) @ weights
+        faded = decayed_histories(queries.histories, len(weights), decay).astype(np.float32)
+        added: NDArray[np.float32] = faded @ weights
         return np.asarray(scorer(queries) + np.float32(gain) * added)
 
     return score
-
-
-def decayed(queries: Queries, num_items: int, decay: float) -> sparse.csr_array:
-    """Return `exp(-age / decay)` of each item of each history, 0 elsewhere, `[queries, items]`.
-
-    The whole history counts, whatever the model's window; of a repeated item the last time alone, as pairs are counted.
-    """
-    rows = []
-    for row, history in enumerate(queries.histories):
-        items, age = np.unique(history[::-1], return_index=True)
-        rows.append((np.full(len(items), row), items, np.exp(-age / decay)))
-    user, item, value = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-    return sparse.csr_array((value.astype(np.float32), (user, item)), shape=(len(queries), num_items))

@@ -106,15 +106,6 @@ def same_targets(cases: Mapping[str, Cases]) -> str:
     )
 
 
-def inconclusive_canary(local_only: float, ease: float, users: int) -> Caution:
-    """Tell of a lead that would be a leak, had not so few users given it; both controls are a simulation's alone."""
-    return Caution(
-        f"Local-only training is ahead of EASE (NDCG@10 {local_only:.3f} against {ease:.3f}). With more test users "
-        f"that would end the run as a leak of held-out data; of {count_text(users, 'test user')} it may be chance.",
-        PRIVATE,
-    )
-
-
 def _same(one: Cases, other: Cases) -> bool:
     pairs = zip(one.targets, other.targets, strict=True)
     return len(one.targets) > 0 and all(np.array_equal(left, right) for left, right in pairs)

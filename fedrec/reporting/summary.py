@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fedrec.core.freed_memory import give_back
 from fedrec.core.progress import Progress
 from fedrec.data.platform import PLATFORM
-from fedrec.evaluation.controls.fitted import check_canary, may_be_chance
+from fedrec.evaluation.controls import CONTROLS, Control
+from fedrec.evaluation.controls.canary import check_canary
 from fedrec.evaluation.controls.kept import Kept, KeptControls
-from fedrec.evaluation.controls.trained import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.groups import compare_groups, labels_of
 from fedrec.evaluation.later_items import judge_later_items
@@ -26,7 +26,7 @@ from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
 from fedrec.models.linear_branch import without_branch
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
-from fedrec.reporting.cautions import Caution, cautions, inconclusive_canary
+from fedrec.reporting.cautions import Caution, cautions
 from fedrec.reporting.claim import claim
 from fedrec.reporting.run.report import render_report
 from fedrec.run.checkpoint import Checkpoint
@@ -51,7 +51,7 @@ def conclude(
         rule: The clients' rule; plain training by default.
 
     Raises:
-        CanaryError: If a client that never federated beats EASE: some held-out data leaked.
+        CanaryError: If clients that never federated beat every reference: some held-out data leaked.
     """
     task = evaluator.task
     evaluator.learn_popularity(last.released)
@@ -64,7 +64,9 @@ def conclude(
     if validation.private:  # a control is scored on test users, who are no volunteers then
         controls = {name: replace(control, disclosure=PRIVATE) for name, control in controls.items()}
     paid = validation.charge(last.validation_ledger, validation.result)
-    warned = [*_cautions(run, evaluator, test), *_canary(controls, task)]
+    warned = _cautions(run, evaluator, test)
+    if told := check_canary(controls, task.headline):
+        warned.append(Caution(told, PRIVATE))
     volunteers = Volunteers(evaluator, task.headline)
     groups = run.experiment.evaluation.groups
     if len(run.job.prepared.platforms) > 1:
@@ -114,8 +116,8 @@ def conclude(
     )
     shown = {name: control for name, control in controls.items() if control.disclosure is not PRIVATE}
     # Compared anew: a Holm-corrected p-value depends on all that it is compared with.
-    told = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
-    public = published({**summary, "controls": _beside(test, shown, task), "warnings": told}, classes)
+    public_warnings = [caution.text for caution in warned if caution.disclosure is not PRIVATE]
+    public = published({**summary, "controls": _beside(test, shown, task), "warnings": public_warnings}, classes)
     run.conclude(summary, public, chosen, last.ledger, paid if validation.private else None)
     render_report(run.path)
     return run.summary()
@@ -197,19 +199,6 @@ def _cautions(run: RunDirectory, evaluator: Evaluator, test: Mapping[str, Evalua
         users_are_public=run.job.plan.adjacency != "add-remove",
         volunteers=not run.job.validation.private,
     )
-
-
-def _canary(controls: Mapping[str, Control], task: Task) -> list[Caution]:
-    """Check the canary if both of its controls were asked for; a lead that may be chance is a warning instead."""
-    if not {"local_only", "ease"} <= controls.keys():
-        return []
-    metric = task.headline.metric
-    local, ease = (controls[name].test[task.headline.target] for name in ("local_only", "ease"))
-    ahead = local.means[metric] > ease.means[metric]
-    if ahead and may_be_chance(local.per_user[metric], ease.per_user[metric]):
-        return [inconclusive_canary(local.means[metric], ease.means[metric], len(ease.users))]
-    check_canary(local.means[metric], ease.means[metric])
-    return []
 
 
 def _intervals(test: Mapping[str, Evaluation], shown: Sequence[str]) -> dict[str, dict[str, list[float]]]:

@@ -60,7 +60,9 @@ class Headline:
         return value if self.higher_is_better else -value
 
 
-RANKING_CONTROLS = frozenset({"random", "popularity", "ease", "base_popularity"})
+RANKING_CONTROLS = frozenset(
+    {"random", "popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "base_popularity"}
+)
 """Controls whose scores put items in order, and predict no value."""
 
 

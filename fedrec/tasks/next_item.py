@@ -29,7 +29,17 @@ class NextItem(SequenceTask):
     targets: ClassVar[tuple[Cut, ...]] = (LAST, LAST20)
     headline: ClassVar[Headline] = Headline("last20", f"ndcg@{RANKED}")
     shown: ClassVar[tuple[str, ...]] = ("ndcg@10", "hit_rate@10", "recall@20", "mrr@10")
-    controls: ClassVar[tuple[str, ...]] = ("random", "popularity", "ease", "base", "local_only", "central")
+    controls: ClassVar[tuple[str, ...]] = (
+        "random",
+        "popularity",
+        "ease",
+        "ease_recency",
+        "linear_next_item",
+        "linear_sum",
+        "base",
+        "local_only",
+        "central",
+    )
     ranks: ClassVar[bool] = True
 
     def scored(self, positions: int, items: int) -> int:

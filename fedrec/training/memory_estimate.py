@@ -31,8 +31,11 @@ LOSS_COPIES = 3
 RANKED, RANKING = 256, 40
 """Users that are ranked at once, and bytes for each of them and each item (see `fedrec.metrics.ranking`)."""
 
-EASE = 8
-"""Bytes for each pair of items: one square in double precision."""
+SQUARE = 8
+"""Bytes for each pair of items, in double precision."""
+
+SQUARES = {"ease": 1, "ease_recency": 2, "linear_next_item": 2, "linear_sum": 3}
+"""Squares of the catalogue that a control holds at once."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,13 @@ def peaks(experiment: Experiment, size: Size) -> list[Peak]:
     ]
     if "central" in controls:
         found.append(Peak("the control central", central_bytes(experiment, size), "model.softmax_items"))
-    if "ease" in controls:
-        found.append(Peak("the control ease", EASE * all_items**2, "evaluation.controls (leave ease out)"))
     if experiment.linear.on:
         found.append(Peak("the linear branch", BRANCH * all_items**2, "linear.on (leave it out)"))
+    found += [
+        Peak(f"the control {name}", squares * SQUARE * all_items**2, f"evaluation.controls (leave {name} out)")
+        for name, squares in SQUARES.items()
+        if name in controls
+    ]
     return sorted(found, key=lambda peak: peak.bytes, reverse=True)
 
 

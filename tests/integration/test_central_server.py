@@ -13,7 +13,7 @@ from clients.app import app
 from clients.cohort import CohortRequest, answer_cohort
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.core.progress import silent
-from fedrec.evaluation.controls.trained import CONTROLS
+from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import BIAS, WEIGHTS, popularity
 from fedrec.evaluation.selection import finished, result_of

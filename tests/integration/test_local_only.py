@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fedrec.core.progress import silent
-from fedrec.evaluation.controls.trained import CONTROLS
+from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer
 from tests.integration.conftest import NewRun

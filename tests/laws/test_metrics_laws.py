@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import Cases
-from fedrec.evaluation.controls.fitted import popularity_scorer, random_scorer
+from fedrec.evaluation.controls.uninformed import popularity_scorer, random_scorer
 from fedrec.evaluation.significance import holm
 from fedrec.metrics.accuracy import METRICS
 from fedrec.metrics.ranking import evaluate

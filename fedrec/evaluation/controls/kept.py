@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
-from fedrec.evaluation.controls.trained import Control
+from fedrec.evaluation.controls.base import Control
 from fedrec.evaluation.stored import from_tensors, to_tensors
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
@@ -71,8 +71,9 @@ class KeptControls:
 def _written(kept: Kept) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what differs by user as tensors, all else as facts; nan and infinity survive both."""
     tensors, test = to_tensors(kept.control.test)
-    told = {"note": kept.control.note, "disclosure": kept.control.disclosure.value, "seconds": kept.seconds}
-    return tensors, {**told, "test": test}
+    control = kept.control
+    facts = {"note": control.note, "disclosure": control.disclosure.value, "reference": control.reference}
+    return tensors, {**facts, "seconds": kept.seconds, "test": test}
 
 
 def _read(path: Path, about: str) -> Kept:
@@ -81,5 +82,7 @@ def _read(path: Path, about: str) -> Kept:
         message = "it is of another control or run"
         raise SafetensorError(message)
     facts = json.loads(texts["facts"])
-    test = from_tensors(tensors, facts["test"])
-    return Kept(Control(test, facts["note"], Disclosure(facts["disclosure"])), facts["seconds"])
+    control = Control(
+        from_tensors(tensors, facts["test"]), facts["note"], Disclosure(facts["disclosure"]), facts["reference"]
+    )
+    return Kept(control, facts["seconds"])

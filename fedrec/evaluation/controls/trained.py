@@ -1,17 +1,16 @@
 """Controls that train, or come from, the run's own model: the base, each client alone, all data in one place."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
-from fedrec.core.registry import Registry
 from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
-from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
+from fedrec.evaluation.controls.base import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.linear_branch import GAINS, branches
 from fedrec.evaluation.popularity import popularity, with_popularity
@@ -21,7 +20,7 @@ from fedrec.models.item_item import pair_counts
 from fedrec.models.linear_branch import with_branch
 from fedrec.models.recommender import ITEM_BIAS
 from fedrec.models.scoring import model_scorer
-from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC
 from fedrec.run.job import Job
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.client import train_client
@@ -30,51 +29,6 @@ from fedrec.training.task import CohortTask, only_row
 LOCAL_CLIENTS = 5
 """Clients that `local_only` trains: their mean tells what federation brings, and all of them would take too long."""
 CENTRAL_PATIENCE = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Control:
-    """How a control did on the test users.
-
-    Attributes:
-        test: Target -> evaluation.
-        note: How it was made, in words.
-        disclosure: Who may see it: a control that looks at private users without privacy is for a simulation's eyes.
-    """
-
-    test: dict[str, Evaluation]
-    note: str
-    disclosure: Disclosure
-
-
-ControlMaker = Callable[[Job, Evaluator, Progress], Control]
-
-CONTROLS: Registry[ControlMaker] = Registry("control", group="fedrec.controls")
-
-
-@CONTROLS.register("random")
-def random_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
-    """Scores drawn by name."""
-    del progress
-    return Control(
-        evaluator.test(random_scorer(job.experiment.seed, job.prepared.train.num_items)), "scores at random", PUBLIC
-    )
-
-
-@CONTROLS.register("popularity")
-def popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
-    """How often training users touched each item."""
-    del progress
-    test = evaluator.test(popularity_scorer(job.prepared.train))
-    return Control(test, "training counts, central, no privacy", PRIVATE)
-
-
-@CONTROLS.register("ease")
-def ease_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
-    """EASE on the training users' interactions."""
-    del progress
-    test = evaluator.test(ease_scorer(job.prepared.train))
-    return Control(test, "lambda 300, central, no privacy, item ids only", PRIVATE)
 
 
 @CONTROLS.register("base")
@@ -172,9 +126,8 @@ def _with_linear_branch(job: Job, evaluator: Evaluator, scorer: Scorer) -> tuple
         with_branch(scorer, branch, config.decay)
         for branch in branches(pair_counts(split.train.of_users(split.private)), config)
     ]
-    volunteers = Volunteers(evaluator, evaluator.task.headline)
-    gains = [volunteers.gain(evaluator.validate_scorer(one)) for one in tried]
-    best = max(range(len(tried)), key=gains.__getitem__)
+    gains = [evaluator.validation_gain(one) for one in tried] if evaluator.can_tune else [0.0]
+    best = max(range(len(gains)), key=gains.__getitem__)
     return tried[best], GAINS[best]
 
 

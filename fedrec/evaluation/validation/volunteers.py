@@ -75,10 +75,16 @@ class Volunteers:
 
     def best_of(self, candidates: Sequence[Parameters]) -> int:
         """Return the candidate of the best headline metric, averaged over targets; without users, the first."""
-        scores = [self.gain(self._exact.validate(candidate)) for candidate in candidates]
+        scores = [mean_gain(self._exact.validate(candidate), self._headline) for candidate in candidates]
         return max(range(len(scores)), key=scores.__getitem__)
 
-    def gain(self, found: Mapping[str, Evaluation]) -> float:
-        """Return the headline metric of evaluations by target, averaged over targets; more is better, 0 without any."""
-        means = [self._headline.gain(evaluation.means[self._headline.metric]) for evaluation in found.values()]
-        return float(np.mean(means)) if means else 0.0
+
+def mean_gain(found: Mapping[str, Evaluation], headline: Headline) -> float:
+    """Return the headline's metric such that more is better, averaged over targets; 0 without any.
+
+    Args:
+        found: Target -> evaluation.
+        headline: Which metric, and which way is better.
+    """
+    means = [headline.gain(evaluation.means[headline.metric]) for evaluation in found.values()]
+    return float(np.mean(means)) if means else 0.0

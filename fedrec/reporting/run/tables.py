@@ -29,10 +29,16 @@ LABELS = {
     "base_popularity": "Base with its public users' popularity",
     "central": "Central training, no privacy",
     "local_only": "Local only, federation off",
+    "linear_sum": "EASE + next item",
+    "ease_recency": "EASE, fading history",
+    "linear_next_item": "Linear next item",
     "ease": "EASE",
     "popularity": "Popularity",
     "random": "Random",
 }
+OTHER_REFERENCES = ("linear_sum", "ease_recency", "linear_next_item")
+"""Recommenders fitted on all data, of which the answer in words names the best alone."""
+
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
 SEEN = {"private": "seen only because this is a simulation"}
 """By the class of a control (see `fedrec.privacy.disclosure`)."""
@@ -289,7 +295,7 @@ def _cost(summary: Summary, rows: Mapping[str, Row], base: Mapping[str, float]) 
 
 
 def _against_others(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[str]:
-    competitors = [rows[name] for name in ("popularity", "ease") if name in rows]
+    competitors = _competitors(rows, measured)
     central = rows.get("central")
     beside = [f"{row.label} {_values(row, measured)}" for row in competitors]
     beside += [f"the same model trained centrally without privacy {_values(central, measured)}"] if central else []
@@ -300,6 +306,17 @@ def _against_others(rows: Mapping[str, Row], measured: Mapping[str, str]) -> lis
         [f"Nowhere ahead of it: {listed([row.label for row in competitors])}."] if competitors else []
     )
     return sentences
+
+
+def _competitors(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[Row]:
+    """Return popularity, EASE, and the best on each target of the other recommenders fitted on all data."""
+    others = [row for name, row in rows.items() if name in OTHER_REFERENCES]
+    best = [
+        row.name
+        for row in others
+        if any(not any(other.cells[target].ahead(row.cells[target]) for other in others) for target in measured)
+    ]
+    return [rows[name] for name in ("popularity", "ease", *best) if name in rows]
 
 
 def _values(row: Row, measured: Iterable[str]) -> str:

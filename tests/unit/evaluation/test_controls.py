@@ -1,13 +1,14 @@
-"""The controls on matrices small enough to solve directly, and the canary."""
+"""EASE, popularity and random scores, on matrices small enough to solve directly."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from fedrec.core.errors import CanaryError, ConfigError
+from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import Interactions
-from fedrec.evaluation.controls.fitted import check_canary, ease_scorer, may_be_chance, popularity_scorer, random_scorer
+from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.uninformed import popularity_scorer, random_scorer
 from tests.handmade import queries
 
 
@@ -90,28 +91,3 @@ def test_random_scores_follow_the_history_and_not_the_batch():
     np.testing.assert_array_equal(together, np.concatenate([score(queries([first])), score(queries([second]))]))
     assert not np.array_equal(together[0], together[1])
     assert not np.array_equal(together[0], random_scorer(1, 20)(queries([first]))[0])
-
-
-def test_the_canary_is_quiet_as_long_as_ease_is_not_beaten():
-    check_canary(local_only=0.02, ease=0.21)
-    check_canary(local_only=0.21, ease=0.21)
-
-
-@pytest.mark.parametrize(("local_only", "ease"), [(0.98, 0.21), (float("nan"), 0.21), (0.02, float("nan"))])
-def test_the_canary_stops_what_only_a_leak_can_do(local_only, ease):
-    with pytest.raises(CanaryError, match=r"leaked into training.*negatives"):
-        check_canary(local_only, ease)
-
-
-@pytest.mark.parametrize(
-    ("users", "gains", "chance"),
-    [
-        (2, [0.4, 0.5], True),  # all of them ahead, p = 2 / 2^2
-        (8, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], False),  # p = 2 / 2^8 = 0.008
-        (8, [0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, 0.8], True),
-        (30, [0.4, *[0.0] * 29], False),  # enough users: their means are believed
-    ],
-)
-def test_of_few_users_a_lead_may_be_chance(users, gains, chance):
-    ease = np.full(users, 0.1)
-    assert may_be_chance(ease + gains, ease) == chance

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fedrec.core.progress import silent
+from fedrec.evaluation.controls.base import Control
 from fedrec.evaluation.controls.kept import Kept, KeptControls
-from fedrec.evaluation.controls.trained import Control
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import PRIVATE
 

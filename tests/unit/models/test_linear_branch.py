@@ -9,7 +9,7 @@ from fedrec.evaluation.linear_branch import GAINS, with_linear_branch
 from fedrec.experiment.config import LinearConfig
 from fedrec.experiment.rules import RULES
 from fedrec.models.item_item import ease_weights_, pair_counts
-from fedrec.models.linear_branch import GAIN, WEIGHTS, decayed, with_branch
+from fedrec.models.linear_branch import GAIN, WEIGHTS, with_branch
 from fedrec.training.pair_counts import client_pair_counts, square, triangle_size
 from tests.handmade import CLIENTS, NUM_ITEMS, context, experiment, interactions, queries
 
@@ -26,12 +26,6 @@ def test_clients_counts_add_up_to_those_of_all_data_exactly():
     total = np.sum([client_pair_counts(made, client) for client in range(len(CLIENTS))], axis=0, dtype=np.float64)
     assert total.shape == (triangle_size(NUM_ITEMS),) == (28,)
     np.testing.assert_array_equal(square(total, NUM_ITEMS), pair_counts(interactions()))
-
-
-def test_a_history_decays_and_a_repeated_item_counts_once():
-    # ages 2, 1, 0 of items 3, 1, 3 with decay 2: item 1 exp(-1/2), item 3 only its last time
-    found = decayed(queries([[3, 1, 3], [0]]), 4, 2.0).toarray()
-    np.testing.assert_allclose(found, [[0, np.exp(-0.5), 0, 1], [1, 0, 0, 0]], rtol=1e-6)
 
 
 def test_a_score_is_the_models_plus_gain_times_the_branch():
@@ -54,7 +48,7 @@ def test_validation_users_pick_the_gain_and_the_parameters_stay():
     assert gain == found[GAIN].item() == GAINS[3]
     assert [each[GAIN].item() for each in seen] == list(GAINS)
     assert found["w"] is own["w"]
-    np.testing.assert_allclose(found[WEIGHTS], ease_weights_(counts, 2.0), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found[WEIGHTS], ease_weights_("linear", counts, 2.0), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(("epsilon", "on", "broken"), [(8.0, True, True), (8.0, False, False), ("inf", True, False)])
@@ -71,4 +65,4 @@ def test_all_windows_are_of_sequences_alone():
 
 def test_weights_need_an_inverse():
     with pytest.raises(ConfigError, match="raise it"):
-        ease_weights_(np.full((2, 2), 1e30), 1.0)
+        ease_weights_("linear", np.full((2, 2), 1e30), 1.0)

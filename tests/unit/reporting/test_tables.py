@@ -194,6 +194,19 @@ def test_an_untested_lead_is_called_untested():
     assert "EASE is ahead on the last 20 % (not tested)." in words
 
 
+def test_of_the_other_recommenders_fitted_on_all_data_the_answer_names_the_best_of_each_target():
+    controls = {
+        "popularity": control(0.1, 0.01),
+        "linear_sum": control(0.14, 0.05),
+        "ease_recency": control(0.12, 0.04),
+        "linear_next_item": control(0.11, 0.07),
+    }
+    words = headline(summary(scores(0.15, 0.06), controls))
+    assert "Popularity 0.100 and 0.010; EASE + next item 0.140 and 0.050; Linear next item" in words
+    assert "EASE, fading history" not in words
+    assert "Linear next item still wins on the last item" in words
+
+
 def test_what_is_behind_and_what_central_training_reaches_is_said():
     controls = {"ease": control(0.1, 0.02), "popularity": control(0.1, 0.01), "central": control(0.2, 0.08)}
     words = headline(summary(scores(0.15, 0.06), controls))

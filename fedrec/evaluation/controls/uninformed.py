@@ -1,0 +1,58 @@
+"""What knows nothing of a user: random scores, and popularity."""
+
+import hashlib
+
+import numpy as np
+
+from fedrec.core.progress import Progress
+from fedrec.core.seeding import rng_for
+from fedrec.data.interactions import Interactions
+from fedrec.data.split import Queries
+from fedrec.evaluation.controls.base import CONTROLS, Control
+from fedrec.evaluation.evaluator import Evaluator
+from fedrec.metrics.evaluation import Scorer, Scores
+from fedrec.privacy.disclosure import PRIVATE, PUBLIC
+from fedrec.run.job import Job
+
+
+@CONTROLS.register("random")
+def random_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """Scores drawn by name."""
+    del progress
+    scorer = random_scorer(job.experiment.seed, job.prepared.train.num_items)
+    return Control(evaluator.test(scorer), "scores at random", PUBLIC)
+
+
+@CONTROLS.register("popularity")
+def popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """How often training users touched each item."""
+    del progress
+    test = evaluator.test(popularity_scorer(job.prepared.train))
+    return Control(test, "training counts, central, no privacy", PRIVATE)
+
+
+def random_scorer(seed: int, num_items: int) -> Scorer:
+    """Return a scorer that draws a uniform score for every item.
+
+    The draw is named by the content of the history, so a user's scores depend on neither the batch nor
+    the order of users; two users with the same history get the same scores.
+    """
+
+    def score(queries: Queries) -> Scores:
+        scores = np.empty((len(queries), num_items), dtype=np.float32)
+        for row, history in zip(scores, queries.histories, strict=True):
+            name = hashlib.sha256(history.astype("<i8").tobytes()).hexdigest()
+            row[:] = rng_for(seed, "random control", name).random(num_items, dtype=np.float32)
+        return scores
+
+    return score
+
+
+def popularity_scorer(train: Interactions) -> Scorer:
+    """Return a scorer that gives every user the number of training interactions of each item."""
+    counts = np.bincount(train.item, minlength=train.num_items).astype(np.float32)
+
+    def score(queries: Queries) -> Scores:
+        return np.tile(counts, (len(queries), 1))
+
+    return score
