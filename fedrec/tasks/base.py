@@ -74,6 +74,7 @@ class Task(ABC):
         targets: What of each held-out user may be judged.
         headline: What is read first of an evaluation.
         shown: Metrics that get an interval, a paired test and a comparison of groups.
+        errors: Those of them of which a lower value is better.
         controls: What a result is put beside, unless the experiment says.
         ranks: Whether lists of items are judged, by `fedrec.metrics.ranking`; private validation users and item counts
             (`evaluation.private`, `privacy.item_counts`) need that.
@@ -82,6 +83,7 @@ class Task(ABC):
     targets: ClassVar[tuple[Cut, ...]] = (LAST, LAST20)
     headline: ClassVar[Headline]
     shown: ClassVar[tuple[str, ...]]
+    errors: ClassVar[frozenset[str]] = frozenset()
     controls: ClassVar[tuple[str, ...]]
     ranks: ClassVar[bool] = False
 
