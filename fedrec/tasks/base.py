@@ -63,6 +63,9 @@ class Headline:
 RANKING_CONTROLS = frozenset({"random", "popularity", "ease", "base_popularity"})
 """Controls whose scores put items in order, and predict no value."""
 
+ODDS_CONTROLS = frozenset({"popularity_odds"})
+"""Controls whose scores are log odds: of no use to a task that does not name them among its own."""
+
 
 class Task(ABC):
     """What is learnt and how it is judged; register one in `TASKS`.
@@ -223,9 +226,10 @@ def open_task(experiment: Experiment) -> Task:
         key = "evaluation.private.epsilon" if experiment.evaluation.private.on else "privacy.item_counts.share"
         message = f"{key} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
         raise ConfigError(message)
-    if not task.ranks and (unfit := sorted(RANKING_CONTROLS & {*task.asked_controls})):
+    unfit = ODDS_CONTROLS - {*task.controls} | (frozenset() if task.ranks else RANKING_CONTROLS)
+    if found := sorted(unfit & {*task.asked_controls}):
         message = (
-            f"evaluation.controls: {', '.join(unfit)} put items in order, and {experiment.task.name} asks for values; "
+            f"evaluation.controls: the scores of {', '.join(found)} say nothing that {experiment.task.name} judges; "
             f"choose among {', '.join(task.controls)}"
         )
         raise ConfigError(message)

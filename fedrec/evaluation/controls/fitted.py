@@ -13,6 +13,7 @@ from scipy.linalg import lapack
 from fedrec.core.errors import CanaryError, ConfigError
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray, Interactions
+from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
 from fedrec.metrics.evaluation import Scorer, Scores
@@ -46,6 +47,22 @@ def popularity_scorer(train: Interactions) -> Scorer:
 
     def score(queries: Queries) -> Scores:
         return np.tile(counts, (len(queries), 1))
+
+    return score
+
+
+def popularity_odds_scorer(train: Interactions, platforms: Platforms) -> Scorer:
+    """Return a scorer that gives every user `log((count + 1) / mean)` of each item, the mean being of its platform.
+
+    It is the logarithm of how much likelier a click is on this item than on one drawn at random, by training counts
+    alone, with one added to each so that an item that nobody touched has finite odds.
+    """
+    seen = np.bincount(train.item, minlength=train.num_items) + 1.0
+    own = np.split(seen, platforms.items[1:-1])
+    odds = np.concatenate([np.log(counts / counts.mean()) for counts in own]).astype(np.float32)
+
+    def score(queries: Queries) -> Scores:
+        return np.tile(odds, (len(queries), 1))
 
     return score
 

@@ -11,7 +11,7 @@ from fedrec.core.progress import Progress
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
-from fedrec.evaluation.controls.fitted import ease_scorer, popularity_scorer, random_scorer
+from fedrec.evaluation.controls.fitted import ease_scorer, popularity_odds_scorer, popularity_scorer, random_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
@@ -64,6 +64,14 @@ def popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Co
     del progress
     test = evaluator.test(popularity_scorer(job.prepared.train))
     return Control(test, "training counts, central, no privacy", PRIVATE)
+
+
+@CONTROLS.register("popularity_odds")
+def popularity_odds_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """How much likelier each item is clicked than one at random."""
+    del progress
+    test = evaluator.test(popularity_odds_scorer(job.prepared.train, job.prepared.platforms))
+    return Control(test, "log odds of training counts, central, no privacy", PRIVATE)
 
 
 @CONTROLS.register("ease")

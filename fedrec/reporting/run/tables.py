@@ -29,6 +29,7 @@ LABELS = {
     "local_only": "Local only, federation off",
     "ease": "EASE",
     "popularity": "Popularity",
+    "popularity_odds": "Odds by popularity",
     "random": "Random",
 }
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
@@ -253,7 +254,7 @@ def _cost(summary: Summary, rows: Mapping[str, Row], base: Mapping[str, float]) 
 
 
 def _against_others(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[str]:
-    competitors = [rows[name] for name in ("popularity", "ease") if name in rows]
+    competitors = [rows[name] for name in ("popularity", "popularity_odds", "ease") if name in rows]
     central = rows.get("central")
     beside = [f"{row.label} {_values(row, measured)}" for row in competitors]
     beside += [f"the same model trained centrally without privacy {_values(central, measured)}"] if central else []
