@@ -6,6 +6,7 @@ but do not enter the gap.
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ class Fairness:
 
 
 def compare_groups(
-    per_user: PerUser, cases: Cases, users: Users, attributes: Sequence[str], *, higher_is_better: bool = True
+    per_user: PerUser, cases: Cases, users: Users, attributes: Sequence[str], *, errors: AbstractSet[str] = frozenset()
 ) -> Fairness:
     """Compare the groups of each attribute on each metric.
 
@@ -70,7 +71,7 @@ def compare_groups(
         cases: The cases that were evaluated, in the same order.
         users: All users; attributes are looked up by user index.
         attributes: "activity" (see `activity_labels`) or columns of `users.attributes`.
-        higher_is_better: Whether a higher value is a better one, for who is served worst.
+        errors: Metrics of which a lower value is better, for who is served worst.
 
     Returns:
         The groups of each attribute that the data has; those it lacks are listed as missing.
@@ -80,7 +81,7 @@ def compare_groups(
         groups={name: _groups(per_user, labels[name]) for name in attributes if name in labels},
         missing=tuple(name for name in attributes if name not in labels),
         worst_decile={
-            metric: worst_decile(values) if higher_is_better else -worst_decile(-values)
+            metric: -worst_decile(-values) if metric in errors else worst_decile(values)
             for metric, values in per_user.items()
         },
     )

@@ -48,7 +48,8 @@ class Evaluation:
         ranks: 1-based rank of each of a user's targets, in their order, a user an entry; empty where nothing is ranked.
         recommended: Each user's list up to the largest cut-off, `[n, depth]`, best first; -1 where fewer
             items were left to recommend. `[n, 0]` where nothing is ranked.
-        lists: `metric@k` -> value of all lists together (see `fedrec.metrics.beyond_accuracy`); none without lists.
+        lists: Metric -> value of all users together: of their lists, `metric@k` (see `fedrec.metrics.beyond_accuracy`),
+            or of all their predictions; empty where there is none.
     """
 
     name: str

@@ -94,7 +94,7 @@ def conclude(
                 evaluator.test_cases(target),
                 run.job.prepared.users,
                 groups,
-                higher_is_better=task.headline.higher_is_better,
+                errors=task.errors,
             ).to_json()
             for target, evaluation in test.items()
         },

@@ -14,7 +14,17 @@ from fedrec.privacy.statement.statement import words
 Summary = Mapping[str, Any]
 
 DASH = "—"
-METRICS = {"ndcg": "NDCG", "hit_rate": "HR", "mrr": "MRR", "map": "MAP", "rmse": "RMSE", "mae": "MAE"}
+METRICS = {
+    "ndcg": "NDCG",
+    "hit_rate": "HR",
+    "mrr": "MRR",
+    "map": "MAP",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "auc": "AUC",
+    "gauc": "GAUC",
+    "ece": "ECE",
+}
 
 
 def number(value: object) -> float:

@@ -65,6 +65,9 @@ RANKING_CONTROLS = frozenset(
 )
 """Controls whose scores put items in order, and predict no value."""
 
+ODDS_CONTROLS = frozenset({"popularity_odds"})
+"""Controls whose scores are log odds: of no use to a task that does not name them among its own."""
+
 
 class Task(ABC):
     """What is learnt and how it is judged; register one in `TASKS`.
@@ -76,6 +79,7 @@ class Task(ABC):
         targets: What of each held-out user may be judged.
         headline: What is read first of an evaluation.
         shown: Metrics that get an interval, a paired test and a comparison of groups.
+        errors: Those of them of which a lower value is better.
         controls: What a result is put beside, unless the experiment says.
         ranks: Whether lists of items are judged, by `fedrec.metrics.ranking`; private validation users and item counts
             (`evaluation.private`, `privacy.item_counts`) need that.
@@ -84,6 +88,7 @@ class Task(ABC):
     targets: ClassVar[tuple[Cut, ...]] = (LAST, LAST20)
     headline: ClassVar[Headline]
     shown: ClassVar[tuple[str, ...]]
+    errors: ClassVar[frozenset[str]] = frozenset()
     controls: ClassVar[tuple[str, ...]]
     ranks: ClassVar[bool] = False
 
@@ -223,9 +228,10 @@ def open_task(experiment: Experiment) -> Task:
         key = "evaluation.private.epsilon" if experiment.evaluation.private.on else "privacy.item_counts.share"
         message = f"{key} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
         raise ConfigError(message)
-    if not task.ranks and (unfit := sorted(RANKING_CONTROLS & {*task.asked_controls})):
+    unfit = ODDS_CONTROLS - {*task.controls} | (frozenset() if task.ranks else RANKING_CONTROLS)
+    if found := sorted(unfit & {*task.asked_controls}):
         message = (
-            f"evaluation.controls: {', '.join(unfit)} put items in order, and {experiment.task.name} asks for values; "
+            f"evaluation.controls: the scores of {', '.join(found)} say nothing that {experiment.task.name} judges; "
             f"choose among {', '.join(task.controls)}"
         )
         raise ConfigError(message)

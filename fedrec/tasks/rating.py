@@ -1,7 +1,8 @@
 """Rating prediction: how will a user rate an item? Judged by the error of predictions for users who never trained.
 
-A prediction is `centre` plus the model's score of the item after the history before it. The loss is the squared error,
-averaged over the example's targets.
+A model's score of the item after the history before it moves the prediction away from `centre`. The loss is the
+squared error, or the cross-entropy of ordered levels (see `fedrec.tasks.rating_losses`), averaged over the example's
+targets; whichever is learnt, the errors of the predictions are judged.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import finite_scores
 from fedrec.models.recommender import Recommender
 from fedrec.tasks.base import TASKS, Batch, Headline
+from fedrec.tasks.rating_losses import rating_loss
 from fedrec.tasks.sequences import SequenceTask
 from fedrec.tasks.windows import IGNORED, Window
 
@@ -34,21 +36,34 @@ class Rating(SequenceTask):
     Args:
         experiment: What is computed.
         centre: What is predicted where a score is 0: the middle of the scale, which no data decide.
+        loss: "squared_error", or "cross_entropy" of ordered levels.
+        levels: Of the cross-entropy: all values that a rating can have, ascending, with commas between them; 1 to 5
+            stars by default.
+        spread: Of the cross-entropy: how far ratings deviate from the latent one, in their own unit; 0.5 by default.
 
     Raises:
-        ConfigError: If the centre is not a finite number.
+        ConfigError: If the centre is not a finite number, or an option does not fit the loss.
     """
 
     headline: ClassVar[Headline] = Headline("last20", "rmse", higher_is_better=False)
     shown: ClassVar[tuple[str, ...]] = ("rmse", "mae")
+    errors: ClassVar[frozenset[str]] = frozenset({"rmse", "mae"})
     controls: ClassVar[tuple[str, ...]] = ("base", "local_only", "central")
 
-    def __init__(self, experiment: Experiment, centre: float = 3.0) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        centre: float = 3.0,
+        loss: str = "squared_error",
+        levels: str | None = None,
+        spread: float | None = None,
+    ) -> None:
         super().__init__(experiment)
         if isinstance(centre, bool | str) or not np.isfinite(centre):
             message = f"task.options.centre = {centre!r}: should be a finite number, the middle of the scale"
             raise ConfigError(message)
         self.centre = float(centre)
+        self.loss = rating_loss(loss, self.centre, levels, spread)
 
     def collate(self, examples: Sequence[Window]) -> dict[str, Tensor]:
         """Return "history" and "target" `[batch, longest]`, "user" `[batch]`, and what items are rated.
@@ -70,13 +85,13 @@ class Rating(SequenceTask):
     def losses(
         self, model: Recommender, batch: Batch, sample: Tensor | None, items: range | None = None
     ) -> Float[Tensor, " batch"]:
-        """Return each example's mean squared error over its targets."""
+        """Return each example's mean loss over its targets."""
         del sample, items
         target = batch["target"]
         scores = model(batch, target.clamp(min=0)).diagonal(dim1=1, dim2=2)
         known = (target != IGNORED).to(scores.dtype)
-        error = (self.centre + scores - batch["rating"].to(scores.dtype)) * known
-        means: Tensor = error.square().sum(dim=1) / known.sum(dim=1)
+        losses = self.loss.losses(scores, batch["rating"].to(scores.dtype)) * known
+        means: Tensor = losses.sum(dim=1) / known.sum(dim=1)
         return means
 
     def evaluate(self, scorer: Scorer, cases: Cases, judged: Judged) -> Evaluation:
@@ -85,14 +100,17 @@ class Rating(SequenceTask):
         The recommender is shown the values of a history less the centre, on the scale of its own scores.
 
         Raises:
+            ConfigError: If a target's value is none that the loss knows.
             FedrecError: If scores have the wrong shape or are not finite.
         """
+        for values in cases.target_values:
+            self.loss.require(values)
         errors = []
         for start in range(0, len(cases.users), TOGETHER):
             part = slice(start, start + TOGETHER)
             scores = finite_scores(scorer(self._centred(cases.queries(part))), cases.users[part], judged.num_items)
             both = zip(scores, cases.targets[part], cases.target_values[part], strict=True)
-            errors += [self.centre + row[targets] - values for row, targets, values in both]
+            errors += [self.loss.predicted(row[targets]) - values for row, targets, values in both]
         return Evaluation(
             name=cases.name,
             users=cases.users,

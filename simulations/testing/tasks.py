@@ -79,6 +79,8 @@ class TaskContract(Contract):
     def test_its_headline_is_one_of_its_targets_and_among_what_is_shown(self, task: Task) -> None:
         assert task.headline.target in {cut.name for cut in task.targets}
         assert task.headline.metric in task.shown
+        assert task.errors <= {*task.shown}
+        assert task.headline.higher_is_better is (task.headline.metric not in task.errors)
         assert task.controls
 
     def test_examples_are_counted_without_reading_a_row(self, task: Task, rows: Interactions, users: IntArray) -> None:

@@ -78,7 +78,10 @@ def test_errors_of_each_user_by_hand():
         ({"task": {"name": "rating", "options": {"centre": "high"}}}, "task.options.centre = 'high'"),
         ({"task": {"name": "rating", "options": {"center": 3}}}, "task.options do not fit rating"),
         ({"task": {"name": "ratings"}}, "unknown task 'ratings'; did you mean 'rating'"),
-        ({"task": TASK, "evaluation": {"controls": ["ease", "base"]}}, "ease put items in order"),
+        (
+            {"task": TASK, "evaluation": {"controls": ["ease", "base"]}},
+            "the scores of ease say nothing that rating judges",
+        ),
         (
             {"task": TASK, "privacy": {"item_counts": {"share": 0.1}}},
             "privacy.item_counts.share is for tasks that rank",

@@ -58,12 +58,12 @@ def together(of: Alone, scorers: Sequence[Scorer]) -> Scorer:
     def score(queries: Queries) -> Scores:
         scores = np.zeros((len(queries), int(platforms.items[-1])), dtype=np.float32)
         owner = platforms.of_users(queries.users)
-        for platform in np.unique(owner).tolist():
+        for platform in np.unique(owner):
             items, places = platforms.items_of(platform), np.flatnonzero(owner == platform)
             own = Queries(
                 queries.users[places] - platforms.users[platform],
-                [queries.histories[place] - items.start for place in places],
-                [queries.values[place] for place in places] if queries.values else (),
+                [queries.histories[place] - items.start for place in places.tolist()],
+                [queries.values[place] for place in places.tolist()] if queries.values else (),
             )
             scores[places, items.start : items.stop] = scorers[platform](own)
         return scores

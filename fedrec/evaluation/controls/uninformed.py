@@ -7,6 +7,7 @@ import numpy as np
 from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import Interactions
+from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.evaluation.controls.base import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
@@ -29,6 +30,14 @@ def popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Co
     del progress
     test = evaluator.test(popularity_scorer(job.prepared.train))
     return Control(test, "training counts, central, no privacy", PRIVATE)
+
+
+@CONTROLS.register("popularity_odds")
+def popularity_odds_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
+    """How much likelier each item is clicked than one at random."""
+    del progress
+    test = evaluator.test(popularity_odds_scorer(job.prepared.train, job.prepared.platforms))
+    return Control(test, "log odds of training counts, central, no privacy", PRIVATE)
 
 
 def random_scorer(seed: int, num_items: int) -> Scorer:
@@ -54,5 +63,21 @@ def popularity_scorer(train: Interactions) -> Scorer:
 
     def score(queries: Queries) -> Scores:
         return np.tile(counts, (len(queries), 1))
+
+    return score
+
+
+def popularity_odds_scorer(train: Interactions, platforms: Platforms) -> Scorer:
+    """Return a scorer that gives every user `log((count + 1) / mean)` of each item, the mean being of its platform.
+
+    It is the logarithm of how much likelier a click is on this item than on one drawn at random, by training counts
+    alone, with one added to each so that an item that nobody touched has finite odds.
+    """
+    seen = np.bincount(train.item, minlength=train.num_items) + 1.0
+    own = np.split(seen, platforms.items[1:-1])
+    odds = np.concatenate([np.log(counts / counts.mean()) for counts in own]).astype(np.float32)
+
+    def score(queries: Queries) -> Scores:
+        return np.tile(odds, (len(queries), 1))
 
     return score

@@ -34,6 +34,7 @@ LABELS = {
     "linear_next_item": "Linear next item",
     "ease": "EASE",
     "popularity": "Popularity",
+    "popularity_odds": "Odds by popularity",
     "random": "Random",
 }
 OTHER_REFERENCES = ("linear_sum", "ease_recency", "linear_next_item")
@@ -316,7 +317,7 @@ def _competitors(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[R
         for row in others
         if any(not any(other.cells[target].ahead(row.cells[target]) for other in others) for target in measured)
     ]
-    return [rows[name] for name in ("popularity", "ease", *best) if name in rows]
+    return [rows[name] for name in ("popularity", "popularity_odds", "ease", *best) if name in rows]
 
 
 def _values(row: Row, measured: Iterable[str]) -> str:

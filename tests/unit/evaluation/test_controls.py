@@ -7,8 +7,9 @@ import pytest
 
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import Interactions
+from fedrec.data.platform import Platforms
 from fedrec.evaluation.controls.ease import ease_scorer
-from fedrec.evaluation.controls.uninformed import popularity_scorer, random_scorer
+from fedrec.evaluation.controls.uninformed import popularity_odds_scorer, popularity_scorer, random_scorer
 from tests.handmade import queries
 
 
@@ -82,6 +83,14 @@ def test_ease_refuses_what_it_cannot_invert():
 def test_popularity_counts_training_interactions_for_everybody():
     score = popularity_scorer(interactions([[0, 2], [1, 2], [1, 0]], num_items=4))
     np.testing.assert_array_equal(score(queries([[0], [2, 3]])), [[1, 0, 2, 0]] * 2)
+
+
+def test_popularity_odds_compare_each_item_with_the_mean_of_its_own_platform():
+    rows = interactions([[0, 0], [1, 0], [2, 2], [3, 2], [4, 2]], num_items=4)
+    platforms = Platforms(("a", "b"), np.array([0, 2, 4]), np.array([0, 2, 5]))
+    # with one added, counts are 3, 1 of the first platform, whose mean is 2, and 4, 1 of the second, whose mean is 2.5
+    expected = np.log([3 / 2, 1 / 2, 4 / 2.5, 1 / 2.5])
+    np.testing.assert_allclose(popularity_odds_scorer(rows, platforms)(queries([[0], [2]])), [expected] * 2, rtol=1e-6)
 
 
 def test_random_scores_follow_the_history_and_not_the_batch():

@@ -92,3 +92,9 @@ def test_the_report_is_plain_json():
     assert summary["missing"] == ["age"]
     assert summary["groups"]["gender"]["sizes"]["F"] == 5
     assert summary["worst_decile"]["ndcg@10"] == 0.0
+
+
+def test_whoever_has_the_largest_error_is_served_worst():
+    values = {"rmse": np.arange(12.0), "ndcg@10": np.arange(12.0)}
+    found = compare_groups(values, cases([3] * 12), users_with(), [], errors={"rmse"}).worst_decile
+    assert found == {"rmse": 11.0, "ndcg@10": 0.0}  # a tenth of 12 users is one
