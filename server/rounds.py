@@ -133,16 +133,16 @@ def _first(course: RoundContext) -> tuple[Checkpoint, Line]:
     if plan.counts is not None:
         poll = item_counts(course.run, course.grid, plan.counts)
         released["item_counts"] = torch.from_numpy(poll.total)
-        _tell_(line, poll)
+        _add_poll_(line, poll)
     if course.run.experiment.linear.on:
         poll = pair_counts(course.run, course.grid)
         released["pair_counts"] = torch.from_numpy(poll.total)
-        _tell_(line, poll)
+        _add_poll_(line, poll)
     paid = course.run.job.validation.charge(Ledger(), 0)
     return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
 
 
-def _tell_(line: Line, poll: Poll) -> None:
+def _add_poll_(line: Line, poll: Poll) -> None:
     """Add what a poll cost, and who could not answer, to the line of round 0."""
     line["rejections"] = line.get("rejections", []) + [vars(rejection) for rejection in poll.rejections]
     line["upload_bytes"] = line.get("upload_bytes", 0) + poll.sent.bytes

@@ -1,4 +1,4 @@
-"""How many users have both of two items: what clients tell before the first round for a linear branch.
+"""How many users have both of two items: what clients send before the first round for a linear branch.
 
 A sum over users, so that clients' sums add up to exactly what one place with all data would count.
 """
