@@ -168,6 +168,9 @@ class Task(ABC):
     def evaluate(self, scorer: Scorer, cases: Cases, judged: Judged) -> Evaluation:
         """Return how good a recommender is on held-out cases.
 
+        What a user gets of a metric is at least 0, and of a registered metric of ranks at most 1: no interval goes
+        beyond.
+
         Args:
             scorer: The recommender.
             cases: The users, what may be seen of each, and what is to be found.

@@ -81,6 +81,9 @@ def sweep(  # noqa: PLR0913 - one argument each
     SCENARIO_OR_FILE is as for `fedrec run`; a file may say what to vary, too: seed = [0, 1, 2] in a section
     [sweep.over]. Every experiment is checked before the first one runs. Each trial is a run directory of its own.
 
+    seed and split_seed repeat a setting: scores are means over users, splits and seeds, with intervals and paired
+    differences; validation users say which setting is best.
+
     The same command goes on with a sweep that was interrupted or killed: finished trials are not run again, begun ones
     go on from their checkpoints, failed ones are tried again. With more values in --over the sweep in --out grows.
 
@@ -91,7 +94,7 @@ def sweep(  # noqa: PLR0913 - one argument each
     Examples:
       fedrec sweep --over privacy.epsilon=1,2,4,8,inf --over seed=0,1,2 --out sweeps/frontier
       fedrec sweep smoke --over privacy.clip_norm=0.5,1 --over adapter.rank=1,4 --set rounds=10 --workers 2
-      fedrec sweep --over seed=0,1,2 --alone training.steps=4 --alone adapter.freeze_a=true
+      fedrec sweep --over split_seed=0,1,2 --alone training.steps=4 --alone adapter.freeze_a=true
       fedrec sweep smoke --over training.lr=0.03,0.1,0.3 --over privacy.clip_norm=0.3,1 --draw-trials 10
       fedrec sweep my-sweep.toml
       fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier

@@ -100,7 +100,7 @@ def sweep_drawn(plan: Plan, draw: Draw, options: SweepOptions, progress: Progres
         write_tables(directory, results, failures)
         if pool.stopping and any(result.summary is None for result in results):
             raise SweepInterrupted(INTERRUPTED)
-        best = None if failures or not results else max(results, key=lambda result: _gain(*_score(directory, result)))
+        best = None if failures else best_of(directory, results)
         if not failures:
             publish(directory, claim, best)
     return Published(directory, claim, failures, best)
@@ -117,6 +117,11 @@ def drawn_trials(directory: SweepDirectory, plan: Plan, draw: Draw) -> list[Tria
         write_key(file)
     picked = picks(draw, len(plan.trials), read_key(file, "key of the draws", "a new sweep"))
     return [replace(plan.trials[place], pick=number) for number, place in enumerate(picked, 1)]
+
+
+def best_of(directory: SweepDirectory, results: Sequence[TrialResult]) -> TrialResult | None:
+    """Return the trial that its validation users like best; None without any. Test users are not looked at."""
+    return max(results, key=lambda result: _gain(*_score(directory, result))) if results else None
 
 
 def publish(directory: SweepDirectory, claim: TuningClaim, best: TrialResult | None) -> None:

@@ -21,12 +21,14 @@ from fedrec.experiment.file import dump_experiment
 from fedrec.privacy.accounting.prices import Release
 from fedrec.privacy.accounting.trial_draw import Draw
 from fedrec.privacy.accounting.tuning import epsilon_of_best
+from fedrec.reporting.frontier.points import TrialResult
 from simulations.cli.app import app
 from simulations.sweep import drawn
 from simulations.sweep.directory import SweepDirectory
 from simulations.sweep.drawn import Published, publish, results_of
 from simulations.sweep.grid import read_asked
 from simulations.sweep.plan import Plan, plan_sweep
+from tests.handmade import NEXT_ITEM
 from tests.tiny import tiny
 
 OVER = "training.lr=0.1,0.5,1.0"
@@ -98,6 +100,22 @@ def test_the_best_is_published_with_the_price_of_the_draw(whole: tuple[Path, dic
     assert claim["epsilon"] == epsilon_of_best([(Release(noise, 1.0, 4),)], 4.0, "geometric", delta)
     assert summary["privacy"]["epsilon"] < claim["epsilon"]
     assert (claim["law"], claim["trials_mean"], claim["settings"]) == ("geometric", 4.0, 3)
+
+
+def test_the_best_is_the_validation_users_and_never_the_test_users(tmp_path: Path) -> None:
+    directory = SweepDirectory(tmp_path, drawn=True)
+    results = []
+    for name, validation, test in (("tuned", 0.3, 0.1), ("lucky", 0.2, 0.9), ("silent", None, 0.95)):
+        scores = {"validation": {} if validation is None else {"last20": {"ndcg@10": validation}}}
+        told = {"task": NEXT_ITEM, "metrics": {**scores, "test": {"last20": {"ndcg@10": test}}}}
+        file = tmp_path / "private" / "trials" / name / "public" / "summary.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(told))
+        results.append(TrialResult(name, {}, 0, name, f"private/trials/{name}", told))
+    best = drawn.best_of(directory, results)
+    assert best is not None
+    assert best.label == "tuned"
+    assert drawn.best_of(directory, []) is None
 
 
 def test_the_public_part_is_the_best_runs_own_and_tells_nothing_of_the_others(

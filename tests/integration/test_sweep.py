@@ -96,7 +96,20 @@ def test_a_sweep_is_a_table_a_page_and_a_run_directory_a_trial(whole: tuple[Path
         assert row["test.last20.ndcg@10"] == summary["metrics"]["test"]["last20"]["ndcg@10"]
         assert row["parameters_sha256"] == summary["parameters_sha256"]
         assert (run / "private" / "report.html").is_file()
-    assert [(one["epsilon"] == "inf", one["seeds"]) for one in told["frontier"]] == [(False, 2), (True, 2)]
+    counts = [(one["epsilon"] == "inf", one["splits"], one["seeds"]) for one in told["frontier"]]
+    assert counts == [(False, 1, 2), (True, 1, 2)]
+    for point in told["frontier"]:
+        found = table.filter(pl.col("fingerprint").is_in(point["trials"]))
+        assert found["point.seeds"].to_list() == [2, 2]
+        mean, low, high = (found[f"point.last20.ndcg@10.{end}"][0] for end in ("mean", "low", "high"))
+        assert (mean, low, high) == pytest.approx(tuple(point["last20"][end] for end in ("mean", "low", "high")))
+        assert mean == pytest.approx(found["test.last20.ndcg@10"].mean())
+        assert 0 <= low < mean < high
+        assert found["point.last20.ndcg@10.users"].to_list() == [189, 189] == [point["last20"]["users"]] * 2
+        assert found["point.last20.ndcg@10.minimal_difference"][0] > 0
+    assert told["minimal_difference"].keys() == {"last", "last20"}
+    best = table.group_by("privacy.epsilon").agg(pl.col("validation.last20.ndcg@10").mean()).sort(pl.last()).row(-1)
+    assert told["best"]["validation"]["last20"] == pytest.approx(best[1]), "the validation users', and nobody else's"
     assert told["privacy"]["units"]["user"]["epsilon_sum"] == pytest.approx(16, rel=0.01)
     assert told["privacy"]["units"]["user"]["epsilon_composed"] < 16
     page = (out / "report.html").read_text()
@@ -105,6 +118,7 @@ def test_a_sweep_is_a_table_a_page_and_a_run_directory_a_trial(whole: tuple[Path
         "Trials on the same users compose",
         "Base before federation",
         "By activity",
+        "A true difference that a comparison here finds four times in five",
     ):
         assert text in page, text
     assert len(list((out / "prepared").glob("*/checksums.json"))) == 2, "one preparation a seed"
