@@ -8,7 +8,7 @@ import numpy as np
 from flwr.serverapp import Grid
 
 from fedrec.core.errors import ConfigError
-from fedrec.models.squares import MAX_ITEMS
+from fedrec.models.linear.squares import MAX_ITEMS
 from fedrec.run.directory import RunDirectory
 from fedrec.training.pair_counts import triangle_size
 from server.polls import Poll, poll

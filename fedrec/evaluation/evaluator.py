@@ -23,7 +23,7 @@ from fedrec.metrics.beyond_accuracy import Counts, Vectors
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
-from fedrec.models.linear_branch import load_scorer_
+from fedrec.models.linear.branch import load_scorer_
 from fedrec.models.recommender import Recommender
 from fedrec.models.scoring import finite
 from fedrec.run.job import Job

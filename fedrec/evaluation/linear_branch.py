@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedrec.experiment.config import LinearConfig
-from fedrec.models.item_item import ease_weights_
-from fedrec.models.linear_branch import GAIN, WEIGHTS
+from fedrec.models.linear.branch import GAIN, WEIGHTS
+from fedrec.models.linear.item_item import ease_weights_
 
 GAINS = (0.0, 2.5, 5.0, 10.0, 20.0, 40.0)
 """Of the branch in an item's score; 0 leaves the model alone."""

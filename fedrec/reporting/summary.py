@@ -24,7 +24,7 @@ from fedrec.evaluation.stored import keep_result
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256
-from fedrec.models.linear_branch import without_branch
+from fedrec.models.linear.branch import without_branch
 from fedrec.privacy.disclosure import PRIVATE, published, summary_fields
 from fedrec.reporting.cautions import Caution, cautions
 from fedrec.reporting.claim import claim

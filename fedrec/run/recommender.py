@@ -18,7 +18,7 @@ from fedrec.data.interactions import Catalogue, IntArray
 from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.metrics.evaluation import Scorer, Scores
-from fedrec.models.linear_branch import load_scorer_
+from fedrec.models.linear.branch import load_scorer_
 from fedrec.models.recommender import Recommender
 from fedrec.run.directory import ADAPTER
 from fedrec.run.job import Job

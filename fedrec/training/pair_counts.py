@@ -6,7 +6,7 @@ A sum over users, so that clients' sums add up to exactly what one place with al
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.models.item_item import pair_counts
+from fedrec.models.linear.item_item import pair_counts
 from fedrec.training.context import TrainingContext
 
 

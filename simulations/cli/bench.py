@@ -44,7 +44,7 @@ def engines(  # noqa: PLR0913 - one argument each
         typer.Option(
             metavar="PYTHON",
             help="pfl-research takes part: the Python, 3.11 or newer, of an environment that has pfl[pytorch] and what "
-            "fedrec's model imports: torch, numpy, safetensors, peft, pydantic, jaxtyping.",
+            "fedrec's model imports: torch, numpy, safetensors, peft, pydantic, jaxtyping, scipy.",
         ),
     ] = None,
     *,

@@ -10,7 +10,7 @@ import pytest
 from fedrec.core.errors import DataError, RunError
 from fedrec.core.progress import silent
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.models.item_item import pair_counts
+from fedrec.models.linear.item_item import pair_counts
 from fedrec.run.recommender import open_recommender
 from fedrec.training.pair_counts import square
 from simulations.options import RunOptions

@@ -17,9 +17,9 @@ from fedrec.evaluation.controls.by_platform import Alone, alone, fitted, togethe
 from fedrec.evaluation.controls.tuning import Grid, in_words, tuned
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer, Scores
-from fedrec.models.histories import binary_histories, decayed_histories
-from fedrec.models.item_item import ease_weights_, pair_counts
-from fedrec.models.squares import require_solvable
+from fedrec.models.linear.histories import binary_histories, decayed_histories
+from fedrec.models.linear.item_item import ease_weights_, pair_counts
+from fedrec.models.linear.squares import require_solvable
 from fedrec.run.job import Job
 
 L2 = 300.0

@@ -17,7 +17,7 @@ from fedrec.evaluation.controls.ease import recency_scorer
 from fedrec.evaluation.controls.tuning import Grid, in_words, tuned
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer
-from fedrec.models.squares import require_solvable, solve_
+from fedrec.models.linear.squares import require_solvable, solve_
 from fedrec.run.job import Job
 
 NAME = "linear_next_item"

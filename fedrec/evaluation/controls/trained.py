@@ -16,8 +16,8 @@ from fedrec.evaluation.linear_branch import GAINS, branches
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation, Scorer
-from fedrec.models.item_item import pair_counts
-from fedrec.models.linear_branch import with_branch
+from fedrec.models.linear.branch import with_branch
+from fedrec.models.linear.item_item import pair_counts
 from fedrec.models.recommender import ITEM_BIAS
 from fedrec.models.scoring import model_scorer
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC

@@ -44,6 +44,7 @@ NEEDS = {
     "peft": "peft",
     "pydantic": "pydantic",
     "jaxtyping": "jaxtyping",
+    "scipy": "scipy",
 }
 """What pfl's side imports: module -> the package that has it. A test looks whether it is all."""
 

@@ -10,8 +10,8 @@ from fedrec.evaluation.controls.by_platform import Alone, fitted, rows_of
 from fedrec.evaluation.controls.ease import ease_recency_scorer, ease_scorer
 from fedrec.evaluation.controls.linear_next_item import next_item_scorer, next_item_weights
 from fedrec.evaluation.controls.linear_sum import standardised, sum_scorer
-from fedrec.models.histories import decayed_histories
-from fedrec.models.squares import solve_
+from fedrec.models.linear.histories import decayed_histories
+from fedrec.models.linear.squares import solve_
 from tests.handmade import interactions, queries
 
 HALF = 1 / np.log(2)

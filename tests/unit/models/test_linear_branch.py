@@ -8,8 +8,8 @@ from fedrec.core.errors import ConfigError
 from fedrec.evaluation.linear_branch import GAINS, with_linear_branch
 from fedrec.experiment.config import LinearConfig
 from fedrec.experiment.rules import RULES
-from fedrec.models.item_item import ease_weights_, pair_counts
-from fedrec.models.linear_branch import GAIN, WEIGHTS, with_branch
+from fedrec.models.linear.branch import GAIN, WEIGHTS, with_branch
+from fedrec.models.linear.item_item import ease_weights_, pair_counts
 from fedrec.training.pair_counts import client_pair_counts, square, triangle_size
 from tests.handmade import CLIENTS, NUM_ITEMS, context, experiment, interactions, queries
 

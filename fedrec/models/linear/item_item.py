@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedrec.data.interactions import Interactions
-from fedrec.models.histories import touched_by
-from fedrec.models.squares import BLOCK, invert_
+from fedrec.models.linear.histories import touched_by
+from fedrec.models.linear.squares import BLOCK, invert_
 
 
 def pair_counts(rows: Interactions) -> NDArray[np.float64]:

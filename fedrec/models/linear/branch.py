@@ -15,7 +15,7 @@ from fedrec.data.split import Queries
 from fedrec.experiment.config import Experiment
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.models.adapters import load_parameters_
-from fedrec.models.histories import decayed_histories
+from fedrec.models.linear.histories import decayed_histories
 from fedrec.models.recommender import Recommender
 from fedrec.models.scoring import model_scorer
 
