@@ -1,4 +1,4 @@
-"""What knows nothing of a user: random scores, and popularity."""
+"""What knows nothing of a user: random scores, popularity, and the odds that popularity gives."""
 
 import hashlib
 

@@ -310,7 +310,7 @@ def _against_others(rows: Mapping[str, Row], measured: Mapping[str, str]) -> lis
 
 
 def _competitors(rows: Mapping[str, Row], measured: Mapping[str, str]) -> list[Row]:
-    """Return popularity, EASE, and the best on each target of the other recommenders fitted on all data."""
+    """Return popularity or its odds, EASE, and the best on each target of the other recommenders fitted on all data."""
     others = [row for name, row in rows.items() if name in OTHER_REFERENCES]
     best = [
         row.name

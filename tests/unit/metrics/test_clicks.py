@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
@@ -61,6 +61,7 @@ pairs = st.lists(st.tuples(st.booleans(), st.integers(-30, 30)), min_size=2, max
 )
 
 
+@settings(deadline=None, max_examples=30)
 @given(pairs, st.integers(1, 20))
 def test_all_agree_with_scikit_learn(drawn, bins):
     clicked, scores = np.array([pair[0] for pair in drawn]), np.array([pair[1] / 4 for pair in drawn])
