@@ -61,7 +61,17 @@ class Headline:
 
 
 RANKING_CONTROLS = frozenset(
-    {"random", "popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "base_popularity"}
+    {
+        "random",
+        "popularity",
+        "ease",
+        "ease_recency",
+        "linear_next_item",
+        "linear_sum",
+        "item_knn",
+        "ials",
+        "base_popularity",
+    }
 )
 """Controls whose scores put items in order, and predict no value."""
 

@@ -33,11 +33,13 @@ LABELS = {
     "ease_recency": "EASE, fading history",
     "linear_next_item": "Linear next item",
     "ease": "EASE",
+    "ials": "Implicit ALS",
+    "item_knn": "Item neighbours",
     "popularity": "Popularity",
     "popularity_odds": "Odds by popularity",
     "random": "Random",
 }
-OTHER_REFERENCES = ("linear_sum", "ease_recency", "linear_next_item")
+OTHER_REFERENCES = ("linear_sum", "ease_recency", "linear_next_item", "ials", "item_knn")
 """Recommenders fitted on all data, of which the answer in words names the best alone."""
 
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
