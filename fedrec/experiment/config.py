@@ -153,8 +153,18 @@ class TextConfig(Section):
     """How token vectors become one item vector."""
     max_tokens: Positive = 64
     """Item text is cut after this many tokens."""
-    dimensions: Positive = 256
-    """Width after whitening (principal components of the catalogue); at most the encoder's width."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Numbers that the encoder computes in; vectors are kept in single precision. Half precision takes half of the
+    memory, and on a CPU without units for it more time."""
+    batch_size: Positive | None = None
+    """Texts encoded at once; 64 if not given, or as many as fit a fixed budget of memory, whatever the machine has: the
+    last bits of a vector depend on its batch."""
+    whitening: Literal["off", "global", "platform"] = "global"
+    """Item vectors as the encoder made them, at length 1 (`off`); decorrelated, with axes common to all platforms
+    (`global`); or on axes of each platform's own (`platform`)."""
+    dimensions: Positive | None = None
+    """Width after whitening, the principal components of the catalogue that are kept, 256 if not given; without
+    whitening it is the encoder's width, and no other."""
 
 
 class ModelConfig(Section):

@@ -37,7 +37,7 @@ from fedrec.models.recommender import ITEM_BIAS, ModelInputs, Scope, build_model
 from fedrec.tasks import open_task
 from fedrec.text.encoder import encode_items, weights_sha256
 from fedrec.text.locate import locate_encoder
-from fedrec.text.whitening import whiten
+from fedrec.text.whitening import DIMENSIONS, item_vectors
 from fedrec.training.pretraining import new_base, pretrained_base
 
 FACTS = "facts.json"
@@ -143,7 +143,7 @@ def require_trainable(experiment: Experiment) -> None:
             item bias that the model does not train and share.
     """
     open_task(experiment)
-    vectors = torch.zeros(2, experiment.text.dimensions) if needs_text(experiment) else None
+    vectors = torch.zeros(2, experiment.text.dimensions or DIMENSIONS) if needs_text(experiment) else None
     model = build_model(experiment, ModelInputs(2, item_vectors=vectors))
     attach_(model, experiment.adapter, experiment.seed)
     parts = {name.split(".", 1)[0] for name in trained_parameters(model)}
@@ -186,7 +186,7 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
         if encoder is not None:
             texts = [own.catalogue.texts for own in datasets.values()]
             raw = np.concatenate([encode_items(own, experiment.text, encoder, cache, progress) for own in texts])
-            vectors = torch.from_numpy(whiten(raw, experiment.text.dimensions, platforms.items))
+            vectors = torch.from_numpy(item_vectors(raw, experiment.text, platforms.items))
         inputs = ModelInputs(len(dataset.catalogue), int(federation.users.lengths.max()), vectors)
         base = make_base(inputs, experiment, split, platforms, progress)
     platforms.write(folder / "platforms")

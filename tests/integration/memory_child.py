@@ -16,6 +16,7 @@ from fedrec.data.federation import Federation
 from fedrec.experiment.config import Experiment
 from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.recommender import ModelInputs, build_model
+from fedrec.text.whitening import DIMENSIONS
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.context import TrainingContext
 from fedrec.training.held_out_loss import mean_loss
@@ -31,7 +32,7 @@ def made(items: int, width: int, rank: int, clients: int, users: int) -> Trainin
     experiment = Experiment.model_validate(
         {"model": {"width": width}, "adapter": {"rank": rank}, "training": {"steps": 2}}
     )
-    model = build_model(experiment, ModelInputs(items, item_vectors=torch.randn(items, experiment.text.dimensions)))
+    model = build_model(experiment, ModelInputs(items, item_vectors=torch.randn(items, DIMENSIONS)))
     attach_(model, experiment.adapter, 0)
     start = {name: value.detach().clone() for name, value in trained_parameters(model).items()}
     context = handmade.context()

@@ -17,7 +17,14 @@ from fedrec.core.checksums import damage, is_sealed, seal
 from fedrec.core.errors import AcquireError, ConfigError
 from fedrec.core.places import writing_to_cache
 from fedrec.data.download.archives import extract_folder
-from fedrec.data.download.transports import Progress, TransportError, check_sha256, download_package, download_url
+from fedrec.data.download.transports import (
+    Progress,
+    TransportError,
+    check_sha256,
+    download_package,
+    download_url,
+    download_volumes,
+)
 from fedrec.data.sources.base import Download, Source
 
 OFFLINE = "FEDREC_OFFLINE"
@@ -119,6 +126,8 @@ def _get(download: Download, folder: Path, progress: Progress | None) -> Path:
         archive = Path(partial) / "archive"
         if "://" in download.origin:
             download_url(download.origin, archive, progress)
+        elif download.further:
+            download_volumes((download.origin, *download.further), archive)
         else:
             download_package(download.origin, archive)
         check_sha256(archive, download.sha256)

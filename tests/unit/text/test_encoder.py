@@ -4,6 +4,7 @@ import errno
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from transformers import AutoModel, BertConfig, BertModel, BertTokenizerFast
 from fedrec.core.errors import AcquireError, ConfigError
 from fedrec.experiment.config import TextConfig
 from fedrec.text import encoder
-from fedrec.text.encoder import cache_key, encode_items
+from fedrec.text.encoder import cache_key, encode_items, fitting_batch
 from fedrec.text.locate import locate_encoder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "star", "trek", "wars", "a", "love", "story"]
@@ -39,11 +40,12 @@ def copy(tiny_bert, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_bert, tmp_path / "copy"))
 
 
-def hidden(folder: Path, words: str, layers: int) -> torch.Tensor:
+def hidden(folder: Path, words: str, layers: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return the hidden states of one text by itself, without any padding."""
     tokens = torch.tensor([[WORDS.index(word) for word in f"[CLS] {words} [SEP]".split()]])
+    model = AutoModel.from_pretrained(folder, dtype=dtype).eval()
     with torch.inference_mode():
-        states = AutoModel.from_pretrained(folder).eval()(tokens, output_hidden_states=True).hidden_states
+        states = model(tokens, attention_mask=torch.ones_like(tokens), output_hidden_states=True).hidden_states
     return states[layers][0]
 
 
@@ -67,13 +69,45 @@ def test_text_is_cut_after_max_tokens(tiny_bert, tmp_path):
     np.testing.assert_allclose(cut[0], hidden(tiny_bert, "a love", 2).mean(dim=0).numpy(), atol=1e-5)
 
 
-def test_a_texts_vector_does_not_depend_on_its_batch(tiny_bert, tmp_path, monkeypatch):
+def test_a_texts_vector_does_not_depend_on_its_batch(tiny_bert, tmp_path):
     whole = encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path / "one")
-    monkeypatch.setattr(encoder, "BATCH", 1)
     told = []
-    alone = encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path / "other", lambda *what: told.append(what))
+    alone = encode_items(
+        TEXTS, TextConfig(batch_size=1), tiny_bert, tmp_path / "other", lambda *what: told.append(what)
+    )
     np.testing.assert_allclose(whole, alone, atol=1e-5)
     assert told == [("encoding item text", done, 4) for done in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tokens", "itemsize", "fitting"),
+    [
+        # all-MiniLM-L6-v2: 64 (2*1536 + 6*384 + 2*12*64) 4 = 1,769,472 bytes a text, 75 in 128 MiB
+        ((384, 1536, 12), 64, 4, 64),
+        # all-mpnet-base-v2: 64 (2*3072 + 6*768 + 2*12*64) 4 = 3,145,728 bytes, 42; of half precision 85
+        ((768, 3072, 12), 64, 4, 32),
+        ((768, 3072, 12), 64, 2, 64),
+        # the same of whole pages: 512 (2*3072 + 6*768 + 2*12*512) 4 = 47,185,920 bytes, 2
+        ((768, 3072, 12), 512, 4, 2),
+        # one that fits nowhere is encoded alone: 8192 (2*16384 + 6*4096 + 2*32*8192) 4 = 19 GB
+        ((4096, 16384, 32), 8192, 4, 1),
+        ((8, 16, 2), 8, 4, 64),
+    ],
+)
+def test_a_batch_is_a_power_of_two_that_fits_the_budget(sizes, tokens, itemsize, fitting):
+    shape = SimpleNamespace(
+        **dict(zip(("hidden_size", "intermediate_size", "num_attention_heads"), sizes, strict=True))
+    )
+    assert fitting_batch(shape, tokens, itemsize) == fitting
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_is_the_models_own_pooled_in_single(tiny_bert, tmp_path, precision):
+    found = encode_items(TEXTS, TextConfig(precision=precision, batch_size=1), tiny_bert, tmp_path)
+    own = [hidden(tiny_bert, text, 2, getattr(torch, precision)).float().mean(dim=0) for text in TEXTS]
+    np.testing.assert_allclose(found, torch.stack(own).numpy(), atol=1e-6)
+    assert found.dtype == np.float32
+    assert (found != encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path)).any()
 
 
 def test_a_second_call_reads_the_cache_and_loads_no_model(tiny_bert, tmp_path, monkeypatch):
@@ -120,9 +154,12 @@ def test_the_key_changes_with_whatever_decides_the_vectors(copy):
         cache_key(TEXTS, TextConfig(layers=1), copy),
         cache_key(TEXTS, TextConfig(pooling="cls"), copy),
         cache_key(TEXTS, TextConfig(max_tokens=5), copy),
+        cache_key(TEXTS, TextConfig(precision="bfloat16"), copy),
+        cache_key(TEXTS, TextConfig(batch_size=7), copy),
     ]
     same = [
         cache_key(list(TEXTS), TextConfig(dimensions=3), copy),
+        cache_key(TEXTS, TextConfig(whitening="off"), copy),
     ]
     (copy / "README.md").write_text("not a weight")
     same.append(cache_key(TEXTS, TextConfig(), copy))

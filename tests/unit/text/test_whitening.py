@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fedrec.text.whitening import whiten
+from fedrec.core.errors import ConfigError
+from fedrec.experiment.config import TextConfig
+from fedrec.text.whitening import item_vectors, whiten
 
 RAW = (np.random.default_rng(0).normal(size=(40, 6)) @ np.random.default_rng(1).normal(size=(6, 6)) + 3).astype(
     np.float32
@@ -92,3 +94,31 @@ def test_each_catalogue_is_centred_on_its_own_mean_and_the_axes_are_common() -> 
     np.testing.assert_allclose(white[: len(RAW)], white[len(RAW) :], atol=1e-5)
     one = np.array([0, len(RAW)])
     np.testing.assert_array_equal(whiten(RAW, 6, one), whiten(RAW, 6))
+
+
+TWO = np.concatenate((RAW, RAW[:3] + 7))
+BOUNDS = np.array([0, len(RAW), len(TWO)])
+
+
+def test_global_whitening_is_the_default():
+    np.testing.assert_array_equal(item_vectors(TWO, TextConfig(), BOUNDS), whiten(TWO, 256, BOUNDS))
+    np.testing.assert_array_equal(item_vectors(TWO, TextConfig(dimensions=2), BOUNDS), whiten(TWO, 2, BOUNDS))
+
+
+def test_without_whitening_only_the_lengths_change():
+    raw = np.array([[3, 4], [0, 0], [-5, 0]], dtype=np.float32)
+    found = item_vectors(raw, TextConfig(whitening="off"), np.array([0, 3]))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [-1, 0]], rtol=1e-7)
+    np.testing.assert_array_equal(item_vectors(raw, TextConfig(whitening="off", dimensions=2), np.array([0, 3])), found)
+    with pytest.raises(ConfigError, match=r"text.dimensions = 256: .* as wide as the encoder makes them, 2; leave"):
+        item_vectors(raw, TextConfig(whitening="off", dimensions=256), np.array([0, 3]))
+
+
+def test_platforms_are_whitened_alone_and_the_narrower_one_has_zeros_behind():
+    found = item_vectors(TWO, TextConfig(whitening="platform"), BOUNDS)
+    np.testing.assert_array_equal(found[: len(RAW)], whiten(RAW, 6))
+    # three items span two axes about their mean, of six
+    np.testing.assert_array_equal(found[len(RAW) :, :2], whiten(TWO[len(RAW) :], 6))
+    assert not found[len(RAW) :, 2:].any()
+    one = np.array([0, len(RAW)])
+    np.testing.assert_array_equal(item_vectors(RAW, TextConfig(whitening="platform"), one), whiten(RAW, 256, one))
