@@ -31,6 +31,7 @@ class MatrixFactorization(Recommender):
             others, or "explicit", how it rates them.
         ridge: Penalty on that user's factors, above 0.
         others: Weight of the items that it has not, with implicit feedback; at least 0.
+        bias: Whether items have a bias.
 
     Raises:
         ConfigError: If an option is out of range.
@@ -38,13 +39,14 @@ class MatrixFactorization(Recommender):
 
     scopes: ClassVar[Mapping[str, Scope]] = {"user_factor": Scope.CLIENT}
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - its options
         self,
         inputs: ModelInputs,
         config: ModelConfig,
         feedback: str = "implicit",
         ridge: float = 0.1,
         others: float = 0.01,
+        bias: bool = True,  # noqa: FBT001, FBT002 - an option of the experiment, given by name
     ) -> None:
         super().__init__()
         if feedback not in FEEDBACK or not ridge > 0 or not others >= 0:
@@ -56,13 +58,14 @@ class MatrixFactorization(Recommender):
         self.feedback, self.ridge, self.others = feedback, ridge, others
         self.window, self.num_items = config.window, inputs.num_items
         self.item_factor = nn.Embedding(inputs.num_items, config.width)
-        self.item_bias = nn.Embedding(inputs.num_items, 1)
+        self.item_bias = nn.Embedding(inputs.num_items, 1) if bias else None
         self.user_factor = nn.Embedding(inputs.num_users, config.width)
 
     def reset_parameters_(self, generator: torch.Generator) -> None:
         """Draw every factor from `generator`: normal, such that products have deviation 0.1; biases are 0."""
         deviation = (0.1 / self.item_factor.embedding_dim**0.5) ** 0.5
-        nn.init.zeros_(self.item_bias.weight)
+        if self.item_bias is not None:
+            nn.init.zeros_(self.item_bias.weight)
         for factor in (self.item_factor, self.user_factor):
             nn.init.normal_(factor.weight, std=deviation, generator=generator)
 
@@ -81,7 +84,9 @@ class MatrixFactorization(Recommender):
         elif shared is not None:
             candidates = torch.cat((candidates, shared.expand(rows, -1)), dim=1)
         factors = self.user_factor(batch["user"]).unsqueeze(1) if "user" in batch else self._fold_in(batch)
-        scores: Tensor = factors @ self.item_factor(candidates).mT + self.item_bias(candidates).mT
+        scores: Tensor = factors @ self.item_factor(candidates).mT
+        if self.item_bias is not None:
+            scores = scores + self.item_bias(candidates).mT
         return scores.expand(-1, length, -1)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
@@ -91,8 +96,8 @@ class MatrixFactorization(Recommender):
         else:
             rows = torch.arange(len(batch["history"]), device=batch["history"].device)
             factors = self._fold_in(batch)[rows, batch["length"] - 1]
-        scores: Tensor = factors @ self.item_factor.weight.T + self.item_bias.weight.squeeze(-1)
-        return scores
+        scores: Tensor = factors @ self.item_factor.weight.T
+        return scores if self.item_bias is None else scores + self.item_bias.weight.squeeze(-1)
 
     def _fold_in(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch length width"]:
         """Return `(others * Q'Q + Q_h'Q_h + ridge * I)^-1 Q_h' y` for the items `Q_h` up to each position."""
@@ -100,7 +105,9 @@ class MatrixFactorization(Recommender):
         own, every = self.item_factor(history), self.item_factor.weight
         wanted = torch.ones_like(own[..., :1])
         if explicit:
-            wanted = batch["value"].to(own).unsqueeze(-1) - self.item_bias(history)
+            wanted = batch["value"].to(own).unsqueeze(-1)
+            if self.item_bias is not None:
+                wanted = wanted - self.item_bias(history)
         gram = (own.unsqueeze(-1) * own.unsqueeze(-2)).cumsum(dim=1)
         gram = gram + self.ridge * torch.eye(own.shape[-1], dtype=own.dtype, device=own.device)
         if not explicit:
