@@ -123,7 +123,8 @@ def fitting_batch(shape: Any, max_tokens: int, itemsize: int) -> int:
     hidden, heads = shape.hidden_size, shape.num_attention_heads
     feed = getattr(shape, "intermediate_size", None) or 4 * hidden
     of_text = max_tokens * (2 * feed + 6 * hidden + 2 * heads * max_tokens) * itemsize
-    return min(BATCH, 1 << max(0, (BATCH_BYTES // of_text).bit_length() - 1))
+    fit: int = BATCH_BYTES // of_text
+    return min(BATCH, 1 << max(0, fit.bit_length() - 1))
 
 
 def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:

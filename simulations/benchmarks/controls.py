@@ -17,8 +17,9 @@ from fedrec.core.progress import silent
 from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.significance import seeds_interval
+from fedrec.evaluation.replicates import Scored, estimate
 from fedrec.experiment.file import load_experiment
+from fedrec.metrics.accuracy import range_of
 from fedrec.run.directory import RunDirectory
 from fedrec.run.preparation import is_prepared, prepare
 from simulations.plugins import SCENARIOS
@@ -53,10 +54,7 @@ def main(
 
 
 def table(found: dict[str, list[Kept]]) -> str:
-    """Return a Markdown table: a row a control, its mean over the splits with a 95 % t-interval over them, and seconds.
-
-    The intervals take splits as independent; they share users, so what differs little may still be chance.
-    """
+    """Return a Markdown table: a row a control, its mean with a 95 % interval over users and splits, and seconds."""
     head = [
         f"mean of {len(next(iter(found.values())))} splits",
         *(" ".join(column) for column in COLUMNS),
@@ -64,7 +62,7 @@ def table(found: dict[str, list[Kept]]) -> str:
     ]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, kept in found.items():
-        cells = [_cell([one.control.test[target].means[metric] for one in kept]) for target, metric in COLUMNS]
+        cells = [_cell(kept, target, metric) for target, metric in COLUMNS]
         seconds = sum(one.seconds for one in kept) / len(kept)
         rows.append(f"| {' | '.join([name, *cells, f'{seconds:.1f}'])} |")
     return "\n".join(rows)
@@ -79,8 +77,10 @@ def _prepared(folder: Path, split: int) -> RunDirectory:
     return directory
 
 
-def _cell(values: Sequence[float]) -> str:
-    found = seeds_interval(values)
+def _cell(kept: Sequence[Kept], target: str, metric: str) -> str:
+    tests = [one.control.test[target] for one in kept]
+    scored = [Scored(str(split), 0, test.users, test.per_user[metric]) for split, test in enumerate(tests)]
+    found = estimate(scored, range_of(metric)).interval
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 

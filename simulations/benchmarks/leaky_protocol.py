@@ -21,6 +21,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from fedrec.evaluation.controls.fitted import check_canary, ease_scorer, popularity_scorer
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,7 +33,6 @@ from fedrec.core.seeding import rng_for, torch_generator_for
 from fedrec.data.interactions import Dataset, IntArray, Interactions
 from fedrec.data.load import load_dataset
 from fedrec.data.split import Queries
-from fedrec.evaluation.controls.fitted import check_canary, ease_scorer, popularity_scorer
 from fedrec.experiment.config import DataConfig
 from fedrec.metrics.accuracy import METRICS
 from simulations.cli.options import Quiet
