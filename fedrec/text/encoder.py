@@ -120,8 +120,8 @@ def fitting_batch(shape: Any, max_tokens: int, itemsize: int) -> int:
         max_tokens: Tokens of the longest text.
         itemsize: Bytes of a number.
     """
-    hidden, heads = shape.hidden_size, shape.num_attention_heads
-    feed = getattr(shape, "intermediate_size", None) or 4 * hidden
+    hidden, heads = int(shape.hidden_size), int(shape.num_attention_heads)
+    feed = int(getattr(shape, "intermediate_size", None) or 4 * hidden)
     of_text = max_tokens * (2 * feed + 6 * hidden + 2 * heads * max_tokens) * itemsize
     fit: int = BATCH_BYTES // of_text
     return min(BATCH, 1 << max(0, fit.bit_length() - 1))

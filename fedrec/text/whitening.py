@@ -1,8 +1,7 @@
 """Whitening of item vectors: decorrelated, unit-variance coordinates, fitted on the catalogue alone.
 
 Language-model vectors of short texts crowd in a cone; whitening spreads them (Su et al. 2021, "Whitening
-sentence representations"; used by UniSRec, Hou et al. 2022). The catalogue is public, so this costs no privacy. It is
-for models that train on the vectors: untrained, the cosines of whitened vectors tell less than those of raw ones.
+sentence representations"; used by UniSRec, Hou et al. 2022). The catalogue is public, so this costs no privacy.
 """
 
 from collections.abc import Callable, Mapping

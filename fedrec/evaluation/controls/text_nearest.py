@@ -1,7 +1,6 @@
 """What the items' texts alone say, without any training: the items whose vectors are nearest to the history's.
 
-The zero-shot recommender of language-model vectors. Whitening spoils it (`text.whitening`): axes of little variance,
-mostly noise, then count like those that tell items apart.
+The zero-shot recommender of language-model vectors, as `text.whitening` makes them.
 """
 
 import numpy as np
