@@ -16,12 +16,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
-from fedrec.evaluation.controls.fitted import check_canary, ease_scorer, popularity_scorer
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,8 +32,16 @@ from fedrec.core.seeding import rng_for, torch_generator_for
 from fedrec.data.interactions import Dataset, IntArray, Interactions
 from fedrec.data.load import load_dataset
 from fedrec.data.split import Queries
+from fedrec.evaluation.controls.base import Control
+from fedrec.evaluation.controls.canary import LOCAL_ONLY, check_canary
+from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.uninformed import popularity_scorer
+from fedrec.evaluation.significance import FloatArray
 from fedrec.experiment.config import DataConfig
 from fedrec.metrics.accuracy import METRICS
+from fedrec.metrics.evaluation import Evaluation
+from fedrec.privacy.disclosure import PRIVATE
+from fedrec.tasks.base import Headline
 from simulations.cli.options import Quiet
 from simulations.cli.output import show_table, show_text
 from simulations.cli.progress import RichProgress
@@ -103,14 +110,25 @@ class Score:
     full_ndcg: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """A recommender, its last round, and the round that the test items would pick."""
+    """A recommender, its last round, and the round that the test items would pick.
+
+    Attributes:
+        name: What it is.
+        leaky: Whether its negatives know what is asked.
+        federated: Whether its clients learn from each other.
+        last: Of the last round.
+        per_user: Full NDCG@10 of each user in the last round.
+        picked: Of the round that the test items would pick; None of what has no rounds.
+        picked_round: Its number, from 1.
+    """
 
     name: str
     leaky: bool
     federated: bool
     last: Score
+    per_user: FloatArray
     picked: Score | None = None
     picked_round: int = 0
 
@@ -132,19 +150,28 @@ def last_out(rows: Interactions, seed: int = 0) -> LastOut:
     return LastOut(rows.where(behind > 2), target, seen, untouched, candidates)
 
 
-def score(scores: NDArray[np.float32], split: LastOut) -> Score:
-    """Return how well scores `[users, items]` put each user's target before the others; ties by one random order."""
+def ranks_of(scores: NDArray[np.float32], split: LastOut) -> tuple[IntArray, IntArray]:
+    """Return the rank of each user's target among the candidates and in full, by scores `[users, items]`.
+
+    Ties are broken by one random order of the items.
+    """
     users = np.arange(len(scores))
     ties = rng_for(0, "ties").permutation(scores.shape[1])
     wanted = scores[users, split.target][:, None]
     ahead = (scores > wanted) | ((scores == wanted) & (ties < ties[split.target][:, None]))
     sampled, full = ((ahead & among).sum(axis=1) + 1 for among in (split.candidates, ~split.seen))
-    means = [
-        float(np.mean([METRICS.get(name)(ranks[user : user + 1], K) for user in users]))
-        for ranks in (sampled, full)
-        for name in ("hit_rate", "ndcg")
-    ]
-    return Score(*means)
+    return sampled, full
+
+
+def score(scores: NDArray[np.float32], split: LastOut) -> Score:
+    """Return the means over users."""
+    both = ranks_of(scores, split)
+    return Score(*(float(_values(name, ranks).mean()) for ranks in both for name in ("hit_rate", "ndcg")))
+
+
+def _values(name: str, ranks: IntArray) -> FloatArray:
+    metric = METRICS.get(name)
+    return np.array([metric(ranks[user : user + 1], K) for user in range(len(ranks))])
 
 
 def pfedrec(
@@ -226,8 +253,9 @@ def trained(  # noqa: PLR0913 - what differs between the rows
     for scores in pfedrec(split, settings, seed, leaky=leaky, federated=federated):
         found.append(score(scores, split))
         progress(name, len(found), settings.rounds, f"sampled HR@{K} {found[-1].sampled_hit_rate:.3f}")
+    per_user = _values("ndcg", ranks_of(scores, split)[1])
     best = max(range(len(found)), key=lambda number: found[number].sampled_hit_rate)
-    return Row(name, leaky=leaky, federated=federated, last=found[-1], picked=found[best], picked_round=best + 1)
+    return Row(name, leaky, federated, found[-1], per_user, found[best], best + 1)
 
 
 def compared(dataset: Dataset, settings: Settings, seed: int, progress: Progress) -> list[Row]:
@@ -239,10 +267,11 @@ def compared(dataset: Dataset, settings: Settings, seed: int, progress: Progress
         "popularity, central": popularity_scorer,
         f"EASE, central, lambda {EASE_L2:g}": lambda train: ease_scorer(train, EASE_L2),
     }
-    central = [
-        Row(name, leaky=False, federated=False, last=score(make(split.train)(queries), split))
-        for name, make in makers.items()
-    ]
+    central = []
+    for name, make in makers.items():
+        scores = make(split.train)(queries)
+        per_user = _values("ndcg", ranks_of(scores, split)[1])
+        central.append(Row(name, leaky=False, federated=False, last=score(scores, split), per_user=per_user))
     return central + [
         trained(split, settings, seed, leaky=leaky, federated=federated, progress=progress)
         for federated in (True, False)
@@ -252,10 +281,17 @@ def compared(dataset: Dataset, settings: Settings, seed: int, progress: Progress
 
 def canary(rows: list[Row], *, leaky: bool) -> str:
     """Return whether a run with these negatives is refused, by full NDCG@10 as fedrec's own canary."""
+    headline = Headline("last", f"ndcg@{K}")
     ease = next(row for row in rows if row.name.startswith("EASE"))
     alone = next(row for row in rows if row.picked is not None and not row.federated and row.leaky == leaky)
+
+    def control(row: Row, *, reference: bool) -> Control:
+        users, nothing = np.arange(len(row.per_user)), np.empty((len(row.per_user), 0), dtype=np.int64)
+        found = Evaluation(headline.target, users, {headline.metric: row.per_user}, (), nothing, {})
+        return Control({headline.target: found}, row.name, PRIVATE, reference=reference)
+
     try:
-        check_canary(alone.last.full_ndcg, ease.last.full_ndcg)
+        check_canary({"ease": control(ease, reference=True), LOCAL_ONLY: control(alone, reference=False)}, headline)
     except CanaryError:
         return "raised"
     return "quiet"
@@ -276,10 +312,16 @@ def main(
     told = {("leaky" if leaky else "clean"): canary(rows, leaky=leaky) for leaky in (True, False)}
     if out is not None:
         content = {"benchmark": "leaky_protocol", "seed": seed, "settings": asdict(settings), "canary": told}
-        write_whole(out, json.dumps(content | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+        write_whole(out, json.dumps(content | {"rows": [_told(row) for row in rows]}, indent=1) + "\n")
     columns = ["last item, MovieLens-100K", "sampled", "full", "picked, sampled", "picked, full", "picked round"]
     show_table("HR@10 / NDCG@10", columns, map(_cells, rows))
     show_text(f"Canary: leaky {told['leaky']}, clean {told['clean']}. {LEGEND}")
+
+
+def _told(row: Row) -> dict[str, Any]:
+    told = asdict(row)
+    del told["per_user"]
+    return told
 
 
 def _cells(row: Row) -> list[str]:
