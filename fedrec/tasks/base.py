@@ -237,9 +237,13 @@ def open_task(experiment: Experiment) -> Task:
         message = f"task.options do not fit {experiment.task.name}: {error}"
         raise ConfigError(message) from error
     task.asked_targets("time")
-    if not task.ranks and (experiment.evaluation.private.on or experiment.privacy.item_counts.share):
-        key = "evaluation.private.epsilon" if experiment.evaluation.private.on else "privacy.item_counts.share"
-        message = f"{key} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
+    for_ranks = {
+        "evaluation.private.epsilon": experiment.evaluation.private.on,
+        "privacy.item_counts.share": experiment.privacy.item_counts.share > 0,
+        "linear.on": experiment.linear.on,
+    }
+    if not task.ranks and (asked := [key for key, on in for_ranks.items() if on]):
+        message = f"{asked[0]} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
         raise ConfigError(message)
     unfit = ODDS_CONTROLS - {*task.controls} | (frozenset() if task.ranks else RANKING_CONTROLS)
     if found := sorted(unfit & {*task.asked_controls}):

@@ -86,6 +86,7 @@ def test_errors_of_each_user_by_hand():
             {"task": TASK, "privacy": {"item_counts": {"share": 0.1}}},
             "privacy.item_counts.share is for tasks that rank",
         ),
+        ({"task": TASK, "linear": {"on": True}}, "linear.on is for tasks that rank"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_any_work(changes, said):
