@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fedrec.core.progress import silent
 from fedrec.data.interactions import IntArray
 from fedrec.evaluation.controls.kept import KeptControls
 from fedrec.evaluation.significance import FloatArray
@@ -42,17 +41,17 @@ def read_judged(run: RunDirectory, controls: Iterable[str]) -> Judged | None:
 
     Args:
         run: The run.
-        controls: Which controls to read beside the result; those that it lacks, or that are damaged, are left out.
+        controls: Which controls to read beside the result; those that it lacks are left out.
 
     Raises:
-        RunError: If the file is damaged.
+        RunError: If a file is damaged.
     """
     if not (run.private / TEST).is_file():
         return None
     fingerprint = run.experiment.fingerprint
     test, groups = read_result(run.private / TEST, fingerprint)
     kept = KeptControls(run.private / "controls", fingerprint)
-    found = {name: one.control.test for name in controls if (one := kept.find(name, silent)) is not None}
+    found = {name: one.control.test for name in controls if (one := kept.read(name)) is not None}
     values = {
         name: {target: (of.users, of.per_user) for target, of in evaluations.items()}
         for name, evaluations in {FEDERATED: test, **found}.items()

@@ -25,7 +25,7 @@ from fedrec.run.preparation import is_prepared, prepare
 from simulations.plugins import SCENARIOS
 
 SCENARIO = "movielens-open"
-NAMES = ("popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "item_knn", "ials")
+NAMES = ("popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "item_knn")
 COLUMNS = (("last", "ndcg@10"), ("last", "hit_rate@10"), ("last20", "ndcg@10"), ("last20", "recall@20"))
 
 

@@ -13,12 +13,16 @@ from urllib.parse import quote
 from safetensors import SafetensorError
 from torch import Tensor
 
+from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
 from fedrec.evaluation.controls.base import Control
 from fedrec.evaluation.stored import from_tensors, to_tensors
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
+
+DAMAGE = (SafetensorError, OSError, ValueError, KeyError)
+"""What reading a file raises whose bytes are not those that were written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +50,33 @@ class KeptControls:
 
         A file that is damaged, or is another control's, is told and counts as none: the control is made again.
         """
-        path = self._path(name)
-        if not path.is_file():
-            return None
         try:
-            return _read(path, self._about(name))
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            progress("note", 0, 0, f"{path.name} is damaged ({error}); the control is made again")
+            return self._open(name)
+        except DAMAGE as error:
+            progress("note", 0, 0, f"{self._path(name).name} is damaged ({error}); the control is made again")
             return None
+
+    def read(self, name: str) -> Kept | None:
+        """Return the control called `name` of a finished run; None if the run has none.
+
+        Raises:
+            RunError: If its file is damaged, or is another control's.
+        """
+        try:
+            return self._open(name)
+        except DAMAGE as error:
+            message = f"{self._path(name)} is damaged ({error}); restore it, or `fedrec run` the experiment anew"
+            raise RunError(message) from error
 
     def keep(self, name: str, kept: Kept) -> None:
         """Write a control, whole or not at all."""
         tensors, facts = _written(kept)
         texts = {"about": self._about(name), "facts": json.dumps(facts)}
         write_whole(self._path(name), checked_bytes(tensors, texts))
+
+    def _open(self, name: str) -> Kept | None:
+        path = self._path(name)
+        return _read(path, self._about(name)) if path.is_file() else None
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{quote(name, safe='')}.safetensors"  # a name may be package.module:Class
