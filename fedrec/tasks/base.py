@@ -237,13 +237,19 @@ def open_task(experiment: Experiment) -> Task:
         message = f"task.options do not fit {experiment.task.name}: {error}"
         raise ConfigError(message) from error
     task.asked_targets("time")
-    for_ranks = {
-        "evaluation.private.epsilon": experiment.evaluation.private.on,
-        "privacy.item_counts.share": experiment.privacy.item_counts.share > 0,
-        "linear.on": experiment.linear.on,
-    }
-    if not task.ranks and (asked := [key for key, on in for_ranks.items() if on]):
-        message = f"{asked[0]} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
+    require_served(task)
+    return task
+
+
+def require_served(task: Task) -> None:
+    """Refuse what an experiment asks for beside a task that cannot serve it.
+
+    Raises:
+        ConfigError: If it asks for lists of a task that ranks nothing, or for controls whose scores it does not judge.
+    """
+    experiment = task.experiment
+    if not task.ranks and (unranked := _ranked_alone(experiment)):
+        message = f"{unranked} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
         raise ConfigError(message)
     unfit = ODDS_CONTROLS - {*task.controls} | (frozenset() if task.ranks else RANKING_CONTROLS)
     if found := sorted(unfit & {*task.asked_controls}):
@@ -252,7 +258,16 @@ def open_task(experiment: Experiment) -> Task:
             f"choose among {', '.join(task.controls)}"
         )
         raise ConfigError(message)
-    return task
+
+
+def _ranked_alone(experiment: Experiment) -> str:
+    """Return a key of the experiment that only a task that ranks can serve; "" if it has none."""
+    asked = {
+        "evaluation.private.epsilon": experiment.evaluation.private.on,
+        "privacy.item_counts.share": experiment.privacy.item_counts.share > 0,
+        "linear.on": experiment.linear.on,
+    }
+    return next((key for key, on in asked.items() if on), "")
 
 
 def rows_at_once(scores: int) -> int:

@@ -47,13 +47,14 @@ class Watch:
 def test_preparation_reads_nothing_that_the_key_leaves_out(
     changes: dict[str, Any], tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # it changes nothing that is prepared, and is asked of every trial of a sweep beforehand
+    # these change nothing that is prepared, and are asked of every trial of a sweep beforehand
     monkeypatch.setattr("fedrec.run.preparation.require_trainable", lambda experiment: None)
+    monkeypatch.setattr("fedrec.tasks.base.require_served", lambda task: None)
     experiment = tiny(**changes)
     watch = Watch(monkeypatch)
     prepare(experiment, tmp_path, cache, silent)
     assert {"data.name", "split.test", "model.width", "text.layers", "seed", "split_seed"} <= watch.read, "it watches"
-    assert not watch.read & NOT_READ
+    assert not watch.read & NOT_READ, watch.read & NOT_READ
 
 
 def test_every_key_that_is_left_out_exists_and_changes_no_key() -> None:
