@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 	$(BIN)/fedrec run $(ARGS)
 
 test: $(INSTALLED_DEV)
-	echo "test: the suite; 10 to 14 minutes on 2 cores"
+	echo "test: the suite; a quarter of an hour or more on 2 cores"
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-all: $(INSTALLED_DEV)
