@@ -15,8 +15,9 @@ from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.core.progress import silent
 from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.popularity import BIAS, WEIGHTS, popularity
+from fedrec.evaluation.popularity import WEIGHTS, popularity
 from fedrec.evaluation.selection import finished, result_of
+from fedrec.models.recommender import ITEM_BIAS
 from fedrec.privacy.statement.statement import statement
 from fedrec.training.task import CohortUpdate, nobody
 from server.strategies.fedavg import FedAvg
@@ -98,16 +99,16 @@ def test_popularity_is_added_to_the_finished_adapter_with_the_weight_that_valida
     plain, _ = result_of(last, run.experiment)
     found = finished(last, run.experiment, plan, evaluator)
     known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
-    moved = (found.parameters[BIAS] - plain[BIAS]).flatten() * evaluator.context.model.bias_scale
+    moved = (found.parameters[ITEM_BIAS] - plain[ITEM_BIAS]).flatten() * evaluator.context.model.bias_scale
     np.testing.assert_allclose(moved, found.popularity * known, atol=1e-4)
 
     def liking(weight: float) -> float:
-        bias = plain[BIAS] + torch.from_numpy(weight * known / evaluator.context.model.bias_scale).float()[:, None]
-        scores = evaluator.validate({**plain, BIAS: bias}).values()
+        bias = plain[ITEM_BIAS] + torch.from_numpy(weight * known / evaluator.context.model.bias_scale).float()[:, None]
+        scores = evaluator.validate({**plain, ITEM_BIAS: bias}).values()
         return float(np.mean([score.means["ndcg@10"] for score in scores]))
 
     assert found.popularity == max(WEIGHTS, key=liking) > 0
-    assert all(torch.equal(found.parameters[name], plain[name]) for name in plain if name != BIAS)
+    assert all(torch.equal(found.parameters[name], plain[name]) for name in plain if name != ITEM_BIAS)
 
 
 def test_what_public_users_alone_give_is_a_control_of_its_own(many: Many, tmp_path: Path, cache: Path) -> None:
