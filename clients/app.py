@@ -8,6 +8,7 @@ the training loss: under privacy both would be releases, so the weight is 1 and 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from clients.cohort import CohortRequest, admit, leave, task_of
 from clients.context import client_context
 from fedrec.core.errors import FedrecError, PrivacyError
+from fedrec.models.linear.sums import SUMS
 from fedrec.training.client import train_client
 from fedrec.training.item_counts import item_counts
-from fedrec.training.pair_counts import client_pair_counts
+from fedrec.training.linear_sums import client_sum
 from fedrec.training.task import CohortUpdate, only_row
 
 app = ClientApp()
@@ -57,12 +59,15 @@ def count(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": ArrayRecord({"item_counts": Array(counts)})}), reply_to=message)
 
 
-@app.query("pair_counts")
-def count_pairs(message: Message, context: Context) -> Message:
-    """Tell how many of this client's users have both of two items."""
+def _answer_sum(name: str, message: Message, context: Context) -> Message:
+    """Tell this client's part of a sum that a linear branch is made of."""
     run = str(message.content.config_records["config"]["run"])
-    counts = client_pair_counts(client_context(run, "cpu").training, int(str(context.node_config["partition-id"])))
-    return Message(RecordDict({"arrays": ArrayRecord({"pair_counts": Array(counts)})}), reply_to=message)
+    found = client_sum(client_context(run, "cpu").training, int(str(context.node_config["partition-id"])), name)
+    return Message(RecordDict({"arrays": ArrayRecord({name: Array(found)})}), reply_to=message)
+
+
+for _name in SUMS:
+    app.query(_name)(partial(_answer_sum, _name))
 
 
 def arrays_of(content: RecordDict, record: str) -> dict[str, NDArray[Any]]:

@@ -34,8 +34,8 @@ from server.asking import ask
 from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
 from server.item_counts import item_counts
+from server.linear_branch import linear_weights
 from server.message_size import asked_bytes
-from server.pair_counts import pair_counts
 from server.polls import Poll
 from server.stop import StopRequest
 
@@ -135,9 +135,10 @@ def _first(course: RoundContext) -> tuple[Checkpoint, Line]:
         released["item_counts"] = torch.from_numpy(poll.total)
         _add_poll_(line, poll)
     if course.run.experiment.linear.on:
-        poll = pair_counts(course.run, course.grid)
-        released["pair_counts"] = torch.from_numpy(poll.total)
-        _add_poll_(line, poll)
+        weights, polls = linear_weights(course.run, course.grid)
+        released |= weights
+        for poll in polls:
+            _add_poll_(line, poll)
     paid = course.run.job.validation.charge(Ledger(), 0)
     return Checkpoint(0, start, start, 0, said.score, {}, ledger, released, validation_ledger=paid), line
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import with_linear_branch
+from fedrec.evaluation.linear_branch import Branch, branches
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.experiment.config import Experiment
+from fedrec.models.linear.sums import asked_sums
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.run.checkpoint import Checkpoint
-from fedrec.training.pair_counts import square
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +30,13 @@ class Selection:
         parameters: Its shared parameters.
         round: The round that it is of; of a mean the last one in it.
         popularity: Weight of popularity in it; None where no item counts were released.
-        linear: Gain of its linear branch, which stands beside its parameters; None without one.
+        linear: Its linear branch, which stands beside its parameters; None without one.
     """
 
     parameters: dict[str, Tensor]
     round: int
     popularity: float | None = None
-    linear: float | None = None
+    linear: Branch | None = None
 
 
 def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, evaluator: Evaluator) -> Selection:
@@ -49,14 +49,15 @@ def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, evalua
         evaluator: Of the run.
     """
     parameters, number = result_of(last, experiment)
-    best_of, weight, gain = evaluator.validation.best_of, None, None
+    best_of, weight, linear = evaluator.validation.best_of, None, None
     if plan.counts is not None:
         known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
         parameters, weight = with_popularity(parameters, known, evaluator.context.model.bias_scale, best_of)
     if experiment.linear.on:
-        counts = square(last.released["pair_counts"].numpy(), evaluator.context.train.num_items)
-        parameters, gain = with_linear_branch(parameters, counts, experiment.linear, best_of)
-    return Selection(parameters, number, weight, gain)
+        tried = branches({name: last.released[name] for name in asked_sums(experiment.linear)})
+        linear = tried[best_of([{**parameters, **branch.parameters} for branch in tried])]
+        parameters = {**parameters, **linear.parameters}
+    return Selection(parameters, number, weight, linear)
 
 
 def result_of(last: Checkpoint, experiment: Experiment) -> tuple[dict[str, Tensor], int]:

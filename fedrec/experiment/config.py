@@ -197,13 +197,15 @@ class ModelConfig(Section):
 class LinearConfig(Section):
     """A linear branch beside the model: items that go together, by counts of pairs that clients add up once.
 
-    Only without privacy: the counts have no noise.
+    Only without privacy: the sums have no noise.
     """
 
     on: bool = False
     """Whether there is one; validation users pick its weight, so without any it has none."""
+    next_item: bool = False
+    """Whether it has a second part, what comes next: clients send products of fading pasts, four times as much."""
     l2: Annotated[float, Field(gt=0)] = 300.0
-    """Ridge penalty of its weights."""
+    """Ridge penalty of the weights of each part."""
     decay: Annotated[float, Field(gt=0)] = 10.0
     """Items of a history after which one counts 1 / e of what the last one does."""
 

@@ -160,7 +160,13 @@ def _identity(run: RunDirectory, evaluator: Evaluator, result: Selection, rounds
         **(
             {}
             if result.linear is None
-            else {"linear_branch": {**experiment.linear.model_dump(), "gain": result.linear}}
+            else {
+                "linear_branch": {
+                    **experiment.linear.model_dump(),
+                    "gain": result.linear.gain,
+                    "next_item_share": result.linear.share,
+                }
+            }
         ),
         "dataset": facts["dataset"],
         "task": {

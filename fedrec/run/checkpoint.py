@@ -23,8 +23,8 @@ class Checkpoint:
         strategy: The strategy's own state.
         ledger: What was spent.
         validation_ledger: What private validation users spent; empty for volunteers.
-        released: What was released before the first round, in float64, if any: noisy "item_counts", `[num_items]`;
-            exact "pair_counts" (see `fedrec.training.pair_counts`).
+        released: What was released before the first round, if anything: noisy "item_counts", `[num_items]`, in float64;
+            weights of a linear branch by the name of their sum (see `fedrec.models.linear.sums`).
         summed: Sum in float64 of the adapters that will be averaged (see `fedrec.evaluation.selection`); empty where
             none are.
         lines: Hash of the rounds' lines up to this one, as it was read; "" of a checkpoint that was not saved yet.

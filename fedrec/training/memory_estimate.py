@@ -66,8 +66,9 @@ class Peak:
     keys: str
 
 
-BRANCH = 28
-"""Bytes for each pair of items of a linear branch: counts as a square, half of them, and as they come; weights."""
+BRANCH, BRANCH_WITH_NEXT = 28, 52
+"""Bytes for each pair of items of a linear branch: sums as they come, added up, and as squares; weights. The second is
+that of a branch that has the next item, too."""
 
 
 def peaks(experiment: Experiment, size: Size) -> list[Peak]:
@@ -85,7 +86,8 @@ def peaks(experiment: Experiment, size: Size) -> list[Peak]:
     if "central" in controls:
         found.append(Peak("the control central", central_bytes(experiment, size), "model.softmax_items"))
     if experiment.linear.on:
-        found.append(Peak("the linear branch", BRANCH * all_items**2, "linear.on (leave it out)"))
+        each = BRANCH_WITH_NEXT if experiment.linear.next_item else BRANCH
+        found.append(Peak("the linear branch", each * all_items**2, "linear.on (leave it out)"))
     found += [
         Peak(f"the control {name}", squares * SQUARE * all_items**2, f"evaluation.controls (leave {name} out)")
         for name, squares in SQUARES.items()

@@ -21,7 +21,7 @@ LARGE = {"items": 6_000, "width": 128, "rank": 32, "clients": 64, "users": 4}
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("phase", ["training", "central", "loss"])
-@pytest.mark.parametrize("case", [SMALL, LARGE])
+@pytest.mark.parametrize("case", [SMALL, pytest.param(LARGE, marks=pytest.mark.slow)])
 def test_the_estimate_is_within_a_factor_of_two(phase: str, case: dict[str, int]) -> None:
     command = [sys.executable, "-m", "tests.integration.memory_child", phase, *map(str, case.values())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fedrec.core.errors import DataError, RunError
 from fedrec.core.progress import silent
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.models.linear.item_item import pair_counts
+from fedrec.models.linear.sums import pooled_weights
 from fedrec.run.recommender import open_recommender
-from fedrec.training.pair_counts import square
 from simulations.options import RunOptions
 from simulations.runner import run
 from tests.tiny import tiny
@@ -23,7 +23,7 @@ HELD_OUT = ("held_out", "groups", "users.json", "train")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     place = tmp_path_factory.mktemp("opened") / "run"
-    wanted = tiny(evaluation={"controls": ()}, linear={"on": True}, privacy={"epsilon": math.inf})
+    wanted = tiny(evaluation={"controls": ()}, linear={"on": True, "next_item": True}, privacy={"epsilon": math.inf})
     run(wanted, RunOptions(out=place, cache=cache), silent)
     return place
 
@@ -48,18 +48,19 @@ def test_it_scores_as_the_run_was_judged_without_any_users_rows(finished: Path, 
     assert means == done.summary()["metrics"]["test"]
 
 
-def test_its_linear_branch_is_made_of_counts_that_clients_sent_once(finished: Path) -> None:
+def test_its_linear_branch_is_made_of_sums_that_clients_sent_once(finished: Path) -> None:
     from fedrec.run.directory import RunDirectory
 
     done = RunDirectory(finished)
     assert done.summary()["linear_branch"]["gain"] > 0
-    items, clients, bytes_a_count = 1682, 4, 4
-    sent = clients * bytes_a_count * items * (items + 1) // 2
+    items, clients, bytes_a_number = 1682, 4, 4
+    sent = clients * bytes_a_number * (2 * items * (items + 1) // 2 + items**2)
     assert sent < done.rounds()[0]["upload_bytes"] < 1.01 * sent
-    rows = done.job.prepared.train
+    pooled = pooled_weights(done.job.prepared.train, done.experiment.linear)
     last = done.latest_checkpoint(silent)
     assert last is not None
-    np.testing.assert_array_equal(square(last.released["pair_counts"].numpy(), items), pair_counts(rows))
+    assert torch.equal(last.released["pair_counts"], pooled["pair_counts"]), "whole numbers add up exactly"
+    torch.testing.assert_close(last.released["next_items"], pooled["next_items"], rtol=1e-4, atol=1e-7)
 
 
 def test_it_recommends_by_the_catalogues_names(bare: Path) -> None:

@@ -250,8 +250,15 @@ def with_private_validation(select: str, **private: Any) -> Experiment:
     return tiny(**PRIVATE_VALIDATION | {"evaluation": evaluation})
 
 
-@pytest.mark.parametrize("form", ["mean", "histogram"])
-@pytest.mark.parametrize("held_out", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("form", "held_out"),
+    [
+        ("mean", "test"),
+        ("histogram", "validation"),
+        pytest.param("mean", "validation", marks=pytest.mark.slow),
+        pytest.param("histogram", "test", marks=pytest.mark.slow),
+    ],
+)
 def test_a_held_out_user_who_is_no_volunteer_changes_nothing_but_released_values(
     form: str, held_out: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_round_ends_with_its_timeout_and_the_next_one_has_its_actors(
     assert many.rejected(run, 2) == {}
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: Many, pool: RayWorkerPool) -> None:
     victim = many.new().job.cohort(1)[3]
 
@@ -121,7 +122,10 @@ def test_a_client_that_hangs_when_it_is_asked_alone_holds_no_round_longer(many: 
     assert many.rejected(run, 1)[victim] == "no reply: nothing came within federation.timeout"
 
 
-@pytest.mark.parametrize("strategy", ["median", "fedadam", "flwr.serverapp.strategy:FedAvg"])
+@pytest.mark.parametrize(
+    "strategy",
+    ["fedadam", "flwr.serverapp.strategy:FedAvg", pytest.param("median", marks=pytest.mark.slow)],
+)
 def test_every_kind_of_strategy_gives_the_same_bits_in_one_process_and_on_actors(
     many: Many, pool: RayWorkerPool, strategy: str
 ) -> None:

@@ -12,12 +12,12 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.base import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import GAINS, branches
+from fedrec.evaluation.linear_branch import Branch, branches
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation, Scorer
 from fedrec.models.linear.branch import with_branch
-from fedrec.models.linear.item_item import pair_counts
+from fedrec.models.linear.sums import pooled_weights
 from fedrec.models.recommender import ITEM_BIAS
 from fedrec.models.scoring import model_scorer
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC
@@ -114,21 +114,21 @@ def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Contr
     note = f"pooled data, no privacy, Adam, epoch {epoch} by validation"
     scorer = model_scorer(model)
     if experiment.linear.on:
-        scorer, gain = _with_linear_branch(job, evaluator, scorer)
-        note += f", linear branch with gain {gain:g} by validation"
+        scorer, branch = _with_linear_branch(job, evaluator, scorer)
+        note += f", linear branch with gain {branch.gain:g}"
+        note += f" and share of the next item {branch.share:g}" if experiment.linear.next_item else ""
+        note += " by validation"
     return Control(evaluator.test(scorer), note, PRIVATE)
 
 
-def _with_linear_branch(job: Job, evaluator: Evaluator, scorer: Scorer) -> tuple[Scorer, float]:
-    """Return a scorer with the linear branch of the pooled data beside it, and the gain that validation users pick."""
+def _with_linear_branch(job: Job, evaluator: Evaluator, scorer: Scorer) -> tuple[Scorer, Branch]:
+    """Return a scorer with a linear branch of the pooled data beside it, and the branch, picked by validation users."""
     split, config = job.prepared.split, job.experiment.linear
-    tried = [
-        with_branch(scorer, branch, config.decay)
-        for branch in branches(pair_counts(split.train.of_users(split.private)), config)
-    ]
-    gains = [evaluator.validation_gain(one) for one in tried] if evaluator.can_tune else [0.0]
+    tried = branches(pooled_weights(split.train.of_users(split.private), config))
+    scorers = [with_branch(scorer, branch.parameters, config.decay) for branch in tried]
+    gains = [evaluator.validation_gain(one) for one in scorers] if evaluator.can_tune else [0.0]
     best = max(range(len(gains)), key=gains.__getitem__)
-    return tried[best], GAINS[best]
+    return scorers[best], tried[best]
 
 
 def _local_clients(job: Job) -> list[list[int]]:

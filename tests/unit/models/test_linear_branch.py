@@ -1,16 +1,20 @@
 """The linear branch: counts that add up, weights in closed form, a history that decays, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from fedrec.core.errors import ConfigError
-from fedrec.evaluation.linear_branch import GAINS, with_linear_branch
+from fedrec.evaluation.linear_branch import GAINS, SHARES, branches
 from fedrec.experiment.config import LinearConfig
 from fedrec.experiment.rules import RULES
 from fedrec.models.linear.branch import GAIN, WEIGHTS, with_branch
 from fedrec.models.linear.item_item import ease_weights_, pair_counts
-from fedrec.training.pair_counts import client_pair_counts, square, triangle_size
+from fedrec.models.linear.next_item import next_item_sums, next_item_weights_
+from fedrec.models.linear.sums import NEXT, SUMS, TOGETHER, asked_sums, pooled_weights, square, weights_of
+from fedrec.training.linear_sums import client_sum
 from tests.handmade import CLIENTS, NUM_ITEMS, context, experiment, interactions, queries
 
 
@@ -23,9 +27,26 @@ def test_pairs_are_counted_once_a_user_and_the_diagonal_counts_users():
 
 def test_clients_counts_add_up_to_those_of_all_data_exactly():
     made = context()
-    total = np.sum([client_pair_counts(made, client) for client in range(len(CLIENTS))], axis=0, dtype=np.float64)
-    assert total.shape == (triangle_size(NUM_ITEMS),) == (28,)
+    total = np.sum([client_sum(made, client, TOGETHER) for client in range(len(CLIENTS))], axis=0, dtype=np.float64)
+    assert total.shape == (SUMS[TOGETHER].size(NUM_ITEMS),) == (28,)
     np.testing.assert_array_equal(square(total, NUM_ITEMS), pair_counts(interactions()))
+
+
+def test_clients_fading_pasts_add_up_to_the_regression_on_all_data():
+    made, config = context(), LinearConfig(next_item=True, decay=3.0, l2=2.0)
+    own = replace(made, experiment=experiment(linear=config.model_dump()))
+    total = np.sum([client_sum(own, client, NEXT) for client in range(len(CLIENTS))], axis=0, dtype=np.float64)
+    assert total.shape == (SUMS[NEXT].size(NUM_ITEMS),) == (28 + 49,)
+    direct = next_item_weights_("test", *next_item_sums(interactions(), 3.0), 2.0)
+    assert np.abs(direct).max() > 0.1
+    np.testing.assert_allclose(weights_of(NEXT, total, NUM_ITEMS, config), direct, atol=1e-6)
+    np.testing.assert_allclose(pooled_weights(interactions(), config)[NEXT], direct, atol=1e-6)
+
+
+@pytest.mark.parametrize(("next_item", "asked"), [(False, (TOGETHER,)), (True, (TOGETHER, NEXT))])
+def test_a_branch_asks_for_the_sums_of_its_parts(next_item, asked):
+    config = LinearConfig(next_item=next_item)
+    assert asked_sums(config) == tuple(pooled_weights(interactions(), config)) == asked
 
 
 def test_a_score_is_the_models_plus_gain_times_the_branch():
@@ -36,19 +57,25 @@ def test_a_score_is_the_models_plus_gain_times_the_branch():
     np.testing.assert_allclose(score(queries([[0, 1]])), [[15, 7 + 20 * np.exp(-1)]], rtol=1e-6)
 
 
-def test_validation_users_pick_the_gain_and_the_parameters_stay():
-    own, counts = {"w": torch.ones(2)}, pair_counts(interactions())
-    seen = []
+def test_a_branch_of_one_part_differs_in_the_gain_alone():
+    weights = torch.eye(2)
+    found = branches({TOGETHER: weights})
+    assert [branch.gain for branch in found] == list(GAINS)
+    assert [branch.parameters[GAIN].item() for branch in found] == list(GAINS)
+    assert all(branch.parameters[WEIGHTS] is weights and branch.share == 0 for branch in found)
 
-    def third(tried):
-        seen.extend(tried)
-        return 3
 
-    found, gain = with_linear_branch(own, counts.copy(), LinearConfig(l2=2.0), third)
-    assert gain == found[GAIN].item() == GAINS[3]
-    assert [each[GAIN].item() for each in seen] == list(GAINS)
-    assert found["w"] is own["w"]
-    np.testing.assert_allclose(found[WEIGHTS], ease_weights_("linear", counts, 2.0), rtol=1e-6, atol=1e-7)
+def test_parts_are_brought_to_one_norm_before_they_are_added():
+    # norms 5 and 10: a share of 2 of the second part is 2 * 5 / 10 of it
+    together, following = torch.tensor([[3.0, 0.0], [0.0, 4.0]]), torch.tensor([[0.0, 10.0], [0.0, 0.0]])
+    found = {
+        (branch.gain, branch.share): branch.parameters[WEIGHTS]
+        for branch in branches({TOGETHER: together, NEXT: following})
+    }
+    assert len(found) == 1 + len(SHARES) * (len(GAINS) - 1), "without a gain a share changes nothing"
+    assert torch.equal(found[20.0, 2.0], torch.tensor([[3.0, 10.0], [0.0, 4.0]]))
+    assert torch.equal(found[20.0, 0.0], together)
+    assert torch.equal(branches({TOGETHER: together, NEXT: torch.zeros(2, 2)})[-1].parameters[WEIGHTS], together)
 
 
 @pytest.mark.parametrize(("epsilon", "on", "broken"), [(8.0, True, True), (8.0, False, False), ("inf", True, False)])
