@@ -195,13 +195,15 @@ class ModelConfig(Section):
 
 
 class LinearConfig(Section):
-    """A linear branch beside the model: items that go together, by counts of pairs that clients add up once.
+    """A linear branch beside the model: items that go together, by sums over users that are made once.
 
-    Only without privacy: the sums have no noise.
+    Under privacy only of public users: the sums have no noise.
     """
 
     on: bool = False
     """Whether there is one; validation users pick its weight, so without any it has none."""
+    users: Literal["training", "public"] = "training"
+    """Of whom: all training users, whose clients add up their parts; or those alone who consented (split.public)."""
     next_item: bool = False
     """Whether it has a second part, what comes next: clients send products of fading pasts, four times as much."""
     l2: Annotated[float, Field(gt=0)] = 300.0
@@ -227,6 +229,8 @@ class AdapterConfig(Section):
     """Also train one popularity bias per item (clients must share the catalogue)."""
     item_delta: bool = False
     """Also train a free vector per item beside its text (clients must share the catalogue)."""
+    text_skip: bool = True
+    """Also train the gain of the likeness of text, where model.options.text_skip adds one."""
     private: tuple[str, ...] = ()
     """Parameter name patterns that are trained but never leave the client."""
 

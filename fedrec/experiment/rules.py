@@ -90,11 +90,17 @@ def _windows(experiment: Experiment) -> str:
 
 
 def _linear_branch(experiment: Experiment) -> str:
-    if not experiment.linear.on or not experiment.privacy.on:
+    if not experiment.linear.on:
+        return ""
+    if experiment.linear.users == "public":
+        if experiment.split.public:
+            return ""
+        return "linear.users = 'public': there are none; set split.public, for example to 0.15"
+    if not experiment.privacy.on:
         return ""
     return (
         "linear.on = true: adds up exact counts of pairs of items, whose release no privacy claim has a price for yet; "
-        "leave it out, or train without privacy"
+        "set linear.users = 'public', leave it out, or train without privacy"
     )
 
 
@@ -108,5 +114,5 @@ RULES = (
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
     Rule((("training", "windows"), ("training", "example")), _windows),
-    Rule((("linear", "on"), ("privacy",)), _linear_branch),
+    Rule((("linear", "on"), ("linear", "users"), ("privacy",), ("split", "public")), _linear_branch),
 )

@@ -67,7 +67,7 @@ class Recommender(nn.Module, ABC):
 
     needs: ClassVar[frozenset[str]] = frozenset()
     scopes: ClassVar[Mapping[str, Scope]] = {}
-    parts: ClassVar[tuple[str, ...]] = ()
+    parts: tuple[str, ...] = ()
     has_dropout: ClassVar[bool] = False
     window: int
     num_items: int

@@ -20,6 +20,7 @@ from fedrec.models.transformer.block import Block
 from fedrec.models.transformer.dropout import dropped
 from fedrec.models.transformer.item_projection import HiddenProjection
 from fedrec.models.transformer.positions import POSITIONS
+from fedrec.models.transformer.text_skip import TextSkip
 
 BIAS_SCALE = 10.0
 """What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
@@ -34,7 +35,7 @@ class TextTransformer(Recommender):
     """Scores items after every position of a history; it knows no users.
 
     Its parts are the `item_projection` from item vectors to the model's width; the `item_delta`, a free vector an item;
-    and the `item_bias`, a free score per item. The latter two are 0 at the start.
+    and the `item_bias`, a free score per item. The latter two are 0 at the start, and so is the gain of a `text_skip`.
 
     Args:
         inputs: The items, with their vectors.
@@ -44,6 +45,8 @@ class TextTransformer(Recommender):
         logits: An item's score before its bias: the product of its embedding and the hidden state ("dot"), or the
             cosine of both over the temperature ("cosine"; UniSRec, equation 8).
         temperature: Above 0; read with cosines only.
+        text_skip: Items after which an item of the history counts 1 / e of what the last one does where the likeness of
+            its text is added to the score (see `fedrec.models.transformer.text_skip`); 0 adds none.
 
     Raises:
         ConfigError: If an option is out of range.
@@ -51,7 +54,7 @@ class TextTransformer(Recommender):
 
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_dropout: ClassVar[bool] = True
-    parts: ClassVar[tuple[str, ...]] = ("item_projection", "item_bias", "item_delta")
+    parts: tuple[str, ...] = ("item_projection", "item_bias", "item_delta")
     item_vectors: Tensor
 
     def __init__(  # noqa: PLR0913, PLR0917 (each option of a recommender is one of its arguments)
@@ -62,9 +65,11 @@ class TextTransformer(Recommender):
         positions: str = "absolute",
         logits: str = "dot",
         temperature: float = 0.07,
+        text_skip: float = 0.0,
     ) -> None:
         super().__init__()
         _require_options(projection, positions, logits, temperature)
+        _require_decay(text_skip)
         item_vectors = inputs.item_vectors
         if item_vectors is None:
             message = "the model text_transformer reads item vectors, and got none"
@@ -84,6 +89,9 @@ class TextTransformer(Recommender):
         )
         self.norm = nn.LayerNorm(config.width)
         self.dropout, self.temperature = config.dropout, temperature if logits == "cosine" else None
+        self.text_skip = TextSkip(config.window, text_skip) if text_skip else None
+        if self.text_skip is not None:
+            self.parts = (*self.parts, "text_skip")
 
     def reset_parameters_(self, generator: torch.Generator) -> None:
         """Draw every weight from `generator`: normal 0.02, biases 0, norms 1; item delta and bias start at 0.
@@ -94,7 +102,7 @@ class TextTransformer(Recommender):
             owner = name.rsplit(".", 2)[-2]
             if "norm" in owner and name.endswith("weight"):
                 nn.init.ones_(parameter)
-            elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer"}:
+            elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer", "gain"}:
                 nn.init.zeros_(parameter)
             else:
                 nn.init.normal_(parameter, std=0.02, generator=generator)
@@ -116,7 +124,9 @@ class TextTransformer(Recommender):
         embedded = self._embed(copies if self._embedding_is_trained() else everything)
         own = _rows(embedded, history, scored, whole=len(scored) == self.num_items)
         hidden = self._encode(own, batch.get("dropout"))
-        return self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
+        scores = self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
+        text = self._text(history)
+        return scores if text is None else scores + text @ self.item_vectors[scored.start : scored.stop].mT
 
     def _score_candidates(self, batch: Mapping[str, Tensor], candidates: Tensor, shared: Tensor | None) -> Tensor:
         history = batch["history"]
@@ -125,19 +135,23 @@ class TextTransformer(Recommender):
         length = history.shape[1]
         both = self._embed(torch.cat((history, candidates), dim=1))
         hidden, items = self._encode(both[:, :length], batch.get("dropout")), both[:, length:]
-        scores = self._match(hidden, items) + self._bias(candidates)[:, None, :]
+        scores, text = self._match(hidden, items) + self._bias(candidates)[:, None, :], self._text(history)
+        if text is not None:
+            scores = scores + text @ self.item_vectors[candidates].mT
         if shared is None:
             return scores
         # One embedding for the whole batch: a copy per example would need batch times the memory.
-        return torch.cat((scores, self._match(hidden, self._embed(shared)) + self._bias(shared)), dim=2)
+        common = self._match(hidden, self._embed(shared)) + self._bias(shared)
+        return torch.cat((scores, common if text is None else common + text @ self.item_vectors[shared].mT), dim=2)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items after each history's last item."""
         history = batch["history"]
-        states = self._encode(self._embed(history))
-        hidden = states[torch.arange(len(states), device=history.device), batch["length"] - 1]
+        last = torch.arange(len(history), device=history.device), batch["length"] - 1
+        hidden, text = self._encode(self._embed(history))[last], self._text(history)
         everything = torch.arange(self.num_items, device=history.device)
-        return self._match(hidden, self._embed(everything)) + self._bias(everything)
+        scores = self._match(hidden, self._embed(everything)) + self._bias(everything)
+        return scores if text is None else scores + text[last] @ self.item_vectors.mT
 
     def _embedding_is_trained(self) -> bool:
         return any(
@@ -149,6 +163,13 @@ class TextTransformer(Recommender):
     def _embed(self, items: Tensor) -> Tensor:
         embedded: Tensor = self.item_projection(self.item_vectors[items]) + self.item_delta(items)
         return embedded
+
+    def _text(self, history: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length dimensions"] | None:
+        """Return what item vectors are multiplied by for the likeness of text; None without a skip."""
+        if self.text_skip is None:
+            return None
+        text: Tensor = self.text_skip(self.item_vectors[history], history)
+        return text
 
     def _bias(self, items: Tensor) -> Tensor:
         bias: Tensor = self.bias_scale * self.item_bias(items).squeeze(-1)
@@ -191,6 +212,17 @@ def _require_options(projection: str, positions: str, logits: str, temperature: 
             raise ConfigError(message)
     if isinstance(temperature, bool | str) or not temperature > 0:
         message = f"model.options.temperature = {temperature!r}: should be above 0, around 0.07"
+        raise ConfigError(message)
+
+
+def _require_decay(text_skip: float) -> None:
+    """Refuse a decay that fades nothing.
+
+    Raises:
+        ConfigError: If it is below 0, or no number.
+    """
+    if isinstance(text_skip, bool | str) or not text_skip >= 0:
+        message = f"model.options.text_skip = {text_skip!r}: should be a number of items, around 10, or 0 for none"
         raise ConfigError(message)
 
 

@@ -122,9 +122,10 @@ def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Contr
 
 
 def _with_linear_branch(job: Job, evaluator: Evaluator, scorer: Scorer) -> tuple[Scorer, Branch]:
-    """Return a scorer with a linear branch of the pooled data beside it, and the branch, picked by validation users."""
+    """Return a scorer with a linear branch of the same users in one place beside it, picked by validation users."""
     split, config = job.prepared.split, job.experiment.linear
-    tried = branches(pooled_weights(split.train.of_users(split.private), config))
+    users = split.public if config.users == "public" else split.private
+    tried = branches(pooled_weights(split.train.of_users(users), config))
     scorers = [with_branch(scorer, branch.parameters, config.decay) for branch in tried]
     gains = [evaluator.validation_gain(one) for one in scorers] if evaluator.can_tune else [0.0]
     best = max(range(len(gains)), key=gains.__getitem__)

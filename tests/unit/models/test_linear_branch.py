@@ -78,11 +78,22 @@ def test_parts_are_brought_to_one_norm_before_they_are_added():
     assert torch.equal(branches({TOGETHER: together, NEXT: torch.zeros(2, 2)})[-1].parameters[WEIGHTS], together)
 
 
-@pytest.mark.parametrize(("epsilon", "on", "broken"), [(8.0, True, True), (8.0, False, False), ("inf", True, False)])
-def test_under_privacy_exact_counts_of_pairs_are_refused(epsilon, on, broken):
-    wanted = experiment(linear={"on": on}, privacy={"epsilon": float(epsilon)})
-    said = [rule.broken(wanted) for rule in RULES]
-    assert any("linear.on = true" in each for each in said) == broken
+@pytest.mark.parametrize(
+    ("epsilon", "linear", "public", "told"),
+    [
+        (8.0, {"on": True}, 0.0, "set linear.users = 'public', leave it out, or train without privacy"),
+        (8.0, {"on": True, "users": "public"}, 0.0, "there are none; set split.public"),
+        ("inf", {"on": True, "users": "public"}, 0.0, "there are none; set split.public"),
+        (8.0, {"on": True, "users": "public"}, 0.15, ""),
+        (8.0, {"on": False}, 0.0, ""),
+        ("inf", {"on": True}, 0.0, ""),
+    ],
+)
+def test_under_privacy_a_branch_is_of_public_users_or_refused(epsilon, linear, public, told):
+    wanted = experiment(linear=linear, split={"public": public}, privacy={"epsilon": float(epsilon)})
+    said = [words for rule in RULES if "linear." in (words := rule.broken(wanted))]
+    assert len(said) == bool(told)
+    assert all(told in words for words in said)
 
 
 def test_all_windows_are_of_sequences_alone():

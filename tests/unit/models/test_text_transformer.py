@@ -22,13 +22,17 @@ OPTIONS = {
     "hidden projection": {"projection": "hidden"},
     "relative": {"positions": "alibi"},
     "cosine": {"logits": "cosine", "temperature": 0.5},
-    "all": {"projection": "hidden", "positions": "alibi", "logits": "cosine"},
+    "text skip": {"text_skip": 3.0},
+    "all": {"projection": "hidden", "positions": "alibi", "logits": "cosine", "text_skip": 10.0},
 }
 
 
 @pytest.fixture(params=OPTIONS)
 def model(request):
-    return context(model={"options": OPTIONS[request.param]}).model
+    made = context(model={"options": OPTIONS[request.param]}).model
+    if made.text_skip is not None:
+        made.text_skip.gain.weight.data.fill_(0.3)
+    return made
 
 
 def test_a_later_item_changes_no_earlier_score(model):
@@ -89,7 +93,38 @@ def test_attention_by_distance_loses_a_slope_a_step():
     assert alibi(2, 3)[:, 2].tolist() == [[-2 / 16, -1 / 16, 0], [-2 / 256, -1 / 256, 0]]
 
 
-@pytest.mark.parametrize("option", [{"logits": "sine"}, {"positions": "none"}, {"projection": 3}, {"temperature": 0}])
+def test_a_text_skip_adds_the_cosine_of_the_faded_history_times_its_gain():
+    plain, skipping = (context(model={"options": {"text_skip": decay}}).model for decay in (0, 1 / math.log(2)))
+    skipping.load_state_dict(plain.state_dict(), strict=False)
+    skipping.text_skip.gain.weight.data.zero_()
+    torch.testing.assert_close(skipping(batch(HISTORY)), plain(batch(HISTORY)))
+    skipping.text_skip.gain.weight.data.fill_(0.3)
+    items = vectors()
+    # an item counts half of what the one after it does: 4, then 4 again, then 6
+    pasts = [items[4], items[4] / 2 + items[4], items[4] / 4 + items[4] / 2 + items[6]]
+    wanted = torch.stack([3.0 * items @ (past / past.norm()) for past in pasts]).to(torch.float32)
+    added = (skipping(batch(HISTORY)) - plain(batch(HISTORY)))[1, :3]
+    torch.testing.assert_close(added, wanted.to(added.dtype), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_the_gain_of_a_text_skip_is_trained_beside_any_adapter(trained):
+    made = context(model={"options": {"text_skip": 5.0}}, adapter={"text_skip": trained})
+    assert ("text_skip.gain.weight" in made.start) == trained
+    assert "text_skip.gain.weight" not in context().start
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"logits": "sine"},
+        {"positions": "none"},
+        {"projection": 3},
+        {"temperature": 0},
+        {"text_skip": -1},
+        {"text_skip": "on"},
+    ],
+)
 def test_an_option_out_of_range_is_an_error_that_names_it(option):
     (name,) = option
     with pytest.raises(ConfigError, match=rf"model\.options\.{name} = .*should be"):

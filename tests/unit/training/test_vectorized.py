@@ -73,7 +73,10 @@ def test_also_with_dropout_and_every_option_of_the_model(adapter, privacy, windo
         LONG,
         MANY,
         PRIVACY[privacy],
-        model={"dropout": 0.4, "options": {"projection": "hidden", "positions": "alibi", "logits": "cosine"}},
+        model={
+            "dropout": 0.4,
+            "options": {"projection": "hidden", "positions": "alibi", "logits": "cosine", "text_skip": 5.0},
+        },
         adapter={"name": adapter, "item_delta": True},
         training={"steps": 3, "lr": 0.1, "windows": windows, "sampling_rate": 0.6},
     )
