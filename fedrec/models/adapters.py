@@ -65,10 +65,9 @@ def is_private(name: str, model: Recommender, config: AdapterConfig) -> bool:
 
 def load_parameters_(model: nn.Module, values: Mapping[str, Tensor]) -> None:
     """Copy `values` into the model's parameters of the same names."""
-    own = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in values.items():
-            own[name].copy_(value)
+            model.get_parameter(name).copy_(value)
 
 
 @ADAPTERS.register("lora")

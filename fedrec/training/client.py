@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fedrec.core.errors import FedrecError
 from fedrec.core.seeding import rng_for, torch_generator_for
-from fedrec.models.adapters import load_parameters_, trained_parameters
+from fedrec.models.adapters import load_parameters_
 from fedrec.models.recommender import Recommender
 from fedrec.training.context import TrainingContext
 from fedrec.training.rules.round import RuleRound
@@ -53,7 +53,7 @@ def train_client(context: TrainingContext, task: CohortTask) -> CohortUpdate:
             if not context.discreet and not np.isfinite(loss):
                 raise FedrecError(not_finite(loss, client, task.round, index))
             losses.append(loss)
-    after = {name: parameter.detach().clone() for name, parameter in trained_parameters(model).items()}
+    after = {name: parameter.detach().clone() for name, parameter in step.trained.items()}
     if context.plan.trust == "secure-aggregation" and not all(value.isfinite().all() for value in after.values()):
         after = sent
     if context.sums_are_noised and not len(examples):

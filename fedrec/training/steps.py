@@ -1,12 +1,12 @@
 """One local step: forward, backward, move; plainly, or as DP-SGD through Opacus."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from opacus.optimizers import DPOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fedrec.experiment.config import TrainingConfig
@@ -111,7 +111,7 @@ class PrivateStep(PlainStep):
             loss_reduction="mean",
             generator=generator,
         )
-        _forget_(model)
+        _forget_(model, self.trained.values())
 
     def differentiate(self, examples: Sequence[Any], sample: Tensor | None, items: range) -> Tensor:
         """Fill the gradients of the clipped and noised sum over the expected batch; return the losses, `[batch]`."""
@@ -147,12 +147,12 @@ class _FiniteSums(DPOptimizer):  # type: ignore[misc] # Opacus has no types
         super().clip_and_accumulate()
 
 
-def _forget_(model: Recommender) -> None:
+def _forget_(model: Recommender, trained: Iterable[nn.Parameter]) -> None:
     """Drop what a task that broke off between forward and backward left in the hooks: it would spoil the next one."""
     for module in model.modules():
         for left in ("activations", "max_batch_len"):
             if hasattr(module, left):
                 delattr(module, left)
-    for parameter in model.parameters():
+    for parameter in trained:
         parameter.grad = None
         vars(parameter).update(grad_sample=None, _forward_counter=0)
