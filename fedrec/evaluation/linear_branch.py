@@ -4,7 +4,7 @@ They pick after the training, because training users are no judges of it: their 
 its weights are made of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,6 +31,29 @@ class Branch(NamedTuple):
     gain: float
     share: float
     parameters: dict[str, Tensor]
+
+    @property
+    def words(self) -> str:
+        """What was picked."""
+        return f"linear branch with gain {self.gain:g}" + (f", next item {self.share:g}" if self.share else "")
+
+
+Parameters = Mapping[str, Tensor]
+
+
+def with_best_branch(
+    parameters: Parameters, weights: Mapping[str, Tensor], best_of: Callable[[Sequence[Parameters]], int]
+) -> tuple[dict[str, Tensor], Branch]:
+    """Return parameters with a linear branch beside them, and that branch.
+
+    Args:
+        parameters: Of a finished recommender.
+        weights: As of `branches`.
+        best_of: Picks one of the parameters that differ in the branch, those of gain 0 first.
+    """
+    tried = branches(weights)
+    best = tried[best_of([{**parameters, **branch.parameters} for branch in tried])]
+    return {**parameters, **best.parameters}, best
 
 
 def branches(weights: Mapping[str, Tensor]) -> list[Branch]:

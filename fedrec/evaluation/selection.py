@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import Branch, branches
+from fedrec.evaluation.linear_branch import Branch, with_best_branch
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.experiment.config import Experiment
 from fedrec.models.linear.sums import asked_sums
@@ -54,9 +54,8 @@ def finished(last: Checkpoint, experiment: Experiment, plan: PrivacyPlan, evalua
         known = popularity(last.released["item_counts"].numpy(), plan.counts.deviation)
         parameters, weight = with_popularity(parameters, known, evaluator.context.model.bias_scale, best_of)
     if experiment.linear.on:
-        tried = branches({name: last.released[name] for name in asked_sums(experiment.linear)})
-        linear = tried[best_of([{**parameters, **branch.parameters} for branch in tried])]
-        parameters = {**parameters, **linear.parameters}
+        weights = {name: last.released[name] for name in asked_sums(experiment.linear)}
+        parameters, linear = with_best_branch(parameters, weights, best_of)
     return Selection(parameters, number, weight, linear)
 
 

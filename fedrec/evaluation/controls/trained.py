@@ -12,7 +12,7 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.base import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import Branch, branches
+from fedrec.evaluation.linear_branch import Branch, branches, with_best_branch
 from fedrec.evaluation.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation, Scorer
@@ -43,7 +43,9 @@ def base_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
 
 @CONTROLS.register("base_popularity")
 def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) -> Control:
-    """The base with the popularity of its own public users: what is to be had without asking anybody else.
+    """The base with its own public users' popularity and linear branch: what is to be had without asking anybody else.
+
+    It has a branch where the run's is of public users, too.
 
     Raises:
         ConfigError: Without public users, or if the item bias is not trained.
@@ -60,8 +62,13 @@ def base_popularity_control(job: Job, evaluator: Evaluator, progress: Progress) 
     for user in split.public:
         counts[np.unique(split.train.items_of(int(user)))] += 1
     known, scale = popularity(counts, 0.0), evaluator.context.model.bias_scale
-    parameters, weight = with_popularity(start, known, scale, Volunteers(evaluator, evaluator.task.headline).best_of)
+    best_of, linear = Volunteers(evaluator, evaluator.task.headline).best_of, job.experiment.linear
+    parameters, weight = with_popularity(start, known, scale, best_of)
     note = f"before federation, public users' counts, weight {weight:g}"
+    if linear.on and linear.users == "public":
+        weights = pooled_weights(split.train.of_users(split.public), linear)
+        parameters, branch = with_best_branch(parameters, weights, best_of)
+        note += f"; {branch.words}"
     return Control(evaluator.test(evaluator.scorer(parameters)), note, PUBLIC)
 
 
@@ -115,9 +122,7 @@ def central_control(job: Job, evaluator: Evaluator, progress: Progress) -> Contr
     scorer = model_scorer(model)
     if experiment.linear.on:
         scorer, branch = _with_linear_branch(job, evaluator, scorer)
-        note += f", linear branch with gain {branch.gain:g}"
-        note += f" and share of the next item {branch.share:g}" if experiment.linear.next_item else ""
-        note += " by validation"
+        note += f", {branch.words} by validation"
     return Control(evaluator.test(scorer), note, PRIVATE)
 
 
