@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,6 +76,8 @@ def lora_(model: Recommender, config: AdapterConfig, generator: torch.Generator)
     With `freeze_a` only B is open: half of the numbers, and an update that is linear in them, so that the mean of many
     updates is the update of the mean, and noise on B is not multiplied by noise on A (Sun et al. 2024).
     """
+    from peft import LoraConfig, inject_adapter_in_model  # takes two seconds, and most commands attach no LoRA
+
     known = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     unknown = sorted(set(config.targets) - known)
     if not known:
