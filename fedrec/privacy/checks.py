@@ -77,7 +77,7 @@ def check_rule(experiment: Experiment, *, payload: bool, kept: bool) -> None:
     Raises:
         PrivacyError: With every reason and what to do about it, if there is any.
     """
-    privacy, sampling = experiment.privacy, experiment.federation.sampling
+    privacy = experiment.privacy
     name = f"strategy.name={experiment.strategy.name}"
     rules: list[Rule] = [
         (
@@ -87,18 +87,36 @@ def check_rule(experiment: Experiment, *, payload: bool, kept: bool) -> None:
             "that clients send is made from noised sums, or choose another strategy",
         ),
         (
-            kept and privacy.trust == "central" and sampling == "without-replacement",
-            f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as the "
-            f"client rule of {name} does: it would tell who made room for whom; set federation.sampling=balls-in-bins "
-            "or poisson, or choose another strategy",
-        ),
-        (
             kept and privacy.shuffled,
             "privacy.shuffled composes rounds of clients that keep nothing but their data, and the client rule of "
             f"{name} keeps more; choose another strategy",
         ),
     ]
+    if kept:
+        rules.append(_of_memory(experiment, f"the client rule of {name} does", "choose another strategy"))
     _refuse(rules if privacy.on else [])
+
+
+def check_model(experiment: Experiment, *, kept: bool) -> None:
+    """Refuse a model whose parts stay with clients where a price allows them no memory.
+
+    Args:
+        experiment: What is computed.
+        kept: Whether any part does; what `adapter.private` keeps back is `check`'s.
+
+    Raises:
+        PrivacyError: With every reason and what to do about it, if there is any.
+    """
+    name = f"model.name={experiment.model.name}"
+    rules = [
+        _of_memory(experiment, f"parts of {name} do", "choose another model"),
+        (
+            experiment.privacy.shuffled,
+            f"privacy.shuffled composes rounds of clients that keep nothing but their data, and with {name} they keep "
+            "parts of the model; choose another one",
+        ),
+    ]
+    _refuse(rules if experiment.privacy.on and kept else [])
 
 
 def check_transforms(experiment: Experiment, *, kept: bool) -> None:
@@ -111,14 +129,18 @@ def check_transforms(experiment: Experiment, *, kept: bool) -> None:
     Raises:
         PrivacyError: Saying what to do about it.
     """
-    privacy, sampling = experiment.privacy, experiment.federation.sampling
-    broken = privacy.on and kept and privacy.trust == "central" and sampling == "without-replacement"
-    reason = (
-        f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as "
-        f"transforms ({_names(experiment)}) do: it would tell who made room for whom; set "
-        "federation.sampling=balls-in-bins or poisson, or choose others"
+    remembering = _of_memory(experiment, f"transforms ({_names(experiment)}) do", "choose others")
+    _refuse([remembering] if experiment.privacy.on and kept else [])
+
+
+def _of_memory(experiment: Experiment, who: str, instead: str) -> Rule:
+    """Return the rule for clients that keep something between rounds, as `who` does."""
+    sampling = experiment.federation.sampling
+    return (
+        experiment.privacy.trust == "central" and sampling == "without-replacement",
+        f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as {who}: it "
+        f"would tell who made room for whom; set federation.sampling=balls-in-bins or poisson, or {instead}",
     )
-    _refuse([(broken, reason)])
 
 
 def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
