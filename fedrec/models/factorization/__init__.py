@@ -1,4 +1,4 @@
-"""Matrix factorisation in the forms of the federated literature, a file each."""
+"""Factors of users and items in the forms of the federated literature, a file each."""
 
 import pkgutil
 from importlib import import_module

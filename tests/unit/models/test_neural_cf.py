@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedrec.core.errors import ConfigError
-from fedrec.models.neural_cf import NeuralCF
+from fedrec.models.factorization.neural_cf import NeuralCF
 from fedrec.models.recommender import ModelInputs, build_model
 from fedrec.training.client import train_client
 from fedrec.training.task import CohortTask
