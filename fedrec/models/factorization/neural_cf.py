@@ -122,12 +122,12 @@ class NeuralCF(Recommender):
 
     def _slopes(self) -> Float[Tensor, "items factors"]:
         """Return the gradient of each item's score with respect to a user's vectors, where these are 0."""
-        factor, read = self.item_factor.weight.split(self.width, dim=-1)
+        factor, read = self.item_factor.weight[:, : self.width], self.item_factor.weight[:, self.width :]
         states = [relu(self.of_item(read))]
         for layer in self.hidden:
             states.append(relu(layer(states[-1])))
         mix = self.output.weight[0]
         back = mix[self.width :] * (states[-1] > 0)
         for layer, state in zip(reversed(self.hidden), reversed(states[:-1]), strict=True):
-            back = back @ layer.weight * (state > 0)
+            back = back @ layer.get_parameter("weight") * (state > 0)
         return torch.cat((mix[: self.width] * factor, back @ self.of_user.weight), dim=-1)
