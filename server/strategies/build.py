@@ -12,8 +12,9 @@ from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.models.recommender import keeps_parts
-from fedrec.privacy.checks import check, check_model, check_rule, check_transforms
+from fedrec.privacy.checks import check
 from fedrec.privacy.plan import UnitCounts, plan, trust_of
+from fedrec.privacy.plugin_checks import check_model, check_rule, check_transforms
 from fedrec.run.job import Job
 from fedrec.training.rules.base import LocalWork
 from fedrec.training.rules.round import build_rule

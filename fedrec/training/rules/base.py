@@ -11,7 +11,7 @@ go through as those that travel do. So all that it is given was made from noised
 rounds: what it answers and keeps is post-processing of what has been paid for, and costs nothing. Where the client's
 whole change is clipped and noised later (`central`, `secure-aggregation`), `direction` and kept state are behind that
 clip as well, but a payload would leave the client without noise: such a rule is refused there
-(`fedrec.privacy.checks`).
+(`fedrec.privacy.plugin_checks`).
 """
 
 from collections.abc import Mapping
