@@ -20,7 +20,9 @@ from fedrec.models.recommender import MODELS, ModelInputs, Scope
 class AdditiveFactorization(MatrixFactorization):
     """Matrix factorisation whose items have a vector of the client's own beside the one that travels.
 
-    Personal vectors start at 0, so a client starts with what all have; the reference code draws them.
+    Personal vectors start at 0, so a client starts with what all have; the reference code draws them. Where one model
+    has all users (the control `central`, a pretrained base) the personal table is everybody's, and held-out users do
+    without it.
 
     Args:
         inputs: How many items, and users of one client.

@@ -7,10 +7,8 @@ import torch
 from fedrec.core.errors import ConfigError
 from fedrec.models.factorization.neural_cf import NeuralCF
 from fedrec.models.recommender import ModelInputs, build_model
-from fedrec.training.client import train_client
 from fedrec.training.task import CohortTask
-from fedrec.training.vectorized import train_cohort
-from tests.handmade import context, experiment, plan
+from tests.handmade import context, experiment, plan, train_each_as_alone
 
 ITEMS, WIDTH = 5, 4
 HISTORY = torch.tensor([[0, 2, 1]])
@@ -67,13 +65,7 @@ def test_a_user_that_nobody_trained_on_has_the_vectors_that_explain_its_history_
 def test_many_clients_at_once_move_as_each_alone(privacy) -> None:
     made = context(clients=([0], [2], [3]), privacy=privacy, training={"steps": 3, "lr": 0.1}, **CHOSEN)
     assert made.private_names == {"user_factor.weight"}
-    asked = CohortTask([0, 1, 2], 1, dict(made.shared_start))
-    together = train_cohort(made, asked)
-    for row, alone in enumerate(asked.each()):
-        one = train_client(made, alone)
-        for name, value in {**one.parameters, **one.private}.items():
-            found = {**together.parameters, **together.private}[name][row : row + 1]
-            torch.testing.assert_close(found, value, rtol=0, atol=1e-9)
+    train_each_as_alone(made, CohortTask([0, 1, 2], 1, dict(made.shared_start)))
 
 
 def test_options_out_of_range_are_refused() -> None:

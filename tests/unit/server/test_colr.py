@@ -10,12 +10,14 @@ import torch
 from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import TransformConfig
 from fedrec.training.rules.base import LocalWork
+from fedrec.training.task import CohortTask
 from fedrec.transforms.base import Sender
 from fedrec.transforms.colr import CoLR as Encoder
 from fedrec.transforms.colr import basis
 from fedrec.transforms.pipeline import Transforms
 from server.strategies.build import check_strategy
 from server.strategies.colr import CoLR, LowRankTables
+from tests.handmade import context, plan, train_each_as_alone
 from tests.tiny import strategy_context, tiny
 
 ROWS, COLUMNS, RANK = 9, 5, 2
@@ -51,6 +53,17 @@ def test_steps_of_a_table_are_those_of_a_alone_by_autograd() -> None:
         assert torch.equal(turned["bias"], bias)
         table = table - WORK.lr * turned["table"]
     torch.testing.assert_close(table[0], start + a @ scaled)
+
+
+@pytest.mark.parametrize("privacy", [plan(), plan("central", noise=1.0, clip=0.5), plan("local", noise=1.5, clip=0.5)])
+def test_clients_stay_in_the_basis_whoever_else_is_trained_with_them(privacy) -> None:
+    model = {**MODEL, "model": {**MODEL["model"], "width": COLUMNS}}
+    made = context(clients=([0], [2], [3]), privacy=privacy, training={"steps": 3, "lr": 0.1}, **model)
+    asked = CohortTask([0, 1, 2], 3, dict(made.shared_start), rule=CoLR.rule, options={"rank": RANK})
+    found = train_each_as_alone(made, asked).parameters["item_factor.weight"] - made.start["item_factor.weight"]
+    rows = torch.from_numpy(basis(made.experiment.seed, 3, COLUMNS, RANK))
+    assert found.abs().max() > 1e-3
+    torch.testing.assert_close(found @ rows.T @ rows, found)
 
 
 def test_what_was_trained_in_the_basis_comes_back_whole_and_costs_the_rank() -> None:

@@ -10,10 +10,9 @@ from fedrec.core.errors import ConfigError
 from fedrec.training.client import train_client
 from fedrec.training.rules.base import LocalWork
 from fedrec.training.task import CohortTask
-from fedrec.training.vectorized import train_cohort
 from server.strategies.build import check_strategy
 from server.strategies.fedrap import AdditivePersonalization, FedRAP
-from tests.handmade import context, plan, task
+from tests.handmade import context, plan, task, train_each_as_alone
 from tests.tiny import strategy_context, tiny
 
 WORK = LocalWork(steps=1, lr=0.5, optimizer="sgd", round=11)
@@ -63,12 +62,7 @@ def test_many_clients_at_once_move_as_each_alone(privacy) -> None:
     assert made.private_names == {"user_factor.weight", "personal_item_factor.weight"}
     private = {name: torch.randn(3, *made.start[name].shape).double() for name in made.private_names}
     asked = CohortTask([0, 1, 2], 9, dict(made.shared_start), private=private, **PULLED)
-    together = train_cohort(made, asked)
-    for row, alone in enumerate(asked.each()):
-        one = train_client(made, alone)
-        for part in ("parameters", "private"):
-            for name, value in getattr(one, part).items():
-                torch.testing.assert_close(getattr(together, part)[name][row : row + 1], value, rtol=0, atol=1e-9)
+    together = train_each_as_alone(made, asked)
     plain = train_client(made, task(made, round=9, private={name: value[:1] for name, value in private.items()}))
     assert not torch.equal(
         plain.private["personal_item_factor.weight"][0], together.private["personal_item_factor.weight"][0]

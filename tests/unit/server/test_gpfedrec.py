@@ -1,5 +1,6 @@
 """GPFedRec by hand: neighbours, a table for each client, the pull towards it, and the code's inverted similarity."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,19 @@ from flwr.app import ConfigRecord
 
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.training.rules.base import LocalWork
+from fedrec.training.task import CohortTask
 from server.asking import ask
 from server.base import MeanStrategy, to_record
 from server.strategies.gpfedrec import GPFedRec, GuidedItems, neighbours
+from tests.handmade import context, plan, train_each_as_alone
 from tests.tiny import reply, strategy_context
 
 HALF = np.sqrt(0.5)
 TABLES = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]])
+MODEL: dict[str, Any] = {
+    "model": {"name": "matrix_factorization", "width": 3, "options": {"bias": False}},
+    "adapter": {"name": "full"},
+}
 BEFORE = {"w": np.zeros(2, np.float32)}
 
 
@@ -72,6 +79,17 @@ def test_a_client_is_pulled_towards_its_own_table() -> None:
     # 4 * (g + 2 * 3 * (w - own) / 2): 4 * (0.1 + 3 * 1) and 4 * (0.2 + 3 * 0.5)
     torch.testing.assert_close(turned, torch.tensor([[12.4, 6.8]]))
     assert rule.personal({"w": torch.zeros(1, 2)}, rule.final({}, where, state)[1])["w"].tolist() == [[2.0, 0.5]]
+
+
+@pytest.mark.parametrize("privacy", [plan(), plan("local", noise=1.5, clip=0.5)])
+def test_clients_of_one_content_move_as_each_alone(privacy) -> None:
+    made = context(clients=([0], [2], [3]), privacy=privacy, training={"steps": 3, "lr": 0.1}, **MODEL)
+    own = {name: value + 0.1 for name, value in made.shared_start.items()}
+    pulled = CohortTask([0, 1, 2], 1, dict(made.shared_start), rule=GPFedRec.rule, options={"pull": 50.0}, extras=own)
+    kept = train_each_as_alone(made, pulled).kept["item_factor.weight"]
+    free = train_each_as_alone(made, replace(pulled, options={"pull": 0.0})).kept["item_factor.weight"]
+    nearer = (kept - own["item_factor.weight"]).norm() < (free - own["item_factor.weight"]).norm()
+    assert nearer
 
 
 def test_an_option_that_is_no_truth_is_refused() -> None:
