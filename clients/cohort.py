@@ -121,7 +121,7 @@ def leave(context: ClientContext, task: CohortTask, update: CohortUpdate) -> Coh
 def _rule_store(context: ClientContext, task: CohortTask) -> ClientStore | None:
     """Return where the arrays lie that the task's rule keeps; None if it keeps none."""
     training = context.training
-    rule = build_rule(task.rule, task.options, LocalWork.of(training.experiment.training))
+    rule = build_rule(task.rule, task.options, LocalWork.of(training.experiment))
     return context.store.of_rule(rule, training.shared_start)
 
 

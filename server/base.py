@@ -74,6 +74,15 @@ class Strategy(FlowerStrategy):
         """Return what clients are sent beside the adapter (`self.current`), by name: what their rule asks for."""
         return {}
 
+    def own_extras(self, client: int) -> Arrays:
+        """Return what one client alone is sent beside `extras`, by name; by default nothing.
+
+        A client that is told something of its own is trained apart from all others, which is slower. A `MeanStrategy`
+        tells all the same.
+        """
+        del client
+        return {}
+
     def state(self) -> State:
         """Return what must survive a restart, by name (server momenta)."""
         return {}
@@ -99,11 +108,20 @@ class Strategy(FlowerStrategy):
         """Return the messages to this round's cohort."""
         del grid
         told = ConfigRecord({**to_config(self.rule, self.client_config()), **config, "server-round": server_round})
-        content = RecordDict({"arrays": arrays, "config": told})
-        if extras := self.extras():
-            content["extras"] = to_record(extras)
+        extras = self.extras()
+
+        def content_for(own: Arrays) -> RecordDict:
+            records = {"extras": to_record({**extras, **own})} if extras or own else {}
+            return RecordDict({"arrays": arrays, "config": told, **records})
+
+        same = content_for({})
         return [
-            Message(content=content, message_type=MessageType.TRAIN, dst_node_id=client, group_id=str(server_round))
+            Message(
+                content=content_for(own) if (own := self.own_extras(client)) else same,
+                message_type=MessageType.TRAIN,
+                dst_node_id=client,
+                group_id=str(server_round),
+            )
             for client in self.context.cohort(server_round)
         ]
 

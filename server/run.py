@@ -36,5 +36,5 @@ def run_server(
             at_the_end.callback(board.close)
             observers.append(board)
         last = run_rounds(course, progress, observers, stop)
-        rule = build_rule(course.strategy.rule, course.strategy.client_config(), LocalWork.of(run.experiment.training))
+        rule = build_rule(course.strategy.rule, course.strategy.client_config(), LocalWork.of(run.experiment))
         return conclude(run, course.evaluator, last, stop.wrap(progress), rule)

@@ -16,8 +16,10 @@ from fedrec.models.adapters import attach_, trained_parameters
 from fedrec.models.recommender import ModelInputs, Recommender, build_model
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.tasks.next_item import NextItem
+from fedrec.training.client import train_client
 from fedrec.training.context import TrainingContext
-from fedrec.training.task import CohortTask
+from fedrec.training.task import CohortTask, CohortUpdate
+from fedrec.training.vectorized import train_cohort
 
 torch.set_num_threads(1)  # tensors this small only wait for a second thread
 
@@ -149,6 +151,19 @@ def one_platform(rows: Interactions) -> Platforms:
 def task(of: TrainingContext, client: int = 0, round: int = 1, **more: Any) -> CohortTask:
     """Return one client's task that starts from the context's own adapter."""
     return CohortTask([client], round, dict(of.shared_start), **more)
+
+
+def train_each_as_alone(of: TrainingContext, asked: CohortTask) -> CohortUpdate:
+    """Return the answers of clients that are trained together, each of which is held against the reference's."""
+    together = train_cohort(of, asked)
+    for row, alone in enumerate(asked.each()):
+        one = train_client(of, alone)
+        for part in ("parameters", "private", "extras", "kept"):
+            found, expected = getattr(together, part), getattr(one, part)
+            assert found.keys() == expected.keys()
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name][row : row + 1], value, rtol=0, atol=1e-9)
+    return together
 
 
 def moved(after: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -253,8 +253,9 @@ class TrainingConfig(Section):
     """Local learning rate."""
     steps: Positive = 4
     """Local steps a round."""
-    example: Literal["sequence", "prefix"] = "sequence"
-    """One training example: a user's whole sequence, or one (prefix, next item) pair."""
+    example: Literal["sequence", "prefix", "later_half"] = "sequence"
+    """One training example: a user's whole sequence, one (prefix, next item) pair, or a sequence of which the later
+    half alone is learnt, and the earlier one is what may be known of the user (FedRecon's query and support)."""
     windows: Literal["one", "all"] = "one"
     """Of a sequence longer than the model's window: one window at random is the user's only example, as user-level
     privacy needs where clients add the noise; or it is cut into as many as cover it, each an example (`all`)."""

@@ -81,7 +81,7 @@ def _cutoffs(experiment: Experiment) -> str:
 
 
 def _windows(experiment: Experiment) -> str:
-    if experiment.training.windows == "one" or experiment.training.example == "sequence":
+    if experiment.training.windows == "one" or experiment.training.example != "prefix":
         return ""
     return (
         f"training.windows = {experiment.training.windows!r}: cuts sequences into windows, and training.example = "

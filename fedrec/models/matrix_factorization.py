@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import ModelConfig
-from fedrec.models.recommender import MODELS, ModelInputs, Recommender, Scope
+from fedrec.models.recommender import ITEM_BIAS, MODELS, ModelInputs, Recommender, Scope
 
 FEEDBACK = ("implicit", "explicit")
 
@@ -66,8 +66,9 @@ class MatrixFactorization(Recommender):
         deviation = (0.1 / self.item_factor.embedding_dim**0.5) ** 0.5
         if self.item_bias is not None:
             nn.init.zeros_(self.item_bias.weight)
-        for factor in (self.item_factor, self.user_factor):
-            nn.init.normal_(factor.weight, std=deviation, generator=generator)
+        for name, parameter in self.named_parameters():
+            if name != ITEM_BIAS:
+                nn.init.normal_(parameter, std=deviation, generator=generator)
 
     def forward(
         self,
@@ -83,21 +84,27 @@ class MatrixFactorization(Recommender):
             candidates = torch.arange(scored.start, scored.stop, device=batch["history"].device).expand(rows, -1)
         elif shared is not None:
             candidates = torch.cat((candidates, shared.expand(rows, -1)), dim=1)
-        factors = self.user_factor(batch["user"]).unsqueeze(1) if "user" in batch else self._fold_in(batch)
-        scores: Tensor = factors @ self.item_factor(candidates).mT
+        scores: Tensor = self._factors(batch) @ self._items(candidates, batch).mT
         if self.item_bias is not None:
             scores = scores + self.item_bias(candidates).mT
         return scores.expand(-1, length, -1)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items for users of the client, or for users that nobody trained on."""
-        if "user" in batch:
-            factors = self.user_factor(batch["user"])
-        else:
-            rows = torch.arange(len(batch["history"]), device=batch["history"].device)
-            factors = self._fold_in(batch)[rows, batch["length"] - 1]
-        scores: Tensor = factors @ self.item_factor.weight.T
+        factors, rows = self._factors(batch), torch.arange(len(batch["history"]), device=batch["history"].device)
+        whole = factors[rows, batch["length"] - 1] if factors.shape[1] > 1 else factors.squeeze(1)
+        scores: Tensor = whole @ self._items(torch.arange(self.num_items, device=rows.device), batch).T
         return scores if self.item_bias is None else scores + self.item_bias.weight.squeeze(-1)
+
+    def _factors(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch length width"]:
+        """Return the users' factors after each position; of one position where they are the same after all."""
+        return self.user_factor(batch["user"]).unsqueeze(1) if "user" in batch else self._fold_in(batch)
+
+    def _items(self, items: Tensor, batch: Mapping[str, Tensor]) -> Float[Tensor, "*items width"]:
+        """Return the items' factors as the users of the batch see them: all alike."""
+        del batch
+        factors: Tensor = self.item_factor(items)
+        return factors
 
     def _fold_in(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch length width"]:
         """Return `(others * Q'Q + Q_h'Q_h + ridge * I)^-1 Q_h' y` for the items `Q_h` up to each position."""
@@ -108,9 +115,28 @@ class MatrixFactorization(Recommender):
             wanted = batch["value"].to(own).unsqueeze(-1)
             if self.item_bias is not None:
                 wanted = wanted - self.item_bias(history)
-        gram = (own.unsqueeze(-1) * own.unsqueeze(-2)).cumsum(dim=1)
-        gram = gram + self.ridge * torch.eye(own.shape[-1], dtype=own.dtype, device=own.device)
-        if not explicit:
-            gram = gram + self.others * (every.T @ every)
-        solved: Tensor = torch.linalg.solve(gram, (own * wanted).cumsum(dim=1))
-        return solved
+        return fitted_factors(own, wanted, self.ridge, every, 0.0 if explicit else self.others)
+
+
+def fitted_factors(
+    own: Float[Tensor, "batch length width"],
+    wanted: Float[Tensor, "batch length 1"],
+    ridge: float,
+    every: Float[Tensor, "items width"],
+    others: float,
+) -> Float[Tensor, "batch length width"]:
+    """Return the users' factors that explain their histories best, after each position.
+
+    Args:
+        own: Factors of the items of the histories.
+        wanted: What a user's factors times these should be.
+        ridge: Penalty on the user's factors, above 0.
+        every: Factors of all items, with which the product should be 0.
+        others: How much the latter weighs; at least 0.
+    """
+    gram = (own.unsqueeze(-1) * own.unsqueeze(-2)).cumsum(dim=1)
+    gram = gram + ridge * torch.eye(own.shape[-1], dtype=own.dtype, device=own.device)
+    if others:
+        gram = gram + others * (every.T @ every)
+    solved: Tensor = torch.linalg.solve(gram, (own * wanted).cumsum(dim=1))
+    return solved

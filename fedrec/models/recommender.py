@@ -50,7 +50,8 @@ class Recommender(nn.Module, ABC):
     there are "history", item indices `[batch, length]`, right-padded with any item, at most `window` long; and, for
     users of the client whose parameters are loaded, "user", each one's place among them, `[batch]`. It is not there for
     users that nobody trained on. "dropout", `[batch]`, is a number that each example's dropout follows from; it is
-    there in training alone, with `model.dropout`.
+    there in training alone, with `model.dropout`. "first", `[batch]`, is the first position with a target; it is there
+    with `training.example = "later_half"`.
 
     Attributes:
         needs: What it is built from beside the number of items: "text" for item vectors. Nothing is encoded or stored
@@ -134,6 +135,16 @@ def build_model(experiment: Experiment, inputs: ModelInputs) -> Recommender:
         raise ConfigError(message) from error
     model.reset_parameters_(torch_generator_for(experiment.seed, "base"))
     return model
+
+
+def keeps_parts(experiment: Experiment) -> bool:
+    """Return whether a part of the configured model stays with its client, by its scope.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
+    scopes = getattr(MODELS.get(experiment.model.name), "scopes", {})
+    return any(scope is not Scope.SHARED for scope in scopes.values())
 
 
 def needs_text(experiment: Experiment) -> bool:

@@ -56,69 +56,14 @@ def check(experiment: Experiment, *, linear_strategy: bool) -> None:
         rules += _of_validation_users(experiment)
     if privacy.budget < inf and not privacy.on:
         rules += [(True, "privacy.budget ends a run that is not private before it begins; set privacy.epsilon")]
-    _refuse(rules)
+    refuse(rules)
 
 
-def _refuse(rules: Sequence[Rule]) -> None:
+def refuse(rules: Sequence[Rule]) -> None:
     """Raise a `PrivacyError` with the reasons of all rules that are broken, if there are any."""
     if found := [reason for broken, reason in rules if broken]:
         message = "this combination has no true privacy claim:\n" + "\n".join(f"- {reason}" for reason in found)
         raise PrivacyError(message)
-
-
-def check_rule(experiment: Experiment, *, payload: bool, kept: bool) -> None:
-    """Refuse a client rule whose payload nobody pays for, or whose memory a price does not allow.
-
-    Args:
-        experiment: What is computed.
-        payload: Whether the rule sends anything beside a client's change.
-        kept: Whether clients keep anything of it between rounds.
-
-    Raises:
-        PrivacyError: With every reason and what to do about it, if there is any.
-    """
-    privacy, sampling = experiment.privacy, experiment.federation.sampling
-    name = f"strategy.name={experiment.strategy.name}"
-    rules: list[Rule] = [
-        (
-            payload and privacy.trust != "local",
-            f"privacy.trust={privacy.trust} hides clients' changes by noise on their sum, but the client rule of "
-            f"{name} sends more beside them, without noise, which nobody pays for; set privacy.trust=local, where all "
-            "that clients send is made from noised sums, or choose another strategy",
-        ),
-        (
-            kept and privacy.trust == "central" and sampling == "without-replacement",
-            f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as the "
-            f"client rule of {name} does: it would tell who made room for whom; set federation.sampling=balls-in-bins "
-            "or poisson, or choose another strategy",
-        ),
-        (
-            kept and privacy.shuffled,
-            "privacy.shuffled composes rounds of clients that keep nothing but their data, and the client rule of "
-            f"{name} keeps more; choose another strategy",
-        ),
-    ]
-    _refuse(rules if privacy.on else [])
-
-
-def check_transforms(experiment: Experiment, *, kept: bool) -> None:
-    """Refuse transforms whose memory a price does not allow; see `fedrec.transforms.pipeline` for why all others are.
-
-    Args:
-        experiment: What is computed.
-        kept: Whether clients keep anything of them between rounds.
-
-    Raises:
-        PrivacyError: Saying what to do about it.
-    """
-    privacy, sampling = experiment.privacy, experiment.federation.sampling
-    broken = privacy.on and kept and privacy.trust == "central" and sampling == "without-replacement"
-    reason = (
-        f"federation.sampling={sampling} has no proven price where clients keep something between rounds, as "
-        f"transforms ({_names(experiment)}) do: it would tell who made room for whom; set "
-        "federation.sampling=balls-in-bins or poisson, or choose others"
-    )
-    _refuse([(broken, reason)])
 
 
 def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
@@ -154,7 +99,7 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
         ),
         (
             trust == "secure-aggregation" and bool(experiment.transforms),
-            f"transforms ({_names(experiment)}) change what one client sends, and with "
+            f"transforms ({names_of(experiment)}) change what one client sends, and with "
             "privacy.trust=secure-aggregation clients send integers that only make sense as a sum; set transforms=[], "
             "or privacy.trust=local or central",
         ),
@@ -176,7 +121,8 @@ def _rules(experiment: Experiment, *, linear_strategy: bool) -> list[Rule]:
     ]
 
 
-def _names(experiment: Experiment) -> str:
+def names_of(experiment: Experiment) -> str:
+    """Return the names of the experiment's transforms, as a list."""
     return ", ".join(transform.name for transform in experiment.transforms)
 
 
@@ -374,8 +320,9 @@ def _of_the_shuffler(experiment: Experiment, *, linear_strategy: bool) -> list[R
         ),
         (
             bool(experiment.transforms),
-            f"privacy.shuffled hides who sent which message among messages that are all made alike, but transforms "
-            f"({_names(experiment)}) draw for each client by its number; set transforms=[], or privacy.shuffled=false",
+            "privacy.shuffled hides who sent which message among messages that are all made alike, but transforms "
+            f"({names_of(experiment)}) draw for each client by its number; set transforms=[], or "
+            "privacy.shuffled=false",
         ),
         (
             federation.min_replies < 2,

@@ -71,7 +71,7 @@ def conclude(
     groups = run.experiment.evaluation.groups
     if len(run.job.prepared.platforms) > 1:
         groups = tuple(dict.fromkeys((PLATFORM, *groups)))
-    own_rule = rule or Rule(LocalWork.of(run.experiment.training))
+    own_rule = rule or Rule(LocalWork.of(run.experiment))
     later = judge_later_items(run.job, evaluator, chosen, own_rule, last.round, progress)
     rounds = run.rounds()
     labels = {target: labels_of(evaluator.test_cases(target), run.job.prepared.users, groups) for target in test}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fedrec.data.interactions import IntArray, Interactions
@@ -14,15 +15,20 @@ DRAWS = 2**32
 
 
 class SequenceTask(Task):
-    """A user's whole sequence is an example, or all windows of it, or each (prefix, next item) pair.
+    """A user's whole sequence is an example, all windows of it, their later halves, or each (prefix, next item) pair.
 
     As `training.example` and `training.windows` say.
     """
 
     @property
     def whole(self) -> bool:
-        """Whether an example is a whole sequence: a target at every position."""
-        return self.experiment.training.example == "sequence"
+        """Whether an example is a whole sequence: a target at every position, or at those of the later half."""
+        return self.experiment.training.example != "prefix"
+
+    @property
+    def halved(self) -> bool:
+        """Whether an example has targets in its later half alone."""
+        return self.experiment.training.example == "later_half"
 
     @property
     def every(self) -> bool:
@@ -49,6 +55,8 @@ class SequenceTask(Task):
     def draw(self, examples: Windows, chosen: IntArray, rng: np.random.Generator) -> list[Window]:
         """Return windows whose ends are drawn, and what each one's dropout follows from, if there is any."""
         drawn = examples.cut(chosen, rng)
+        if self.halved:
+            drawn = [window._replace(first=window.size // 2) for window in drawn]
         if not self.experiment.model.dropout:
             return drawn
         numbers = rng.integers(DRAWS, size=len(drawn)).tolist()
@@ -68,5 +76,10 @@ class SequenceTask(Task):
         return example.size
 
     def collate(self, examples: Sequence[Window]) -> dict[str, Tensor]:
-        """Return "history" and "target", `[batch, longest]`, and "user", `[batch]` (see `fedrec.tasks.windows.pad`)."""
-        return pad(examples)
+        """Return "history" and "target", `[batch, longest]`, and "user", `[batch]` (see `fedrec.tasks.windows.pad`).
+
+        Of later halves there is "first", `[batch]`, too: the first position with a target.
+        """
+        if not self.halved:
+            return pad(examples)
+        return {**pad(examples), "first": torch.tensor([window.first for window in examples], dtype=torch.int64)}

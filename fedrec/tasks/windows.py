@@ -1,8 +1,8 @@
 """Users' rows as examples: windows of a sequence in time order.
 
-An example is a user's whole sequence (every position has a target; user-level privacy) or one (prefix, next item) pair
-(example-level privacy), as `training.example` says. Of a sequence longer than a window there is one window, or as many
-as cover it (`training.windows`).
+An example is a user's whole sequence (every position has a target, or every one of its later half; user-level privacy)
+or one (prefix, next item) pair (example-level privacy), as `training.example` says. Of a sequence longer than a window
+there is one window, or as many as cover it (`training.windows`).
 """
 
 from collections.abc import Sequence

@@ -82,12 +82,12 @@ def draw_batch(context: TrainingContext, round: int, client: int, examples: Size
 def expected_batch(context: TrainingContext, client: int) -> float:
     """Return the denominator of a step's sum over a client's examples: no draw decides it.
 
-    Nor do anybody's data, where a user is an example (`training.example = "sequence"`): users without one count. The
-    number of (prefix, next item) examples does come from the data, and is public where each of them is a unit. So does
-    that of all windows, which is why they are refused where a step's sum is noised.
+    Nor do anybody's data, where a user is an example (any `training.example` but "prefix"): users without one count.
+    The number of (prefix, next item) examples does come from the data, and is public where each of them is a unit. So
+    does that of all windows, which is why they are refused where a step's sum is noised.
     """
     training, users = context.experiment.training, context.federation.users[client]
-    single = training.example == "sequence" and training.windows == "one"
+    single = training.example != "prefix" and training.windows == "one"
     held = len(users) if single else int(context.task.count(context.train.lengths_of(users)).sum())
     return max(1.0, training.sampling_rate * held)
 

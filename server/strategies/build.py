@@ -11,8 +11,10 @@ from torch import Tensor
 from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.privacy import PrivacyConfig
-from fedrec.privacy.checks import check, check_rule, check_transforms
+from fedrec.models.recommender import keeps_parts
+from fedrec.privacy.checks import check
 from fedrec.privacy.plan import UnitCounts, plan, trust_of
+from fedrec.privacy.plugin_checks import check_model, check_rule, check_transforms
 from fedrec.run.job import Job
 from fedrec.training.rules.base import LocalWork
 from fedrec.training.rules.round import build_rule
@@ -98,10 +100,11 @@ def _with_rule(strategy: Strategy, experiment: Experiment, adapter: Mapping[str,
         PrivacyError: If the rule cannot keep the privacy claim.
     """
     try:
-        rule = build_rule(strategy.rule, strategy.client_config(), LocalWork.of(experiment.training))
+        rule = build_rule(strategy.rule, strategy.client_config(), LocalWork.of(experiment))
     except ConfigError as error:
         message = f"strategy {experiment.strategy.name}: {error}; it is the strategy's `rule` and `client_config`"
         raise ConfigError(message) from error
+    check_model(experiment, kept=keeps_parts(experiment))
     payload = rule.payload_like(adapter)
     check_rule(experiment, payload=bool(payload), kept=bool(rule.kept_start(adapter)))
     strategy.payload = {name: value.numpy() for name, value in payload.items()}

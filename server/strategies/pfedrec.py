@@ -6,6 +6,8 @@ differs from the paper in that a step moves score function and item vectors at o
 A user that nobody trained on is served with the shared vectors and the factors that explain its history best.
 """
 
+from typing import Any
+
 from torch import Tensor
 
 from fedrec.training.rules.base import Adapter, LocalWork, Rule, Stack
@@ -39,12 +41,12 @@ class TunedItems(Rule):
         """Return the adapter that a client is sent first: nothing is tuned yet."""
         return dict(before)
 
-    def direction(self, gradient: Stack, parameters: Stack, state: None) -> Stack:
+    def direction(self, gradient: Stack, parameters: Stack, state: Any) -> Stack:
         """Return the gradient times the factor."""
         del parameters, state
         return {name: self.item_factor * value for name, value in gradient.items()}
 
-    def final(self, before: Stack, after: Stack, state: None) -> tuple[Stack, Stack]:
+    def final(self, before: Stack, after: Stack, state: Any) -> tuple[Stack, Stack]:
         """Send nothing beside the change, and keep what was tuned."""
         del before, state
         return {}, after

@@ -101,7 +101,7 @@ def _at_clients(audited: Audited) -> Seen:
     numbers = sum(value.numel() for value in job.training_context.start.values()) * len(clients)
     rounds = max(2, min(MOST_ROUNDS, math.ceil(ENOUGH / numbers)))
     faults = []
-    if canaries.hosts is not None and job.experiment.training.example == "sequence":
+    if canaries.hosts is not None and job.experiment.training.example != "prefix":
         apart = shared_clip(audited.clear, canaries.clients[:MOST_USERS])
         if apart > ROUNDING * MOST_USERS:
             faults.append(

@@ -14,6 +14,9 @@ from simulations.testing.contract import Contract
 
 CLIENTS = 3
 SHAPES = {"w": (4,), "u.weight": (2, 3)}
+PRIVATE = {"personal_w": (4,), "own": (3,)}
+"""Parameters that stay with their client, one of which is `w`'s own."""
+
 ROUNDING = 1e-9
 
 
@@ -54,45 +57,48 @@ class RuleContract(Contract):
         for found, like in ((seen.payload, rule.payload_like(before)), (seen.kept, rule.kept_start(before))):
             assert shapes(found) == {name: (CLIENTS, *value.shape) for name, value in like.items()}
         assert all(shapes(direction) == shapes(seen.before) for direction in seen.directions)
+        assert all(shapes(direction) == shapes(seen.private) for direction in seen.private_directions)
         assert shapes(rule.personal(seen.before, seen.kept)) == shapes(seen.before)
 
     def test_what_is_finite_stays_finite_over_rounds(self, rule: Rule) -> None:
         seen = Round(rule)
         for _ in range(3):
             seen = Round(rule, kept=seen.kept)
-            everything = [*seen.directions, seen.after, seen.payload, seen.kept]
-            assert all(value.isfinite().all() for stack in everything for value in stack.values())
+            found = [*seen.directions, *seen.private_directions, seen.after, seen.private, seen.payload, seen.kept]
+            assert all(value.isfinite().all() for stack in found for value in stack.values())
 
     def test_a_cohort_does_what_its_clients_do_one_at_a_time(self, rule: Rule) -> None:
         first, second = Round(rule), Round(rule, kept=Round(rule).kept)
         for seen, kept in ((first, None), (second, first.kept)):
             for client in range(CLIENTS):
                 alone = Round(rule, kept=kept, clients=[client])
-                for name in ("after", "payload", "kept"):
+                for name in ("after", "private", "payload", "kept"):
                     assert_equal(getattr(alone, name), rows(getattr(seen, name), [client]))
 
     def test_no_client_sees_another(self, rule: Rule) -> None:
         kept = Round(rule).kept
         seen, disturbed = Round(rule, kept=kept), Round(rule, kept=kept, disturb=2)
-        for name in ("after", "payload", "kept"):
+        for name in ("after", "private", "payload", "kept"):
             assert_equal(rows(getattr(seen, name), [0, 1]), rows(getattr(disturbed, name), [0, 1]))
 
     def test_it_leaves_what_it_is_given_and_gives_the_same_again(self, rule: Rule) -> None:
         before, extras, kept = stack("before"), rule.extras_like(drawn("extras")), Round(rule).kept
-        gradient, parameters, after = stack("gradient"), stack("parameters"), stack("after")
-        given = [before, extras, kept, gradient, parameters, after]
+        gradient, parameters, after = stack("gradient"), everything("parameters"), stack("after")
+        own = private("gradient")
+        given = [before, extras, kept, gradient, parameters, after, own]
         copies = [{name: value.clone() for name, value in one.items()} for one in given]
         answers = []
         for _ in range(2):
             state = rule.init(before, extras, kept)
-            answers.append([rule.direction(gradient, parameters, state), *rule.final(before, after, state)])
+            turned = [rule.direction(gradient, parameters, state), rule.private_direction(own, parameters, state)]
+            answers.append([*turned, *rule.final(before, after, state)])
         for one, copy in zip([*given, *answers[0]], [*copies, *answers[1]], strict=True):
             assert_equal(one, copy, exact=True)
 
     def test_with_its_plain_options_it_is_plain_training(self, plugin: str) -> None:
         if self.plain is not None:
-            rule = build_rule(plugin, self.plain, self.work)
-            assert_equal(Round(rule).after, Round(Rule(self.work)).after)
+            seen, plain = Round(build_rule(plugin, self.plain, self.work)), Round(Rule(self.work))
+            assert_equal({**seen.after, **seen.private}, {**plain.after, **plain.private})
 
 
 class Round:
@@ -107,7 +113,9 @@ class Round:
     Attributes:
         before: What the server sent.
         directions: What the optimiser was given, step by step.
-        after: The parameters after the last step.
+        private_directions: The same for the parameters that stay.
+        after: The parameters that travel after the last step.
+        private: Those that stay.
         payload: What the clients send beside their change.
         kept: What they keep.
     """
@@ -116,7 +124,7 @@ class Round:
         self, rule: Rule, kept: Stack | None = None, clients: list[int] | None = None, disturb: int | None = None
     ) -> None:
         adapter, chosen = drawn("adapter"), clients or list(range(CLIENTS))
-        places = stack("places")
+        places = everything("places")
         kept = dict(kept or repeated(rule.kept_start(adapter)))
         if disturb is not None:
             places, kept = disturbed(places, disturb), disturbed(kept, disturb)
@@ -124,25 +132,43 @@ class Round:
         self.before = rows(repeated(adapter), chosen)
         extras = {name: 0.1 * torch.ones_like(value) for name, value in rule.extras_like(adapter).items()}
         state: Any = rule.init(self.before, extras, kept)
-        parameters, self.directions = dict(self.before), list[Stack]()
+        self.after, self.private = dict(self.before), rows(private("start"), chosen)
+        self.directions, self.private_directions = list[Stack](), list[Stack]()
         for _ in range(rule.work.steps):
-            gradient = {name: value - places[name] for name, value in parameters.items()}
-            self.directions.append(rule.direction(gradient, parameters, state))
-            parameters = {n: value - rule.work.lr * self.directions[-1][n] for n, value in parameters.items()}
-        self.after = parameters
+            parameters = {**self.after, **self.private}
+            shared, own = ({n: v - places[n] for n, v in some.items()} for some in (self.after, self.private))
+            self.directions.append(rule.direction(shared, parameters, state))
+            self.private_directions.append(rule.private_direction(own, parameters, state))
+            self.after = moved(self.after, self.directions[-1], rule.work.lr)
+            self.private = moved(self.private, self.private_directions[-1], rule.work.lr)
         self.payload, self.kept = rule.final(self.before, self.after, state)
 
 
-def drawn(name: str, clients: tuple[int, ...] = ()) -> dict[str, Tensor]:
-    """Return normal numbers of the adapter's shapes, always the same of one name."""
+def moved(values: Stack, direction: Stack, lr: float) -> dict[str, Tensor]:
+    """Return the values after a step."""
+    return {name: value - lr * direction[name] for name, value in values.items()}
+
+
+def drawn(name: str, clients: tuple[int, ...] = (), like: Mapping[str, tuple[int, ...]] = SHAPES) -> dict[str, Tensor]:
+    """Return normal numbers of the adapter's shapes, or of others, always the same of one name."""
     generator = torch.Generator().manual_seed(sum(name.encode()))
-    shaped = {key: (*clients, *shape) for key, shape in SHAPES.items()}
+    shaped = {key: (*clients, *shape) for key, shape in like.items()}
     return {key: torch.randn(shape, generator=generator, dtype=torch.float64) for key, shape in shaped.items()}
 
 
 def stack(name: str) -> dict[str, Tensor]:
     """Return such numbers for each client."""
     return drawn(name, (CLIENTS,))
+
+
+def private(name: str) -> dict[str, Tensor]:
+    """Return such numbers for what stays with each client."""
+    return drawn(name, (CLIENTS,), PRIVATE)
+
+
+def everything(name: str) -> dict[str, Tensor]:
+    """Return such numbers for all that each client trains."""
+    return {**stack(name), **private(name)}
 
 
 def repeated(adapter: Stack) -> dict[str, Tensor]:

@@ -5,12 +5,13 @@ Local training takes steps `w <- w - lr * g` (or Adam's). A rule is asked at thr
 stacked tensors, `[clients, *shape]` by parameter name, so that one implementation serves one client and a thousand; no
 row may depend on another one. Both halves of an algorithm, a rule and a strategy, may stand in one file.
 
-**Privacy.** A rule is given the parameters that travel, what the server sent, what it kept itself, and gradients; never
-an example, a number of examples or a private parameter. With `privacy.trust = "local"` it is asked behind the clip and
-the noise, so all that it is given was made from noised sums, by induction over steps and rounds: what it answers and
-keeps is post-processing of what has been paid for, and costs nothing. Where the client's whole change is clipped and
-noised later (`central`, `secure-aggregation`), `direction` and kept state are behind that clip as well, but a payload
-would leave the client without noise: such a rule is refused there (`fedrec.privacy.checks`).
+**Privacy.** A rule is given parameters, what the server sent, what it kept itself, and gradients; never an example or a
+number of examples. With `privacy.trust = "local"` it is asked behind the clip and the noise, which private parameters
+go through as those that travel do. So all that it is given was made from noised sums, by induction over steps and
+rounds: what it answers and keeps is post-processing of what has been paid for, and costs nothing. Where the client's
+whole change is clipped and noised later (`central`, `secure-aggregation`), `direction` and kept state are behind that
+clip as well, but a payload would leave the client without noise: such a rule is refused there
+(`fedrec.privacy.plugin_checks`).
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from fedrec.core.registry import Registry
-from fedrec.experiment.config import TrainingConfig
+from fedrec.experiment.config import Experiment
 
 Adapter = Mapping[str, Tensor]
 """One client's arrays by name, `[*shape]`."""
@@ -37,16 +38,21 @@ class LocalWork:
         steps: Local steps.
         lr: Local learning rate.
         optimizer: `sgd` or `adam`.
+        round: Number of the round, from 1; 0 outside of any.
+        seed: The experiment's seed, which is public: of draws that all clients share.
     """
 
     steps: int
     lr: float
     optimizer: str
+    round: int = 0
+    seed: int = 0
 
     @classmethod
-    def of(cls, training: TrainingConfig) -> Self:
-        """Return what the configuration says."""
-        return cls(training.steps, training.lr, training.optimizer)
+    def of(cls, experiment: Experiment, round: int = 0) -> Self:
+        """Return what the experiment says of a round."""
+        training = experiment.training
+        return cls(training.steps, training.lr, training.optimizer, round, experiment.seed)
 
 
 class Rule:
@@ -91,11 +97,22 @@ class Rule:
         del before, extras, kept
 
     def direction(self, gradient: Stack, parameters: Stack, state: Any) -> Stack:
-        """Return what the optimiser is given in place of the gradient.
+        """Return what the optimiser is given in place of the gradient of the parameters that travel.
 
         Args:
             gradient: Of the parameters that travel: the mean loss's, clipped and noised under trust `local`.
-            parameters: Where they stand in this step.
+            parameters: Where all that is trained stands in this step, private parameters included.
+            state: What `init` returned.
+        """
+        del parameters, state
+        return gradient
+
+    def private_direction(self, gradient: Stack, parameters: Stack, state: Any) -> Stack:
+        """Return the same for the parameters that stay with their client; by default their gradient.
+
+        Args:
+            gradient: Of the parameters that stay; may be empty.
+            parameters: As in `direction`.
             state: What `init` returned.
         """
         del parameters, state

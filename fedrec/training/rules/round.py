@@ -26,7 +26,7 @@ def build_rule(name: str, options: Mapping[str, float], work: LocalWork) -> Rule
 
 
 class RuleRound:
-    """The rule of a task, its state for the round, and the parameters it may see: those that travel.
+    """The rule of a task, and its state for the round.
 
     Args:
         context: What all tasks share.
@@ -40,7 +40,7 @@ class RuleRound:
     def __init__(self, context: TrainingContext, task: CohortTask) -> None:
         device = context.device
         self.name = task.rule
-        self.rule = build_rule(task.rule, task.options, LocalWork.of(context.experiment.training))
+        self.rule = build_rule(task.rule, task.options, LocalWork.of(context.experiment, task.round))
         adapter = {name: value.to(device) for name, value in task.parameters.items()}
         self._payload = self.rule.payload_like(adapter)
         extras = {name: value.to(device) for name, value in task.extras.items()}
@@ -55,15 +55,18 @@ class RuleRound:
         self._state = self.rule.init(self.before, extras, self._kept)
 
     def direction(self, gradient: Stack, parameters: Stack) -> Stack:
-        """Return what the optimiser is given for the parameters that travel; of private ones it is the gradient.
+        """Return what the optimiser is given for each parameter.
 
         Raises:
             FedrecError: If the rule answers with other names or shapes.
         """
-        seen = {name: gradient[name] for name in self.before}
-        turned = self.rule.direction(seen, {name: parameters[name] for name in self.before}, self._state)
-        self._require("has the direction", turned, seen)
-        return turned
+        shared = {name: gradient[name] for name in self.before}
+        private = {name: value for name, value in gradient.items() if name not in shared}
+        turned = self.rule.direction(shared, parameters, self._state)
+        self._require("has the direction", turned, shared)
+        own = self.rule.private_direction(private, parameters, self._state)
+        self._require("has the direction", own, private)
+        return {**turned, **own}
 
     def final(self, after: Stack) -> tuple[Stack, Stack]:
         """Return the clients' payload and what they keep, `[clients, *shape]` by name.

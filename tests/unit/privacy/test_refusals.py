@@ -5,7 +5,9 @@ import math
 import pytest
 
 from fedrec.core.errors import PrivacyError
+from fedrec.models.recommender import keeps_parts
 from fedrec.privacy.checks import check
+from fedrec.privacy.plugin_checks import check_model
 from tests.claims import CENTRAL, PRIVATE_N, SECURE, experiment
 
 
@@ -203,3 +205,23 @@ def test_transforms_are_refused_where_they_would_break_the_claim_and_nowhere_els
         check(experiment(**SECURE, **TRANSFORMED), linear_strategy=True)
     with pytest.raises(PrivacyError, match=r"draw for each client by its number; set transforms=\[\]"):
         check(experiment(privacy__shuffled=True, **TRANSFORMED), linear_strategy=True)
+
+
+@pytest.mark.parametrize("model", ["matrix_factorization", "additive_factorization", "text_transformer"])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (CENTRAL | {"federation__sampling": "without-replacement"}, "no proven price where clients keep something"),
+        ({"privacy__shuffled": True}, "clients that keep nothing but their data"),
+        (CENTRAL | {"federation__sampling": "poisson"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_part_that_stays_with_its_client_is_a_memory(model, changes, reason):
+    asked = experiment(**changes, model__name=model)
+    assert keeps_parts(asked) == (model != "text_transformer")
+    if reason and keeps_parts(asked):
+        with pytest.raises(PrivacyError, match=f"{reason}.*model.name={model}"):
+            check_model(asked, kept=keeps_parts(asked))
+    else:
+        check_model(asked, kept=keeps_parts(asked))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedrec.core.errors import PrivacyError
-from fedrec.privacy.checks import check_transforms
+from fedrec.privacy.plugin_checks import check_transforms
 from fedrec.training.task import CohortUpdate
 from fedrec.transforms.pipeline import Transforms
 from server.aggregation.update_sum import SumAggregator

@@ -1,4 +1,4 @@
-"""Client rules: what they are given is checked, what they may see is what travels, and no rule breaks a claim."""
+"""Client rules: what they are given and answer is checked, and no rule breaks a claim."""
 
 from dataclasses import replace
 
@@ -54,6 +54,13 @@ class Short(Rule):
 
     def direction(self, gradient, parameters, state):
         return dict(list(gradient.items())[1:])
+
+
+class Meddling(Rule):
+    """Answers for what travels where it is asked for what stays."""
+
+    def private_direction(self, gradient, parameters, state):
+        return {name: value for name, value in parameters.items() if name not in gradient}
 
 
 class Chatty(Rule):
@@ -120,6 +127,7 @@ def test_a_cohort_of_many_answers_as_cohorts_of_one(rule, privacy):
         ({"rule": f"{HERE}Averager"}, "was sent the extras 'shift' of shape none at all instead of"),
         ({"rule": "plain", "extras": {"shift": torch.zeros(2)}}, r"'shift' of shape \[2\] instead of none at all"),
         ({"rule": f"{HERE}Short"}, "has the direction"),
+        ({"rule": f"{HERE}Meddling"}, "has the direction"),
         ({"rule": f"{HERE}Chatty"}, r"has the payload 'secret' of shape \[1, 3\] instead of none at all"),
         ({"rule": "proximal"}, "does not take the options"),
     ],
