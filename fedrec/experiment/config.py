@@ -225,6 +225,10 @@ class AdapterConfig(Section):
     """Also train one popularity bias per item (clients must share the catalogue)."""
     item_delta: bool = False
     """Also train a free vector per item beside its text (clients must share the catalogue)."""
+    query_projection: bool = True
+    """Also train the map from a query's vector to those of items, where the task has queries."""
+    score_head: bool = True
+    """Also train the layer from which the score is read, where the model has one (`cross_encoder`)."""
     private: tuple[str, ...] = ()
     """Parameter name patterns that are trained but never leave the client."""
 

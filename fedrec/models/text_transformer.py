@@ -25,6 +25,10 @@ BIAS_SCALE = 10.0
 """What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
 then learnt at the pace of the rest, under one learning rate and one clip norm."""
 
+QUERY_SCALE = 1 / 0.07
+"""What a query whose text is the item's adds to its score at the start: the inverse of CLIP's first temperature
+(Radford et al. 2021, section 2.5)."""
+
 PROJECTIONS = {"linear": nn.Linear, "hidden": HiddenProjection}
 LOGITS = ("dot", "cosine")
 
@@ -34,7 +38,10 @@ class TextTransformer(Recommender):
     """Scores items after every position of a history; it knows no users.
 
     Its parts are the `item_projection` from item vectors to the model's width; the `item_delta`, a free vector an item;
-    and the `item_bias`, a free score per item. The latter two are 0 at the start.
+    and the `item_bias`, a free score per item. The latter two are 0 at the start. Where users search, the
+    `query_projection` `W` adds `v' W q` to the score of an item with vector `v` for a query with vector `q`: history
+    and query speak for themselves, and their odds multiply. At the start `W` is the identity times `QUERY_SCALE`, the
+    similarity of the texts.
 
     Args:
         inputs: The items, with their vectors.
@@ -51,8 +58,9 @@ class TextTransformer(Recommender):
 
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     has_dropout: ClassVar[bool] = True
-    parts: ClassVar[tuple[str, ...]] = ("item_projection", "item_bias", "item_delta")
+    parts: tuple[str, ...] = ("item_projection", "item_bias", "item_delta")
     item_vectors: Tensor
+    query_vectors: Tensor
 
     def __init__(  # noqa: PLR0913, PLR0917 (each option of a recommender is one of its arguments)
         self,
@@ -73,6 +81,10 @@ class TextTransformer(Recommender):
         self.window, self.num_items = config.window, num_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.item_projection = PROJECTIONS[projection](dimensions, config.width)
+        if inputs.query_vectors is not None:
+            self.register_buffer("query_vectors", inputs.query_vectors, persistent=False)
+            self.query_projection = nn.Linear(dimensions, dimensions, bias=False)
+            self.parts, self.reads = (*self.parts, "query_projection"), frozenset({"query"})
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
         self.bias_scale = BIAS_SCALE
@@ -92,8 +104,10 @@ class TextTransformer(Recommender):
         """
         for name, parameter in self.named_parameters():
             owner = name.rsplit(".", 2)[-2]
-            if "norm" in owner and name.endswith("weight"):
+            if "norm" in owner.lower() and name.endswith("weight"):
                 nn.init.ones_(parameter)
+            elif owner == "query_projection":
+                nn.init.eye_(parameter).data.mul_(QUERY_SCALE)
             elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer"}:
                 nn.init.zeros_(parameter)
             else:
@@ -116,7 +130,8 @@ class TextTransformer(Recommender):
         embedded = self._embed(copies if self._embedding_is_trained() else everything)
         own = _rows(embedded, history, scored, whole=len(scored) == self.num_items)
         hidden = self._encode(own, batch.get("dropout"))
-        return self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
+        scores = self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
+        return self._add_query(scores, batch, everything)
 
     def _score_candidates(self, batch: Mapping[str, Tensor], candidates: Tensor, shared: Tensor | None) -> Tensor:
         history = batch["history"]
@@ -125,11 +140,12 @@ class TextTransformer(Recommender):
         length = history.shape[1]
         both = self._embed(torch.cat((history, candidates), dim=1))
         hidden, items = self._encode(both[:, :length], batch.get("dropout")), both[:, length:]
-        scores = self._match(hidden, items) + self._bias(candidates)[:, None, :]
+        scores = self._add_query(self._match(hidden, items) + self._bias(candidates)[:, None, :], batch, candidates)
         if shared is None:
             return scores
         # One embedding for the whole batch: a copy per example would need batch times the memory.
-        return torch.cat((scores, self._match(hidden, self._embed(shared)) + self._bias(shared)), dim=2)
+        of_shared = self._match(hidden, self._embed(shared)) + self._bias(shared)
+        return torch.cat((scores, self._add_query(of_shared, batch, shared)), dim=2)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items after each history's last item."""
@@ -137,7 +153,15 @@ class TextTransformer(Recommender):
         states = self._encode(self._embed(history))
         hidden = states[torch.arange(len(states), device=history.device), batch["length"] - 1]
         everything = torch.arange(self.num_items, device=history.device)
-        return self._match(hidden, self._embed(everything)) + self._bias(everything)
+        scores = self._match(hidden, self._embed(everything)) + self._bias(everything)
+        return self._add_query(scores, batch, everything)
+
+    def _add_query(self, scores: Tensor, batch: Mapping[str, Tensor], items: Tensor) -> Tensor:
+        """Return the scores of items, `[..., items]`, and how well their texts fit what is searched for, if it is."""
+        if "query" not in batch:
+            return scores
+        wanted: Tensor = self.query_projection(batch["query"])
+        return scores + wanted @ self.item_vectors[items].mT
 
     def _embedding_is_trained(self) -> bool:
         return any(
