@@ -2,8 +2,8 @@
 
 At each position the user types a query for the item that comes next (see `fedrec.tasks.search_queries` for what it is
 made of), and the softmax over the catalogue is that of `next_item`, given history and query: personalised product
-search (Ai et al. 2017), with a language model's vectors for their words. A recommender is given the query's vector, and
-never a number that would name the item.
+search (Ai et al. 2017), with a language model's vectors for their words. When judged, a recommender is given the vector
+of the query, and no number that would name the item.
 """
 
 from collections.abc import Sequence

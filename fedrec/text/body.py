@@ -49,12 +49,12 @@ STAND_IN = Body(
 
 
 def read_body(config: TextConfig, folder: Path) -> Body:
-    """Return the body of the encoder in a folder, with its weights.
+    """Return the body of the encoder in a folder, all of its layers, with its weights in single precision.
 
     Raises:
         ConfigError: If there is none that transformers can load whole, or it is of a kind whose layers are not known.
     """
-    _, model = load_encoder(config, folder)
+    _, model = load_encoder(config.model_copy(update={"layers": None, "precision": "float32"}), folder)
     kind = model.config.model_type
     if kind not in KNOWN_TYPES:
         message = (
@@ -63,4 +63,4 @@ def read_body(config: TextConfig, folder: Path) -> Body:
         )
         raise ConfigError(message)
     shape = {**model.config.to_diff_dict(), "model_type": kind}
-    return Body(shape, {name: value.float() for name, value in model.state_dict().items()})
+    return Body(shape, model.state_dict())
