@@ -54,9 +54,8 @@ class CrossEncoder(Recommender):
         self.body = Layers(inputs.body, config.layers, words=True)
         for name, tokens in vars(inputs.tokens).items():
             self.register_buffer(name, tokens, persistent=False)
-        self.position_cost = _require_room(
-            config.window, self.titles.shape[1], self.texts.shape[1], self.body.positions
-        )
+        tokens = _require_room(config.window, self.titles.shape[1], self.texts.shape[1], self.body.positions)
+        self.position_cost = tokens * -(-self.body.width // config.width)
         self.score_head = nn.Linear(self.body.width, 1)
         self.item_bias = nn.Embedding(inputs.num_items, 1)
 

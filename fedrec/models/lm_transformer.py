@@ -59,6 +59,7 @@ class LmTransformer(TextTransformer):
         own = config.model_copy(update={"width": layers.width, "layers": 0})
         super().__init__(inputs, own, projection, "alibi", logits, temperature)
         self.body, self._pretrained = layers, inputs.body.weights
+        self.position_cost = -(-layers.width // config.width)
         seen = torch.ones(config.window, config.window, dtype=torch.bool).tril()
         self.register_buffer("causal", seen, persistent=False)
 

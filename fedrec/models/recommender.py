@@ -75,7 +75,8 @@ class Recommender(nn.Module, ABC):
         reads: What of a batch its scores depend on beside "history", "user" and "dropout", by name. One that reads
             "query" has the buffer `query_vectors`, as of `ModelInputs`, in which tasks look queries up.
         reads_pairs: Whether each pair of a user and an item takes a pass of its own: too slow for a whole catalogue.
-        position_cost: Positions of a transformer that a position of an example takes.
+        position_cost: Positions of a transformer of the configured width that a position of an example takes: of those
+            that are computed at once there are as many fewer.
         has_dropout: Whether it drops something in training (`model.dropout`).
         bias_scale: What one unit of `item_bias.weight`, if there is one, adds to an item's score.
         per_example: Set under Opacus' hooks, which take the first axis of every module's input as the example axis:
