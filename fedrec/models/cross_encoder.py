@@ -117,7 +117,7 @@ class CrossEncoder(Recommender):
     ) -> Float[Tensor, " pairs"]:
         """Return the score of an item after the first `ends` items of a history, pair by pair."""
         if len(history) > TOGETHER and not torch.is_grad_enabled():
-            parts = zip(history.split(TOGETHER), ends.split(TOGETHER), items.split(TOGETHER), strict=True)
+            parts = zip(*(torch.split(of, TOGETHER) for of in (history, ends, items)), strict=True)
             return torch.cat([self._read(*part) for part in parts])
         begin, end, padding = self.special
         titles, text = self.titles[history], self.texts[items]

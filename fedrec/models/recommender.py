@@ -166,7 +166,7 @@ def build_model(experiment: Experiment, inputs: ModelInputs) -> Recommender:
         raise ConfigError(message) from error
     model.reset_parameters_(torch_generator_for(experiment.seed, "base"))
     if inputs.heads:
-        model.add_module(JOINT, nn.Embedding.from_pretrained(torch.zeros(inputs.heads, 3), freeze=False))
+        model.add_module(JOINT, nn.Embedding(inputs.heads, 3, _weight=torch.zeros(inputs.heads, 3)))
     return model
 
 
@@ -192,7 +192,8 @@ class OfTask:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Return the scores after each position, `[batch, length, scores]`."""
-        return self.model(*args, **kwargs) * self.gain[:, None, None] + self.shift[:, None, None]
+        scores: Tensor = self.model(*args, **kwargs)
+        return scores * self.gain[:, None, None] + self.shift[:, None, None]
 
     def pairs(self, batch: Mapping[str, Tensor], items: Tensor) -> Tensor:
         """Return the score of one item after each position, `[batch, length]`."""

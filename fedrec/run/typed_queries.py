@@ -39,7 +39,8 @@ class TypedQueries:
             raise RunError(message)
         config, bounds = self.job.experiment.text, self.job.prepared.platforms.items
         raw = encode_texts([text], config, self._encoder, silent)
-        return further_vectors(raw, np.array([platform]), self._items, config, bounds)[0]
+        found: NDArray[np.float32] = further_vectors(raw, np.array([platform]), self._items, config, bounds)[0]
+        return found
 
     @cached_property
     def _encoder(self) -> Path:

@@ -126,11 +126,12 @@ class Click(SequenceTask):
         for start in range(0, len(cases.users), TOGETHER):
             part = slice(start, start + TOGETHER)
             places = range(len(cases.users))[part]
-            pairs = [self._pairs(cases, place, judged.num_items) for place in places]
-            wanted = [np.unique(items) for items, _ in pairs]  # in an order that tells nothing of clicks
-            asked = replace(cases.queries(part), wanted=wanted)
-            scores = finite_scores(scorer(asked), cases.users[part], judged.num_items)
-            for row, (items, found) in enumerate(pairs):
+            asked_about = [self._pairs(cases, place, judged.num_items) for place in places]
+            wanted = [np.unique(items) for items, _ in asked_about]  # in an order that tells nothing of clicks
+            scores = finite_scores(
+                scorer(replace(cases.queries(part), wanted=wanted)), cases.users[part], judged.num_items
+            )
+            for row, (items, found) in enumerate(asked_about):
                 clicked.append(found)
                 logits.append(self.prior + scores[row, items].astype(np.float64))
         per_user = {

@@ -43,9 +43,9 @@ class Layers(nn.Module):
         config._attn_implementation = "eager"  # noqa: SLF001 - transformers has no other way to say so here
         with torch.random.fork_rng([]):  # its own first weights are overwritten, and move nobody's draws
             made = BertModel(config, add_pooling_layer=False)
-        self.embeddings, self.layer = made.embeddings, made.encoder.layer
         if not words:
-            self.embeddings.word_embeddings = None
+            made.set_input_embeddings(None)
+        self.embeddings, self.layer = made.embeddings, made.encoder.layer
         self.positions = int(config.max_position_embeddings)
         self.width = int(config.hidden_size)
 
@@ -74,7 +74,7 @@ class Layers(nn.Module):
             words: Tokens to be read, or
             embedded: what stands in for their vectors.
         """
-        hidden = self.embeddings(
+        hidden: Tensor = self.embeddings(
             input_ids=words,
             inputs_embeds=embedded,
             position_ids=places,
