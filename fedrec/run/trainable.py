@@ -59,10 +59,11 @@ def _require_read(task: Task, model: Recommender) -> None:
     """
     name, experiment = task.experiment.task.name, task.experiment
     if lacking := sorted(model.reads - task.gives):
+        giving = GIVEN_BY.get(lacking[0])
         message = (
             f"the model {experiment.model.name} with model.options = {experiment.model.options} reads the "
-            f"{lacking[0]} of each interaction in training, which the task {name} does not give; choose task.name = "
-            f"'{GIVEN_BY[lacking[0]]}', or other options"
+            f"{lacking[0]} of each interaction in training, which the task {name} does not give; "
+            + (f"choose task.name = {giving!r}, or other options" if giving else "choose a task that does")
         )
         raise ConfigError(message)
     if unread := sorted(task.must_be_read - model.reads):
