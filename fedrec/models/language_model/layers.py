@@ -44,7 +44,7 @@ class Layers(nn.Module):
         with torch.random.fork_rng([]):  # its own first weights are overwritten, and move nobody's draws
             made = BertModel(config, add_pooling_layer=False)
         if not words:
-            made.set_input_embeddings(None)
+            made.set_input_embeddings(None)  # type: ignore[no-untyped-call]
         self.embeddings, self.layer = made.embeddings, made.encoder.layer
         self.positions = int(config.max_position_embeddings)
         self.width = int(config.hidden_size)
