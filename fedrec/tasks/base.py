@@ -78,7 +78,6 @@ RANKING_CONTROLS = frozenset(
 ODDS_CONTROLS = frozenset({"popularity_odds"})
 """Controls whose scores are log odds: of no use to a task that does not name them among its own."""
 
-
 QUERY_CONTROLS = frozenset({"text_match"})
 """Controls that read what a user searches with: for tasks that name them among their own."""
 
