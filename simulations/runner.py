@@ -112,6 +112,7 @@ def _require_room(job: Job, options: RunOptions, progress: Progress) -> None:
         items=int(job.prepared.platforms.catalogue_sizes.max()),
         all_items=job.prepared.train.num_items,
         trained=sum(value.numel() for value in job.training_context.start.values()),
+        position_cost=job.training_context.model.position_cost,
         clients=min(CHUNK_SIZES["cpu"].clients, cohort),
         workers=1 if options.engine == "inprocess" else options.workers or os.cpu_count() or 1,
     )

@@ -46,14 +46,32 @@ class Queries:
         users: User index of each.
         histories: Items of each in time order, at least one.
         values: Rating or weight of each item of the histories, of the same lengths.
+        asked: Vector of the text that each of them searches with, `[users, width]`; None where nobody searches.
+        wanted: Items whose scores are read, of each, where not all are: what is asked about, in an order that tells
+            nothing of the answer. Empty where all are read.
+        task: Which of several tasks reads the scores; None where there is one.
     """
 
     users: IntArray
     histories: Sequence[IntArray]
     values: Sequence[NDArray[np.float32]]
+    asked: NDArray[np.float32] | None = None
+    wanted: Sequence[IntArray] = ()
+    task: int | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
+
+    def at(self, places: Sequence[int]) -> "Queries":
+        """Return some of them."""
+        return Queries(
+            self.users[places],
+            [self.histories[place] for place in places],
+            [self.values[place] for place in places] if self.values else (),
+            None if self.asked is None else self.asked[places],
+            [self.wanted[place] for place in places] if self.wanted else (),
+            self.task,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +87,7 @@ class Cases:
         excluded: Held-out users with fewer than two interactions: nothing to tell from.
         history_values: Rating or weight of each item of the histories; empty where no task reads them.
         target_values: Rating or weight of each target; empty where no task reads them.
+        asked: Vector of the text that each user searches with, `[users, width]`; None where nobody searches.
     """
 
     name: str
@@ -79,10 +98,12 @@ class Cases:
     words: str = ""
     history_values: Sequence[NDArray[np.float32]] = ()
     target_values: Sequence[NDArray[np.float32]] = ()
+    asked: NDArray[np.float32] | None = None
 
     def queries(self, chosen: slice) -> Queries:
         """Return what the recommender may know of these cases."""
-        return Queries(self.users[chosen], self.histories[chosen], self.history_values[chosen])
+        asked = None if self.asked is None else self.asked[chosen]
+        return Queries(self.users[chosen], self.histories[chosen], self.history_values[chosen], asked)
 
 
 @dataclass(frozen=True, eq=False)

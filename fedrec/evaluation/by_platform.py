@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fedrec.data.interactions import IntArray
 from fedrec.data.platform import Platforms
@@ -58,16 +59,26 @@ def _alone(task: Task, scorer: Scorer, cases: Cases, judged: Judged, items: rang
         num_items=len(items),
         counts=None if judged.counts is None else judged.counts[own],
         item_vectors=None if judged.item_vectors is None else judged.item_vectors[own],
+        query_vectors=None
+        if judged.query_vectors is None
+        else _queries_of(judged.query_vectors, judged.num_items, own),
     )
     found = task.evaluate(within(scorer, items), cases, known)
     return replace(found, recommended=np.where(found.recommended < 0, -1, found.recommended + items.start))
+
+
+def _queries_of(vectors: NDArray[np.float32], num_items: int, own: slice) -> NDArray[np.float32]:
+    """Return the query vectors of a platform's items, given equally many of each of all items."""
+    each = len(vectors) // num_items
+    return vectors[own.start * each : own.stop * each]
 
 
 def within(scorer: Scorer, items: range) -> Scorer:
     """Return the scorer as a recommender of one platform alone, whose items are numbered from 0."""
 
     def score(queries: Queries) -> Scores:
-        shifted = replace(queries, histories=[history + items.start for history in queries.histories])
+        histories, wanted = ([own + items.start for own in of] for of in (queries.histories, queries.wanted))
+        shifted = replace(queries, histories=histories, wanted=wanted)
         return scorer(shifted)[:, items.start : items.stop]
 
     return score

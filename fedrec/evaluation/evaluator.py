@@ -180,7 +180,13 @@ class Evaluator:
         return self._judge(scorer, self._split.later_cases(users))
 
     def _judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
+        judged = Judged(
+            self._job.prepared.train.num_items,
+            self.cutoffs,
+            self.popular.counts,
+            self._vectors,
+            _array(self._job.prepared.text.query_vectors),
+        )
         return evaluate_by_platform(self.task, scorer, cases, judged, self._platforms)
 
     def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
@@ -190,5 +196,8 @@ class Evaluator:
 
     @cached_property
     def _vectors(self) -> Vectors | None:
-        vectors = self._job.prepared.item_vectors
-        return None if vectors is None else vectors.numpy()
+        return _array(self._job.prepared.item_vectors)
+
+
+def _array(vectors: Tensor | None) -> Vectors | None:
+    return None if vectors is None else vectors.numpy()

@@ -151,11 +151,7 @@ class _Clients:
         for client in np.unique(self.owner[queries.users]).tolist():
             load_parameters_(self.context.model, self.parameters(client))
             rows = np.flatnonzero(self.owner[queries.users] == client).tolist()
-            own = Queries(
-                queries.users[rows],
-                [queries.histories[row] for row in rows],
-                [queries.values[row] for row in rows],
-            )
+            own = queries.at(rows)
             scores[rows] = model_scores(self.context.model, own, self.place[own.users])
         return scores
 

@@ -231,6 +231,10 @@ class AdapterConfig(Section):
     """Also train a free vector per item beside its text (clients must share the catalogue)."""
     text_skip: bool = True
     """Also train the gain of the likeness of text, where model.options.text_skip adds one."""
+    query_projection: bool = True
+    """Also train the map from a query's vector to those of items, where the task has queries."""
+    score_head: bool = True
+    """Also train the layer from which the score is read, where the model has one (`cross_encoder`)."""
     private: tuple[str, ...] = ()
     """Parameter name patterns that are trained but never leave the client."""
 

@@ -29,12 +29,15 @@ class Judged:
         cutoffs: Cut-offs of ranking metrics, at least one, each at least 1.
         counts: How popular each item is, `[num_items]`, for novelty and popularity of lists; left out without.
         item_vectors: `[num_items, width]` for diversity of lists; left out without.
+        query_vectors: Of the texts that the items are searched with, equally many each, in the order of the items,
+            `[num_items * each, width]`; None where nobody searches.
     """
 
     num_items: int
     cutoffs: tuple[int, ...]
     counts: Counts | None = None
     item_vectors: Vectors | None = None
+    query_vectors: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

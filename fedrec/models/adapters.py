@@ -17,7 +17,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import torch_generator_for
 from fedrec.experiment.config import AdapterConfig
-from fedrec.models.recommender import Recommender
+from fedrec.models.recommender import JOINT, Recommender
 
 Attach = Callable[[Recommender, AdapterConfig, torch.Generator], None]
 """Opens parameters of a frozen model, adding modules if need be; the scores stay what they were."""
@@ -37,6 +37,9 @@ def attach_(model: Recommender, config: AdapterConfig, seed: int) -> None:
     for part in model.parts:
         if getattr(config, part):
             getattr(model, part).requires_grad_(requires_grad=True)
+    for name, module in model.named_children():
+        if name == JOINT:
+            module.requires_grad_(requires_grad=True)
     trained = list(trained_parameters(model))
     if idle := [pattern for pattern in config.private if not any(fnmatch(name, pattern) for name in trained)]:
         message = f"adapter.private: {', '.join(idle)} matches no trained parameter; there are {', '.join(trained)}"

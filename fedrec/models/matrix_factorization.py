@@ -55,6 +55,7 @@ class MatrixFactorization(Recommender):
                 f"{', '.join(FEEDBACK)}; above 0; and at least 0"
             )
             raise ConfigError(message)
+        self.reads = frozenset({"value"} if feedback == "explicit" else ())
         self.feedback, self.ridge, self.others = feedback, ridge, others
         self.window, self.num_items = config.window, inputs.num_items
         self.item_factor = nn.Embedding(inputs.num_items, config.width)

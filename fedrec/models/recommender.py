@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,8 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry
 from fedrec.core.seeding import torch_generator_for
 from fedrec.experiment.config import Experiment, ModelConfig
+from fedrec.text.body import Body
+from fedrec.text.tokens import Tokens
 
 
 class Scope(Enum):
@@ -36,11 +38,20 @@ class ModelInputs:
         num_users: Most users that one client holds: rows of parameters that each user has of its own.
         item_vectors: Frozen vectors of the items' texts, `[num_items, dimensions]`; None for a model that does not
             need "text".
+        query_vectors: Frozen vectors of the texts that items are searched with, in the same space, equally many for
+            each item, in the items' order, `[items * each, dimensions]`; None where nobody searches.
+        heads: In how many ways the scores are read (`Task.heads`).
+        tokens: Words of the items, for a model that needs "tokens".
+        body: The encoder itself, for a model that needs its "body": with its weights for a new base, which keeps them.
     """
 
     num_items: int
     num_users: int = 1
     item_vectors: Tensor | None = None
+    query_vectors: Tensor | None = None
+    body: Body | None = None
+    tokens: Tokens | None = None
+    heads: int = 0
 
 
 class Recommender(nn.Module, ABC):
@@ -51,15 +62,22 @@ class Recommender(nn.Module, ABC):
     users of the client whose parameters are loaded, "user", each one's place among them, `[batch]`. It is not there for
     users that nobody trained on. "dropout", `[batch]`, is a number that each example's dropout follows from; it is
     there in training alone, with `model.dropout`. "first", `[batch]`, is the first position with a target; it is there
-    with `training.example = "later_half"`.
+    with `training.example = "later_half"`. "value" and "query" are there if the task gives them (`Task.gives`); the
+    latter is the vector of the text that an example searches with, `[batch, length, dimensions]`, at each position for
+    the item after it.
 
     Attributes:
-        needs: What it is built from beside the number of items: "text" for item vectors. Nothing is encoded or stored
-            that it does not need.
+        needs: What it is built from beside the number of items: "text" for item vectors, "body" for the encoder itself,
+            "tokens" for the items' words. Nothing is encoded or stored that it does not need.
         scopes: Who shares each part, by the name of a direct child module; a part without an entry is shared.
         parts: Direct children that an adapter leaves alone and that the keys of the same names under `adapter` open.
         window: Longest history it reads.
         num_items: Number of items.
+        reads: What of a batch its scores depend on beside "history", "user" and "dropout", by name. One that reads
+            "query" has the buffer `query_vectors`, as of `ModelInputs`, in which tasks look queries up.
+        reads_pairs: Whether each pair of a user and an item takes a pass of its own: too slow for a whole catalogue.
+        position_cost: Positions of a transformer of the configured width that a position of an example takes: of those
+            that are computed at once there are as many fewer.
         has_dropout: Whether it drops something in training (`model.dropout`).
         bias_scale: What one unit of `item_bias.weight`, if there is one, adds to an item's score.
         per_example: Set under Opacus' hooks, which take the first axis of every module's input as the example axis:
@@ -69,6 +87,9 @@ class Recommender(nn.Module, ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     scopes: ClassVar[Mapping[str, Scope]] = {}
     parts: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
+    reads_pairs: ClassVar[bool] = False
+    position_cost: int = 1
     has_dropout: ClassVar[bool] = False
     window: int
     num_items: int
@@ -96,13 +117,20 @@ class Recommender(nn.Module, ABC):
             items: Without candidates, the items to score, in their order; all by default.
         """
 
+    def pairs(self, batch: Mapping[str, Tensor], items: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
+        """Return the score of one item after each position, its own: all that some tasks learn from."""
+        scores: Tensor = self(batch, items).diagonal(dim1=1, dim2=2)
+        return scores
+
     @abstractmethod
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items after each whole history.
 
         Args:
-            batch: "history" and perhaps "user", as above; "length" `[batch]`, at least 1 each; and "value", the rating
-                or weight of each item of the history, `[batch, length]`, 0 behind its end.
+            batch: "history" and perhaps "user", as above; "length" `[batch]`, at least 1 each; "value", the rating
+                or weight of each item of the history, `[batch, length]`, 0 behind its end; perhaps "query", the
+                vector of the text that is searched with, `[batch, dimensions]`; and perhaps "wanted", the only items
+                whose scores anybody reads, `[batch, wanted]`, some of them repeated.
         """
 
     def stays(self, name: str) -> bool:
@@ -114,6 +142,10 @@ Build = Callable[[ModelInputs, ModelConfig], Recommender]
 
 ITEM_BIAS = "item_bias.weight"
 """The parameter that popularity is added to, a number an item, where a model has one."""
+
+JOINT = "joint"
+"""The part with three numbers a task, where several read the scores: what is added to a scale of 1, a shift, and the
+logarithm of the task's variance; all 0 at the start. Whatever the adapter, it is open."""
 
 MODELS: Registry[Build] = Registry("model", group="fedrec.models")
 
@@ -134,6 +166,8 @@ def build_model(experiment: Experiment, inputs: ModelInputs) -> Recommender:
         message = f"model.options do not fit {config.name}: {error}"
         raise ConfigError(message) from error
     model.reset_parameters_(torch_generator_for(experiment.seed, "base"))
+    if inputs.heads:
+        model.add_module(JOINT, nn.Embedding(inputs.heads, 3, _weight=torch.zeros(inputs.heads, 3)))
     return model
 
 
@@ -147,10 +181,45 @@ def keeps_parts(experiment: Experiment) -> bool:
     return any(scope is not Scope.SHARED for scope in scopes.values())
 
 
-def needs_text(experiment: Experiment) -> bool:
-    """Return whether the configured model reads item vectors.
+def read_by(model: Recommender, scores: Tensor, task: int | None) -> Tensor:
+    """Return scores as one of several tasks reads them, without a gradient; as they are for None, or without heads."""
+    heads = dict(model.named_parameters()).get(f"{JOINT}.weight")
+    if task is None or heads is None:
+        return scores
+    return scores * (1 + heads[task, 0]) + heads[task, 1]
+
+
+class OfTask:
+    """A recommender as one of several tasks sees it: each score times a scale plus a shift.
+
+    Args:
+        model: The recommender.
+        numbers: What is added to a scale of 1, and the shift, of each example, `[batch, 2 or more]`.
+    """
+
+    def __init__(self, model: Recommender, numbers: Float[Tensor, "batch numbers"]) -> None:
+        self.model, self.num_items = model, model.num_items
+        self.gain, self.shift = 1 + numbers[:, 0], numbers[:, 1]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the scores after each position, `[batch, length, scores]`."""
+        scores: Tensor = self.model(*args, **kwargs)
+        return scores * self.gain[:, None, None] + self.shift[:, None, None]
+
+    def pairs(self, batch: Mapping[str, Tensor], items: Tensor) -> Tensor:
+        """Return the score of one item after each position, `[batch, length]`."""
+        return self.model.pairs(batch, items) * self.gain[:, None] + self.shift[:, None]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """Return a buffer of the model."""
+        return self.model.get_buffer(target)
+
+
+def needs_of(experiment: Experiment) -> frozenset[str]:
+    """Return what the configured model is built from beside the number of items (see `Recommender.needs`).
 
     Raises:
         ConfigError: If there is no such model.
     """
-    return "text" in getattr(MODELS.get(experiment.model.name), "needs", frozenset())
+    found: frozenset[str] = getattr(MODELS.get(experiment.model.name), "needs", frozenset())
+    return found

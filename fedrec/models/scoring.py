@@ -12,7 +12,7 @@ from torch import Tensor
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Queries
 from fedrec.metrics.evaluation import Scorer, Scores
-from fedrec.models.recommender import Recommender
+from fedrec.models.recommender import Recommender, read_by
 
 
 def model_scorer(model: Recommender) -> Scorer:
@@ -41,10 +41,14 @@ def model_scores(model: Recommender, queries: Queries, places: IntArray | None =
         "length": torch.tensor([len(cut) for cut in cuts]),
         "value": _padded(values, np.float32),
     }
+    if queries.wanted:
+        batch["wanted"] = _padded(queries.wanted, np.int64, repeat=True)
+    if queries.asked is not None:
+        batch["query"] = torch.from_numpy(queries.asked)
     if places is not None:
         batch["user"] = torch.from_numpy(places)
     with torch.inference_mode():
-        scores: Scores = model.score(batch).numpy()
+        scores: Scores = read_by(model, model.score(batch), queries.task).numpy()
     return scores
 
 
@@ -57,9 +61,11 @@ def finite(scorer: Scorer) -> Scorer:
     return score
 
 
-def _padded(rows: Sequence[NDArray[Any]], kind: type[Any]) -> Tensor:
-    """Return rows as one tensor, `[rows, longest]`, with zeros behind the shorter ones."""
+def _padded(rows: Sequence[NDArray[Any]], kind: type[Any], *, repeat: bool = False) -> Tensor:
+    """Return rows as one tensor, `[rows, longest]`, with zeros, or their last entry, behind the shorter ones."""
     padded = np.zeros((len(rows), max(len(row) for row in rows)), dtype=kind)
     for row, own in zip(padded, rows, strict=True):
         row[: len(own)] = own
+        if repeat and len(own):
+            row[len(own) :] = own[-1]
     return torch.from_numpy(padded)

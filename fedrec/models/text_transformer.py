@@ -26,6 +26,10 @@ BIAS_SCALE = 10.0
 """What one unit of an item's bias adds to its score: popularity, whose gradient is spread thinly over all items, is
 then learnt at the pace of the rest, under one learning rate and one clip norm."""
 
+QUERY_SCALE = 1 / 0.07
+"""What a query whose text is the item's adds to its score at the start: the inverse of CLIP's first temperature
+(Radford et al. 2021, section 2.5)."""
+
 PROJECTIONS = {"linear": nn.Linear, "hidden": HiddenProjection}
 LOGITS = ("dot", "cosine")
 
@@ -36,6 +40,9 @@ class TextTransformer(Recommender):
 
     Its parts are the `item_projection` from item vectors to the model's width; the `item_delta`, a free vector an item;
     and the `item_bias`, a free score per item. The latter two are 0 at the start, and so is the gain of a `text_skip`.
+    Where users search, the `query_projection` `W` adds `v' W q` to the score of an item with vector `v` for a query of
+    vector `q`: history and query speak for themselves, and their odds multiply. At the start `W` is the identity times
+    `QUERY_SCALE`, the similarity of the texts.
 
     Args:
         inputs: The items, with their vectors.
@@ -56,6 +63,7 @@ class TextTransformer(Recommender):
     has_dropout: ClassVar[bool] = True
     parts: tuple[str, ...] = ("item_projection", "item_bias", "item_delta")
     item_vectors: Tensor
+    query_vectors: Tensor
 
     def __init__(  # noqa: PLR0913, PLR0917 (each option of a recommender is one of its arguments)
         self,
@@ -78,6 +86,10 @@ class TextTransformer(Recommender):
         self.window, self.num_items = config.window, num_items
         self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.item_projection = PROJECTIONS[projection](dimensions, config.width)
+        if inputs.query_vectors is not None:
+            self.register_buffer("query_vectors", inputs.query_vectors, persistent=False)
+            self.query_projection = nn.Linear(dimensions, dimensions, bias=False)
+            self.parts, self.reads = (*self.parts, "query_projection"), frozenset({"query"})
         self.item_delta = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Embedding(num_items, 1)
         self.bias_scale = BIAS_SCALE
@@ -100,8 +112,10 @@ class TextTransformer(Recommender):
         """
         for name, parameter in self.named_parameters():
             owner = name.rsplit(".", 2)[-2]
-            if "norm" in owner and name.endswith("weight"):
+            if "norm" in owner.lower() and name.endswith("weight"):
                 nn.init.ones_(parameter)
+            elif owner == "query_projection":
+                nn.init.eye_(parameter).data.mul_(QUERY_SCALE)
             elif name.endswith("bias") or owner in {"item_delta", "item_bias", "outer", "gain"}:
                 nn.init.zeros_(parameter)
             else:
@@ -125,8 +139,7 @@ class TextTransformer(Recommender):
         own = _rows(embedded, history, scored, whole=len(scored) == self.num_items)
         hidden = self._encode(own, batch.get("dropout"))
         scores = self._match(hidden, embedded) + self._bias(copies).unsqueeze(-2)
-        text = self._text(history)
-        return scores if text is None else scores + text @ self.item_vectors[scored.start : scored.stop].mT
+        return self._add_text(scores, self._text(batch), everything)
 
     def _score_candidates(self, batch: Mapping[str, Tensor], candidates: Tensor, shared: Tensor | None) -> Tensor:
         history = batch["history"]
@@ -135,23 +148,48 @@ class TextTransformer(Recommender):
         length = history.shape[1]
         both = self._embed(torch.cat((history, candidates), dim=1))
         hidden, items = self._encode(both[:, :length], batch.get("dropout")), both[:, length:]
-        scores, text = self._match(hidden, items) + self._bias(candidates)[:, None, :], self._text(history)
-        if text is not None:
-            scores = scores + text @ self.item_vectors[candidates].mT
+        text = self._text(batch)
+        scores = self._add_text(self._match(hidden, items) + self._bias(candidates)[:, None, :], text, candidates)
         if shared is None:
             return scores
         # One embedding for the whole batch: a copy per example would need batch times the memory.
-        common = self._match(hidden, self._embed(shared)) + self._bias(shared)
-        return torch.cat((scores, common if text is None else common + text @ self.item_vectors[shared].mT), dim=2)
+        of_shared = self._match(hidden, self._embed(shared)) + self._bias(shared)
+        return torch.cat((scores, self._add_text(of_shared, text, shared)), dim=2)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items after each history's last item."""
         history = batch["history"]
         last = torch.arange(len(history), device=history.device), batch["length"] - 1
-        hidden, text = self._encode(self._embed(history))[last], self._text(history)
+        hidden = self._encode(self._embed(history))[last]
         everything = torch.arange(self.num_items, device=history.device)
         scores = self._match(hidden, self._embed(everything)) + self._bias(everything)
-        return scores if text is None else scores + text[last] @ self.item_vectors.mT
+        return self._add_text(scores, self._text(batch, last), everything)
+
+    def _text(
+        self, batch: Mapping[str, Tensor], places: tuple[Tensor, Tensor] | None = None
+    ) -> Float[Tensor, "batch *length dimensions"] | None:
+        """Return what item vectors are multiplied by: for the history's text, and for what is searched for.
+
+        Args:
+            batch: As of a model.
+            places: Of the history, where it is asked; all of it by default.
+
+        Returns:
+            None without either.
+        """
+        found: Tensor | None = None
+        if self.text_skip is not None:
+            history = batch["history"]
+            found = self.text_skip(self.item_vectors[history], history)
+            found = found if places is None else found[places]
+        if "query" in batch:
+            wanted: Tensor = self.query_projection(batch["query"])
+            found = wanted if found is None else found + wanted
+        return found
+
+    def _add_text(self, scores: Tensor, text: Tensor | None, items: Tensor) -> Tensor:
+        """Return the scores of items, `[..., items]`, and what their text adds to them."""
+        return scores if text is None else scores + text @ self.item_vectors[items].mT
 
     def _embedding_is_trained(self) -> bool:
         return any(
@@ -163,13 +201,6 @@ class TextTransformer(Recommender):
     def _embed(self, items: Tensor) -> Tensor:
         embedded: Tensor = self.item_projection(self.item_vectors[items]) + self.item_delta(items)
         return embedded
-
-    def _text(self, history: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length dimensions"] | None:
-        """Return what item vectors are multiplied by for the likeness of text; None without a skip."""
-        if self.text_skip is None:
-            return None
-        text: Tensor = self.text_skip(self.item_vectors[history], history)
-        return text
 
     def _bias(self, items: Tensor) -> Tensor:
         bias: Tensor = self.bias_scale * self.item_bias(items).squeeze(-1)

@@ -32,6 +32,7 @@ def cautions(  # noqa: PLR0913 - what is warned of, and who may see it
     *,
     users_are_public: bool,
     volunteers: bool,
+    of_task: str = "",
 ) -> list[Caution]:
     """Return all there is to warn of, the gravest first.
 
@@ -41,10 +42,12 @@ def cautions(  # noqa: PLR0913 - what is warned of, and who may see it
         cutoffs: Those that were evaluated.
         cases: Target -> the test users' cases; empty without test users.
         users_are_public: Whether the number of users is; where it is not, nothing that depends on it may be published.
+        of_task: What the task's own numbers say less than they seem to.
         volunteers: Whether test users are; where they are not, nothing that depends on their data may be published.
     """
     users = max((len(of.users) for of in cases.values()), default=0)
     found = [
+        Caution(of_task, PUBLIC),
         Caution(without_times(order, {target: of.words for target, of in cases.items()}), PUBLIC),
         Caution(few_users(users), PUBLIC if users_are_public and volunteers else PRIVATE),
         Caution(small_catalogue(items, cutoffs), PUBLIC),

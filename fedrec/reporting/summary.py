@@ -76,8 +76,10 @@ def conclude(
     rounds = run.rounds()
     labels = {target: labels_of(evaluator.test_cases(target), run.job.prepared.users, groups) for target in test}
     keep_result(run.private / TEST, run.experiment.fingerprint, test, labels)
+    trained = sum(line.get("seconds", 0.0) for line in rounds)
     seconds = {
-        "rounds": sum(line.get("seconds", 0.0) for line in rounds),
+        "rounds": trained,
+        "client_round": trained / max(1, sum(line["answers"] for line in rounds if line["round"] > 0)),
         "controls": sum(one.seconds for one in kept.values()),
     }
     summary = {
@@ -204,6 +206,7 @@ def _cautions(run: RunDirectory, evaluator: Evaluator, test: Mapping[str, Evalua
         {target: evaluator.test_cases(target) for target in test},
         users_are_public=run.job.plan.adjacency != "add-remove",
         volunteers=not run.job.validation.private,
+        of_task=evaluator.task.caution,
     )
 
 

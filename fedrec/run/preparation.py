@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.core.checksums import damage, is_sealed, seal
-from fedrec.core.errors import ConfigError, RunError, UserError
-from fedrec.core.files import replacing, write_whole
+from fedrec.core.errors import RunError, UserError
+from fedrec.core.files import write_whole
 from fedrec.core.progress import DownloadBar, Progress
 from fedrec.core.threads import one_thread
 from fedrec.data.columns import RaggedArray, StringColumn, open_column, write_columns
@@ -32,12 +31,12 @@ from fedrec.data.load import load_platforms
 from fedrec.data.platform import Platforms, combine, combine_federations, combine_splits
 from fedrec.data.split import Split, split_users
 from fedrec.experiment.config import Experiment
-from fedrec.models.adapters import attach_, shared_parameters, trained_parameters
-from fedrec.models.recommender import ITEM_BIAS, ModelInputs, Scope, build_model, needs_text
+from fedrec.models.recommender import ModelInputs, needs_of
+from fedrec.run.text_inputs import TextInputs, text_inputs
+from fedrec.run.trainable import require_pairs, require_trainable
 from fedrec.tasks import open_task
-from fedrec.text.encoder import encode_items, weights_sha256
+from fedrec.text.encoder import weights_sha256
 from fedrec.text.locate import locate_encoder
-from fedrec.text.whitening import DIMENSIONS, item_vectors
 from fedrec.training.pretraining import new_base, pretrained_base
 
 FACTS = "facts.json"
@@ -82,15 +81,21 @@ class Prepared:
         return Platforms.open(self.folder / "platforms")
 
     @cached_property
+    def text(self) -> TextInputs:
+        """What the model reads of text."""
+        return TextInputs.open(self.folder)
+
+    @property
     def item_vectors(self) -> Tensor | None:
         """Frozen item vectors, `[items, dimensions]`; None where the model reads no text."""
-        path = self.folder / "item_vectors.npy"
-        return torch.from_numpy(np.load(path)) if path.exists() else None
+        return self.text.item_vectors
 
     @property
     def model_inputs(self) -> ModelInputs:
         """What the model is built for."""
-        return ModelInputs(self.facts["dataset"]["items"], int(self.federation.users.lengths.max()), self.item_vectors)
+        num_users = int(self.federation.users.lengths.max())
+        heads = self.facts.get("heads", 0)
+        return ModelInputs(self.facts["dataset"]["items"], num_users, **vars(self.text), heads=heads)
 
     @cached_property
     def base(self) -> dict[str, Tensor]:
@@ -134,34 +139,6 @@ def require_intact(folder: Path) -> None:
         raise RunError(message)
 
 
-def require_trainable(experiment: Experiment) -> None:
-    """Attach the configured adapter to a model of two items: what cannot work fails before anything long is done.
-
-    Raises:
-        ConfigError: If task, model or adapter is unknown, the rank is above a layer's width, nothing that is trained
-            would travel, what belongs to a platform has no client to stay with, or item counts were to be added to an
-            item bias that the model does not train and share.
-    """
-    open_task(experiment)
-    vectors = torch.zeros(2, experiment.text.dimensions or DIMENSIONS) if needs_text(experiment) else None
-    model = build_model(experiment, ModelInputs(2, item_vectors=vectors))
-    attach_(model, experiment.adapter, experiment.seed)
-    parts = {name.split(".", 1)[0] for name in trained_parameters(model)}
-    owned = sorted(part for part in parts if model.scopes.get(part) is Scope.PLATFORM)
-    if owned and experiment.federation.partition != "platform":
-        message = (
-            f"{', '.join(owned)} of the model {experiment.model.name} stays with a platform, and no client is one; "
-            'set federation.partition = "platform"'
-        )
-        raise ConfigError(message)
-    if experiment.privacy.item_counts.share and ITEM_BIAS not in shared_parameters(model, experiment.adapter):
-        message = (
-            f"privacy.item_counts.share = {experiment.privacy.item_counts.share:g}: counts are added to {ITEM_BIAS}, "
-            f"which the model {experiment.model.name} does not train and share; leave them out, or choose another model"
-        )
-        raise ConfigError(message)
-
-
 def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progress) -> Prepared:
     """Fill `folder` with all that the rounds need; its checksums, written last, say that it is whole.
 
@@ -177,21 +154,25 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
     bar = DownloadBar("downloading data", progress)
     datasets = load_platforms(experiment, cache, notify=notify, progress=bar)
     platforms, dataset = Platforms.of(datasets), combine(datasets)
+    require_pairs(experiment, len(dataset.catalogue))
     splits, federations = zip(*(_dealt_out(name, datasets, experiment) for name in datasets), strict=True)
     split, federation = combine_splits(platforms, splits), combine_federations(platforms, federations)
-    encoder = locate_encoder(experiment.text.encoder, cache, notify) if needs_text(experiment) else None
+    task = open_task(experiment)
+    encoder = locate_encoder(experiment.text.encoder, cache, notify) if needs_of(experiment) else None
     make_base = {"random": new_base, "public_users": pretrained_base}[experiment.model.base]
     with one_thread():
-        vectors = None
+        text = TextInputs()
         if encoder is not None:
-            texts = [own.catalogue.texts for own in datasets.values()]
-            raw = np.concatenate([encode_items(own, experiment.text, encoder, cache, progress) for own in texts])
-            vectors = torch.from_numpy(item_vectors(raw, experiment.text, platforms.items))
-        inputs = ModelInputs(len(dataset.catalogue), int(federation.users.lengths.max()), vectors)
+            catalogues = [own.catalogue for own in datasets.values()]
+            text = text_inputs(experiment, task, catalogues, platforms.items, encoder, cache, progress)
+        inputs = ModelInputs(
+            len(dataset.catalogue), int(federation.users.lengths.max()), **vars(text), heads=task.heads
+        )
         base = make_base(inputs, experiment, split, platforms, progress)
     platforms.write(folder / "platforms")
     _write_data(folder, dataset, split, federation)
-    _write_model(folder, vectors, base)
+    text.write(folder)
+    write_whole(folder / "base.safetensors", tensors_to_bytes(base))
     facts = _facts(dataset, split, federation, None if encoder is None else weights_sha256(encoder), base)
     if len(platforms) > 1:
         facts["dataset"]["platforms"] = {
@@ -200,6 +181,7 @@ def prepare(experiment: Experiment, folder: Path, cache: Path, progress: Progres
             "items": np.diff(platforms.items).tolist(),
             "interactions": [len(own.interactions) for own in datasets.values()],
         }
+    facts["heads"] = task.heads
     facts["timing"] = {"prepare": round(time.monotonic() - began, 3)}
     write_whole(folder / FACTS, json.dumps(facts, indent=1))
     seal(folder)
@@ -271,10 +253,3 @@ def _write_data(folder: Path, dataset: Dataset, split: Split, federation: Federa
     people = {"ids": list(dataset.users.ids), "attributes": dataset.users.attributes}
     write_whole(folder / "users.json", json.dumps(people))
     write_whole(folder / "items.json", json.dumps(asdict(dataset.catalogue)))
-
-
-def _write_model(folder: Path, vectors: Tensor | None, base: dict[str, Tensor]) -> None:
-    if vectors is not None:
-        with replacing(folder / "item_vectors.npy") as file:
-            np.save(file, vectors.numpy())
-    write_whole(folder / "base.safetensors", tensors_to_bytes(base))

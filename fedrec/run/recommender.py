@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from fedrec.core.errors import DataError, RunError
@@ -22,6 +23,7 @@ from fedrec.models.linear.branch import load_scorer_
 from fedrec.models.recommender import Recommender
 from fedrec.run.directory import ADAPTER
 from fedrec.run.job import Job
+from fedrec.run.typed_queries import TypedQueries
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +36,19 @@ class OpenedRecommender:
             has one.
         catalogue: Its items, of all platforms.
         platforms: Which of them are whose.
+        typed: How a typed text becomes what the recommender reads.
     """
 
     model: Recommender
     scorer: Scorer
     catalogue: Catalogue
     platforms: Platforms
+    typed: TypedQueries
 
     def score(self, histories: Sequence[Sequence[str]], values: Sequence[Sequence[float]] | None = None) -> Scores:
         """Return the score of every item after each history, `[histories, items]`; no rows for none.
+
+        Of several tasks that were learnt jointly, it is read as the first one does.
 
         Args:
             histories: Identifiers of items in time order, at least one each.
@@ -60,7 +66,21 @@ class OpenedRecommender:
         if [len(own) for own in weights] != [len(own) for own in items]:
             message = "each history needs as many values as it has items"
             raise DataError(message)
-        return self.scorer(Queries(np.arange(len(items)), items, weights))
+        return self.scorer(Queries(np.arange(len(items)), items, weights, task=0))
+
+    def search(self, text: str, history: Sequence[str], k: int = 10) -> list[str]:
+        """Return the identifiers of the `k` items that are searched for with a text, best first; fewer if there are.
+
+        None is of the history, which the search is personalised by: a run of the task `search` judges itself like that.
+
+        Raises:
+            DataError: As `recommend` does.
+            RunError: If the run was not trained to search, or its encoder is another by now.
+        """
+        seen, platform = self._seen(history)
+        asked = self.typed.vector(text, platform)[np.newaxis]
+        weights = [np.ones(len(seen), dtype=np.float32)]
+        return self._best(self.scorer(Queries(np.arange(1), [seen], weights, asked, task=0))[0], seen, platform, k)
 
     def recommend(self, history: Sequence[str], k: int = 10) -> list[str]:
         """Return the identifiers of the `k` best items that are not in the history, best first; fewer if there are.
@@ -70,6 +90,11 @@ class OpenedRecommender:
         Raises:
             DataError: If the history is empty, names an unknown item, or items of several platforms.
         """
+        seen, platform = self._seen(history)
+        return self._best(self.score([history])[0], seen, platform, k)
+
+    def _seen(self, history: Sequence[str]) -> tuple[IntArray, int]:
+        """Return the items of a history and their platform."""
         seen = self._indices(history)
         found = {self.platforms.of_item(int(item)) for item in seen}
         if len(found) > 1:
@@ -77,9 +102,12 @@ class OpenedRecommender:
             message = f"a history is of one platform, and this one has items of {names}; ask of each by itself"
             raise DataError(message)
         (platform,) = found
+        return seen, platform
+
+    def _best(self, scores_of_all: NDArray[np.float32], seen: IntArray, platform: int, k: int) -> list[str]:
         items = self.platforms.items_of(platform)
         scores = np.full(len(self.catalogue), -np.inf, dtype=np.float32)
-        scores[items.start : items.stop] = self.score([history])[0, items.start : items.stop]
+        scores[items.start : items.stop] = scores_of_all[items.start : items.stop]
         scores[seen] = -np.inf
         best = np.argsort(-scores, kind="stable")[: max(0, k)]
         return [self.catalogue.ids[item] for item in best if np.isfinite(scores[item])]
@@ -114,4 +142,4 @@ def open_recommender(run: Path) -> OpenedRecommender:
     job = Job(run)
     model = job.model()
     scorer = load_scorer_(model, load_file(adapter), job.experiment)
-    return OpenedRecommender(model, scorer, job.prepared.catalogue, job.prepared.platforms)
+    return OpenedRecommender(model, scorer, job.prepared.catalogue, job.prepared.platforms, TypedQueries(job))

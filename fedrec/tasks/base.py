@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fedrec.core.errors import ConfigError
 from fedrec.core.registry import Registry, suggest
-from fedrec.data.interactions import IntArray, Interactions, Order
+from fedrec.data.interactions import Catalogue, IntArray, Interactions, Order
 from fedrec.data.split import Cases, Cut
 from fedrec.experiment.config import Experiment
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
@@ -78,6 +78,9 @@ RANKING_CONTROLS = frozenset(
 ODDS_CONTROLS = frozenset({"popularity_odds"})
 """Controls whose scores are log odds: of no use to a task that does not name them among its own."""
 
+QUERY_CONTROLS = frozenset({"text_match"})
+"""Controls that read what a user searches with: for tasks that name them among their own."""
+
 
 class Task(ABC):
     """What is learnt and how it is judged; register one in `TASKS`.
@@ -93,6 +96,14 @@ class Task(ABC):
         controls: What a result is put beside, unless the experiment says.
         ranks: Whether lists of items are judged, by `fedrec.metrics.ranking`; private validation users and item counts
             (`evaluation.private`, `privacy.item_counts`) need that.
+        gives: What a batch has in training that a recommender may read beside histories and users, by name: "value", as
+            `Recommender.score` gets it, or "query".
+        must_be_read: Those of them without which there is no such task.
+        scores_pairs: Whether few items of a user are scored, so that a recommender may read each by itself.
+        heads: In how many ways the scores are read, each with a scale and a shift of its own; 0 where they are read as
+            they are.
+        loss_scale: Factor of the loss in the logarithm of a likelihood: a half where it is a squared error.
+        caution: What a reader of its numbers must know first; "" if there is nothing to say.
     """
 
     targets: ClassVar[tuple[Cut, ...]] = (LAST, LAST20)
@@ -101,9 +112,23 @@ class Task(ABC):
     errors: ClassVar[frozenset[str]] = frozenset()
     controls: ClassVar[tuple[str, ...]]
     ranks: ClassVar[bool] = False
+    gives: ClassVar[frozenset[str]] = frozenset()
+    must_be_read: ClassVar[frozenset[str]] = frozenset()
+    scores_pairs: bool = False
+    heads: int = 0
+    loss_scale: float = 1.0
+    caution: ClassVar[str] = ""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
+
+    def query_texts(self, catalogue: Catalogue) -> list[str]:
+        """Return the texts that a catalogue is searched with, equally many for each item, in the items' order.
+
+        They are encoded beside the items' own, before any training. By default nobody searches, and there is none.
+        """
+        del catalogue
+        return []
 
     # Training -----------------------------------------------------------------------------------------------------
 
@@ -200,7 +225,7 @@ class Task(ABC):
         known = {cut.name: cut for cut in self.targets}
         asked = self.experiment.evaluation.targets
         if asked is None:
-            return tuple(cut for cut in self.targets if cut is not LAST or order == "time")
+            return tuple(cut for cut in self.targets if cut.name != LAST.name or order == "time")
         for name in asked:
             if name not in known:
                 message = f"evaluation.targets: unknown {name!r}{suggest(name, known) or '.'} Known: {', '.join(known)}"
@@ -251,8 +276,8 @@ def require_served(task: Task) -> None:
     if not task.ranks and (unranked := _ranked_alone(experiment)):
         message = f"{unranked} is for tasks that rank items, and {experiment.task.name} does not; leave it out"
         raise ConfigError(message)
-    unfit = ODDS_CONTROLS - {*task.controls} | (frozenset() if task.ranks else RANKING_CONTROLS)
-    if found := sorted(unfit & {*task.asked_controls}):
+    unfit = ODDS_CONTROLS | QUERY_CONTROLS | (frozenset() if task.ranks else RANKING_CONTROLS)
+    if found := sorted((unfit - {*task.controls}) & {*task.asked_controls}):
         message = (
             f"evaluation.controls: the scores of {', '.join(found)} say nothing that {experiment.task.name} judges; "
             f"choose among {', '.join(task.controls)}"

@@ -10,6 +10,7 @@ have `per_click` unclicked items beside each click, in training and in judging.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,6 +78,7 @@ class Click(SequenceTask):
         self.unclicked: Unclicked = Drawn(per_click) if negatives == "drawn" else Below()
         rate = self.unclicked.share if base_rate is None else base_rate
         _require(_is_number(rate) and 0 < rate < 1, "base_rate", rate, "between 0 and 1")
+        self.scores_pairs = self.unclicked.scores_pairs
         self.threshold, self.bins, self.prior = threshold, bins, math.log(rate / (1 - rate))
 
     def collate(self, examples: Sequence[Window]) -> dict[str, Tensor]:
@@ -123,9 +125,13 @@ class Click(SequenceTask):
         clicked, logits = [], []
         for start in range(0, len(cases.users), TOGETHER):
             part = slice(start, start + TOGETHER)
-            scores = finite_scores(scorer(cases.queries(part)), cases.users[part], judged.num_items)
-            for row, place in enumerate(range(start, start + len(scores))):
-                items, found = self._pairs(cases, place, judged.num_items)
+            places = range(len(cases.users))[part]
+            asked_about = [self._pairs(cases, place, judged.num_items) for place in places]
+            wanted = [np.unique(items) for items, _ in asked_about]  # in an order that tells nothing of clicks
+            scores = finite_scores(
+                scorer(replace(cases.queries(part), wanted=wanted)), cases.users[part], judged.num_items
+            )
+            for row, (items, found) in enumerate(asked_about):
                 clicked.append(found)
                 logits.append(self.prior + scores[row, items].astype(np.float64))
         per_user = {

@@ -49,6 +49,8 @@ class Rating(SequenceTask):
     shown: ClassVar[tuple[str, ...]] = ("rmse", "mae")
     errors: ClassVar[frozenset[str]] = frozenset({"rmse", "mae"})
     controls: ClassVar[tuple[str, ...]] = ("base", "local_only", "central")
+    gives: ClassVar[frozenset[str]] = frozenset({"value"})
+    scores_pairs: bool = True
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Rating(SequenceTask):
             raise ConfigError(message)
         self.centre = float(centre)
         self.loss = rating_loss(loss, self.centre, levels, spread)
+        self.loss_scale = 0.5 if loss == "squared_error" else 1.0
 
     def collate(self, examples: Sequence[Window]) -> dict[str, Tensor]:
         """Return "history" and "target" `[batch, longest]`, "user" `[batch]`, and what items are rated.
@@ -88,7 +91,7 @@ class Rating(SequenceTask):
         """Return each example's mean loss over its targets."""
         del sample, items
         target = batch["target"]
-        scores = model(batch, target.clamp(min=0)).diagonal(dim1=1, dim2=2)
+        scores = model.pairs(batch, target.clamp(min=0))
         known = (target != IGNORED).to(scores.dtype)
         losses = self.loss.losses(scores, batch["rating"].to(scores.dtype)) * known
         means: Tensor = losses.sum(dim=1) / known.sum(dim=1)
@@ -108,7 +111,8 @@ class Rating(SequenceTask):
         errors = []
         for start in range(0, len(cases.users), TOGETHER):
             part = slice(start, start + TOGETHER)
-            scores = finite_scores(scorer(self._centred(cases.queries(part))), cases.users[part], judged.num_items)
+            asked = replace(self._centred(cases.queries(part)), wanted=cases.targets[part])
+            scores = finite_scores(scorer(asked), cases.users[part], judged.num_items)
             both = zip(scores, cases.targets[part], cases.target_values[part], strict=True)
             errors += [self.loss.predicted(row[targets]) - values for row, targets, values in both]
         return Evaluation(

@@ -1,6 +1,7 @@
 """Tasks whose examples are windows of users' sequences: what they share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,6 +71,11 @@ class SequenceTask(Task):
     def cover(self, rows: Interactions, user: int) -> list[Window]:
         """Return the user's sequence in windows end to end."""
         return cover(rows, user, self.experiment.model.window)
+
+    def of_windows(self, windows: Sequence[Window], rng: np.random.Generator | None) -> list[Any]:
+        """Return windows as examples: as they are, unless a task adds to them, by a draw or, without, by a rule."""
+        del rng
+        return [*windows]
 
     def size(self, example: Window) -> int:
         """Return the window's positions."""

@@ -6,6 +6,7 @@ over many; where nothing is drawn, for the loss of held-out users, that mean is 
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,9 +31,11 @@ class Unclicked(ABC):
 
     Attributes:
         share: Of clicks among all pairs, as far as nobody's data decide it.
+        scores_pairs: Whether each position is scored for one item alone.
     """
 
     share: float
+    scores_pairs: ClassVar[bool] = False
 
     @abstractmethod
     def scored(self, positions: int) -> int:
@@ -128,6 +131,7 @@ class Below(Unclicked):
     """What a user saw and gave a value below the threshold."""
 
     share = 0.5
+    scores_pairs: ClassVar[bool] = True
 
     def scored(self, positions: int) -> int:
         """Return the example's own targets: each is scored after each position."""
@@ -142,7 +146,7 @@ class Below(Unclicked):
     ) -> Float[Tensor, " batch"]:
         """Return the mean over all targets, clicked or not."""
         del sample, items
-        logits = prior + model(batch, batch["target"].clamp(min=0)).diagonal(dim1=-2, dim2=-1)
+        logits = prior + model.pairs(batch, batch["target"].clamp(min=0))
         clicked = batch["clicked"].to(logits.dtype)
         losses = -clicked * logsigmoid(logits) - (1 - clicked) * logsigmoid(-logits)
         return _mean(losses, (batch["target"] != IGNORED).to(logits.dtype))

@@ -58,7 +58,7 @@ def encode_items(
         cached: NDArray[np.float32] = np.load(path)
         return cached
     with writing_to_cache(path.parent):
-        vectors = _encode(texts, config, folder, progress)
+        vectors = encode_texts(texts, config, folder, progress)
         with replacing(path) as file:
             np.save(file, vectors)
         write_whole(checksum, sha256_of(path))
@@ -89,9 +89,10 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _encode(texts: Sequence[str], config: TextConfig, folder: Path, progress: Progress) -> NDArray[np.float32]:
+def encode_texts(texts: Sequence[str], config: TextConfig, folder: Path, progress: Progress) -> NDArray[np.float32]:
+    """Return one vector per text, `[len(texts), encoder width]`; at least one text (see `encode_items`)."""
     progress("encoding item text", 0, len(texts))
-    tokenizer, model = _load(config, folder)
+    tokenizer, model = load_encoder(config, folder)
     max_tokens = min(config.max_tokens, tokenizer.model_max_length)
     size = config.batch_size or fitting_batch(model.config, max_tokens, model.dtype.itemsize)
     # Batches of equal length waste nothing on padding; a batch's other texts change only the last bits of a vector.
@@ -127,15 +128,14 @@ def fitting_batch(shape: Any, max_tokens: int, itemsize: int) -> int:
     return min(BATCH, 1 << max(0, fit.bit_length() - 1))
 
 
-def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
+def load_encoder(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
     """Return tokenizer and model, both as they were saved: transformers fills what is missing with random weights."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers import AutoConfig, AutoModel, AutoTokenizer  # slow to import, and needed only on a cache miss
+    from transformers import AutoConfig, AutoModel  # slow to import, and needed only on a cache miss
 
     try:
         shape = AutoConfig.from_pretrained(folder, local_files_only=True)
         _cut(shape, config.layers, folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = load_tokenizer(folder)
         with _quiet():
             model, found = AutoModel.from_pretrained(
                 folder,
@@ -150,9 +150,26 @@ def _load(config: TextConfig, folder: Path) -> tuple[Any, "PreTrainedModel"]:
     if missing := sorted(name for name in found["missing_keys"] if not name.startswith("pooler.")):
         message = f"{folder} lacks {len(missing)} weights of its encoder, for example {missing[0]}; get it whole"
         raise ConfigError(message)
+    return tokenizer, (model.get_encoder() if shape.is_encoder_decoder else model).eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer in a folder; one without a token for padding pads with that for the end.
+
+    Raises:
+        ConfigError: If there is none that transformers can load.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers import AutoTokenizer  # slow to import
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        message = f"{folder} holds no encoder that transformers can load: {error}"
+        raise ConfigError(message) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer, (model.get_encoder() if shape.is_encoder_decoder else model).eval()
+    return tokenizer
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Size:
         clients: Trained together, most of a chunk.
         workers: Processes that train at once.
         all_items: Of all platforms together; as many as `items` if there is one.
+        position_cost: As of the model (`Recommender.position_cost`).
     """
 
     items: int
@@ -55,6 +56,7 @@ class Size:
     clients: int
     workers: int = 1
     all_items: int = 0
+    position_cost: int = 1
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,13 @@ def training_bytes(experiment: Experiment, size: Size) -> int:
     """Return the peak of a chunk of clients (see `fedrec.training.vectorized`), blocks being a window each."""
     model = experiment.model
     scored = min(size.items, model.softmax_items)
-    positions = max(model.window, min(MOST_POSITIONS, MOST_SCORES // scored, size.clients * model.window))
+    most = min(MOST_POSITIONS, MOST_SCORES // scored) // size.position_cost
+    positions = max(model.window, min(most, size.clients * model.window))
     blocks = positions // model.window
     open_ = experiment.adapter.item_projection or experiment.adapter.item_delta
     numbers = (
         SCORES * positions * scored
-        + HIDDEN * positions * model.width * model.layers
+        + HIDDEN * positions * size.position_cost * model.width * model.layers
         + EMBEDDINGS * (blocks if open_ else 1) * scored * model.width
         + (ADAPTERS[experiment.training.optimizer] * size.clients + GRADIENTS * blocks) * size.trained
     )
@@ -116,7 +119,7 @@ def central_bytes(experiment: Experiment, size: Size) -> int:
     """Return the peak of central training on one batch."""
     model, positions = experiment.model, CENTRAL_BATCH * experiment.model.window
     scored = min(size.items, model.softmax_items)
-    return FLOAT * positions * (SCORES * scored + HIDDEN * model.width * model.layers)
+    return FLOAT * positions * (SCORES * scored + HIDDEN * size.position_cost * model.width * model.layers)
 
 
 def loss_bytes(window: int, items: int) -> int:

@@ -160,7 +160,7 @@ class _Sweep:
         for platform in np.unique(self.platforms).tolist():
             items, sample = context.platforms.items_of(platform), context.sample(task.round, index, platform)
             own = [drawn if of == platform else [] for drawn, of in zip(batches, self.platforms, strict=True)]
-            most = most_positions(context.task.scored(0, len(items)), context.device)
+            most = most_positions(context.task.scored(0, len(items)), context.device) // context.model.position_cost
             for group in groups_of(context.task, own, most, most_rows=rows):
                 on_device = group.to(context.device)
                 gradients, loss = self._differentiate(on_device, sample, items, shared=index == 0)

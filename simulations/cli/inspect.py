@@ -67,7 +67,7 @@ def validate(
     from fedrec.data.load import require_files
     from fedrec.experiment.file import load_experiment
     from fedrec.privacy.checks import check
-    from fedrec.run.preparation import require_trainable
+    from fedrec.run.trainable import require_trainable
     from server.base import averages
     from simulations.plugins import SCENARIOS, registries_of
 

@@ -14,7 +14,7 @@ from fedrec.core.registry import Registry
 from fedrec.experiment.config import Experiment
 from fedrec.experiment.mistakes import evaluator
 from fedrec.privacy.accounting.trial_draw import Draw
-from fedrec.run.preparation import require_trainable
+from fedrec.run.trainable import require_trainable
 from server.strategies.build import check_strategy
 from simulations.engine.base import check_engine
 from simulations.sweep.grid import Asked, Axis, FrontierPoint, label, laid_over

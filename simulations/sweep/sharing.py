@@ -27,6 +27,8 @@ NOT_READ = frozenset(
         "adapter.targets",
         "adapter.item_projection",
         "adapter.item_bias",
+        "adapter.query_projection",
+        "adapter.score_head",
         "adapter.freeze_a",
         "adapter.private",
         "training.optimizer",

@@ -22,7 +22,7 @@ from simulations.testing.contract import Contract
 from simulations.testing.world import CLIENTS, ITEMS, last_round, new_run, tiny_experiment
 
 ROUNDING = 1e-5
-KNOWN_NEEDS = {"text"}
+KNOWN_NEEDS = {"text", "body", "tokens"}
 LENGTHS = (4, 1, 6, 2)
 OTHER = 7
 """What stands behind the end of the histories in the second batch."""

@@ -1,7 +1,7 @@
 """A control of several platforms is fitted on each of them alone, as if there were no other."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,10 +60,12 @@ def together(of: Alone, scorers: Sequence[Scorer]) -> Scorer:
         owner = platforms.of_users(queries.users)
         for platform in np.unique(owner):
             items, places = platforms.items_of(platform), np.flatnonzero(owner == platform)
-            own = Queries(
-                queries.users[places] - platforms.users[platform],
-                [queries.histories[place] - items.start for place in places.tolist()],
-                [queries.values[place] for place in places.tolist()] if queries.values else (),
+            chosen = queries.at(places.tolist())
+            own = replace(
+                chosen,
+                users=chosen.users - platforms.users[platform],
+                histories=[history - items.start for history in chosen.histories],
+                wanted=[own - items.start for own in chosen.wanted],
             )
             scores[places, items.start : items.stop] = scorers[platform](own)
         return scores

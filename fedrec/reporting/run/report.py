@@ -158,7 +158,10 @@ def _content(summary: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[st
         "unseen": _unseen(summary),
         "repeats": get_path(summary, "privacy", "noise_key") != "fresh",
         "environment": [(name, _text(value)) for name, value in get_path(summary, "environment").items()],
-        "timing": [(name, f"{number(seconds):,.1f} s") for name, seconds in get_path(summary, "timing").items()],
+        "timing": [
+            (name, f"{number(seconds):,.{1 if number(seconds) >= 1 else 3}f} s")
+            for name, seconds in get_path(summary, "timing").items()
+        ],
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fedrec.data.platform import Platforms
 from fedrec.data.split import Cases, Queries
-from fedrec.evaluation.by_platform import evaluate_by_platform
+from fedrec.evaluation.by_platform import evaluate_by_platform, within
 from fedrec.metrics.evaluation import MACRO, Judged, Scores
 from fedrec.tasks.next_item import NextItem
 from tests.handmade import experiment
@@ -87,3 +87,35 @@ def test_one_platform_is_judged_as_ever_and_has_no_macro_mean() -> None:
     expected = TASK.evaluate(scorer, cases(0, 2), JUDGED)
     assert found.to_json() == expected.to_json()
     assert not [name for name in found.lists if name.startswith(MACRO)]
+
+
+def test_a_platforms_recommender_is_asked_in_the_numbers_of_all_items() -> None:
+    seen: list[Queries] = []
+
+    def scorer(queries: Queries) -> np.ndarray:
+        seen.append(queries)
+        return np.zeros((len(queries), 9), dtype=np.float32)
+
+    ones = [np.ones(1, dtype=np.float32)]
+    asked = Queries(np.array([3]), [np.array([0])], ones, np.eye(1, 2, dtype=np.float32), [np.array([1, 2])], task=1)
+    assert within(scorer, range(5, 8))(asked).shape == (1, 3)
+    (own,) = seen
+    assert (own.histories[0].tolist(), own.wanted[0].tolist()) == ([5], [6, 7])
+    assert (own.asked.tolist(), own.task) == ([[1.0, 0.0]], 1)
+
+
+def test_some_of_the_queries_are_theirs_in_every_respect() -> None:
+    values = [np.array([2.0], dtype=np.float32), np.array([3.0], dtype=np.float32)]
+    asked = Queries(
+        np.array([3, 4]),
+        [np.array([0]), np.array([1])],
+        values,
+        np.eye(2, dtype=np.float32),
+        [np.array([6]), np.array([7])],
+        1,
+    )
+    one = asked.at([1])
+    assert (one.users.tolist(), one.histories[0].tolist(), one.values[0].tolist()) == ([4], [1], [3.0])
+    assert (one.asked.tolist(), one.wanted[0].tolist(), one.task) == ([[0.0, 1.0]], [7], 1)
+    bare = Queries(np.array([3, 4]), [np.array([0]), np.array([1])], ()).at([0])
+    assert (bare.values, bare.asked, bare.wanted, bare.task) == ((), None, (), None)

@@ -112,7 +112,7 @@ def test_half_precision_is_the_models_own_pooled_in_single(tiny_bert, tmp_path, 
 
 def test_a_second_call_reads_the_cache_and_loads_no_model(tiny_bert, tmp_path, monkeypatch):
     first = encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path)
-    monkeypatch.setattr(encoder, "_load", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(encoder, "load_encoder", lambda *_: pytest.fail("the model was loaded"))
     np.testing.assert_array_equal(encode_items(TEXTS, TextConfig(), tiny_bert, tmp_path), first)
 
 
@@ -128,7 +128,7 @@ def test_vectors_that_a_disk_damaged_are_computed_again(tiny_bert, tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_named_before_anything_is_encoded(tiny_bert, tmp_path, monkeypatch):
     (tmp_path / "vectors").write_text("a file where the folder should be")
-    monkeypatch.setattr("fedrec.text.encoder._encode", lambda *_: pytest.fail("encoded in vain"))
+    monkeypatch.setattr("fedrec.text.encoder.encode_texts", lambda *_: pytest.fail("encoded in vain"))
     with pytest.raises(
         AcquireError, match=r"vectors cannot be written \(File exists\); .* set FEDREC_CACHE to another"
     ):

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from fedrec.core.errors import ConfigError
 from fedrec.experiment.config import TextConfig
-from fedrec.text.whitening import item_vectors, whiten
+from fedrec.text.whitening import further_vectors, item_vectors, whiten
 
 RAW = (np.random.default_rng(0).normal(size=(40, 6)) @ np.random.default_rng(1).normal(size=(6, 6)) + 3).astype(
     np.float32
@@ -122,3 +122,31 @@ def test_platforms_are_whitened_alone_and_the_narrower_one_has_zeros_behind():
     assert not found[len(RAW) :, 2:].any()
     one = np.array([0, len(RAW)])
     np.testing.assert_array_equal(item_vectors(RAW, TextConfig(whitening="platform"), one), whiten(RAW, 256, one))
+
+
+@pytest.mark.parametrize("whitening", ["off", "global", "platform"])
+@pytest.mark.parametrize("bounds", [[0, 40], [0, 15, 40]])
+def test_a_text_that_reads_as_an_items_does_gets_that_items_vector(whitening, bounds):
+    config, catalogues = TextConfig(whitening=whitening), np.array(bounds)
+    expected = item_vectors(RAW, config, catalogues)
+    some = np.array([39, 0, 14, 15, 0])  # in any order, and repeated
+    owner = np.searchsorted(catalogues, some, side="right") - 1
+    np.testing.assert_allclose(further_vectors(RAW[some], owner, RAW, config, catalogues), expected[some], atol=1e-5)
+
+
+def test_other_texts_move_no_axis_and_have_length_one():
+    config, catalogue = TextConfig(dimensions=4), np.array([0, 40])
+    strange = np.random.default_rng(5).normal(size=(40, 6)).astype(np.float32)
+    alone, among = strange.copy(), strange.copy()
+    among[1:] *= 50
+    found, other = (further_vectors(rows, np.zeros(40, np.int64), RAW, config, catalogue) for rows in (alone, among))
+    np.testing.assert_array_equal(found[0], other[0])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+def test_equal_items_have_no_axis_to_put_another_text_on():
+    equal = np.ones((3, 4), dtype=np.float32)
+    found = further_vectors(
+        np.eye(2, 4, dtype=np.float32), np.zeros(2, np.int64), equal, TextConfig(), np.array([0, 3])
+    )
+    assert found.tolist() == [[0.0]] * 2

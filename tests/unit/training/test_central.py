@@ -10,7 +10,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.progress import silent
 from fedrec.data.split import split_users
 from fedrec.experiment.config import SplitConfig
-from fedrec.run.preparation import require_trainable
+from fedrec.run.trainable import require_trainable
 from fedrec.training.central import CentralSettings, train_centrally_
 from fedrec.training.pretraining import new_base, pretrained_base
 from tests.handmade import SEQUENCES, context, experiment, inputs, interactions, one_platform

@@ -1,0 +1,1 @@
+"""Recommenders whose layers are a language model's own."""
