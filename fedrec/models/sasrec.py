@@ -32,7 +32,7 @@ class SASRec(TextTransformer):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
-    parts: ClassVar[tuple[str, ...]] = ("item_bias", "item_delta")
+    parts: tuple[str, ...] = ("item_bias", "item_delta")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SASRec(TextTransformer):
         logits: str = "dot",
         temperature: float = 0.07,
     ) -> None:
-        nothing = replace(inputs, item_vectors=torch.zeros(inputs.num_items, 1))
+        nothing = replace(inputs, item_vectors=torch.zeros(inputs.num_items, 1), query_vectors=None)
         super().__init__(nothing, config, positions=positions, logits=logits, temperature=temperature)
         self.item_projection = nn.Identity()
 

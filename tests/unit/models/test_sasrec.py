@@ -2,7 +2,7 @@
 
 import torch
 
-from fedrec.models.recommender import ModelInputs, build_model, needs_text
+from fedrec.models.recommender import ModelInputs, build_model, needs_of
 from tests.handmade import NUM_ITEMS, batch, experiment, inputs
 
 HISTORY = torch.tensor([[0, 3, 1], [2, 2, 5]])
@@ -10,7 +10,7 @@ HISTORY = torch.tensor([[0, 3, 1], [2, 2, 5]])
 
 def test_it_scores_as_a_text_transformer_without_text() -> None:
     chosen = experiment(model={"name": "sasrec"})
-    assert not needs_text(chosen)
+    assert needs_of(chosen) == frozenset()
     ids, text = build_model(chosen, ModelInputs(NUM_ITEMS)).double(), build_model(experiment(), inputs()).double()
     text.load_state_dict({**text.state_dict(), **ids.state_dict()})
     with torch.no_grad():
