@@ -58,6 +58,7 @@ def _alone(task: Task, scorer: Scorer, cases: Cases, judged: Judged, items: rang
         num_items=len(items),
         counts=None if judged.counts is None else judged.counts[own],
         item_vectors=None if judged.item_vectors is None else judged.item_vectors[own],
+        kinds=None if judged.kinds is None else judged.kinds[own],
     )
     found = task.evaluate(within(scorer, items), cases, known)
     return replace(found, recommended=np.where(found.recommended < 0, -1, found.recommended + items.start))

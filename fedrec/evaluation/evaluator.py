@@ -19,7 +19,7 @@ from fedrec.data.split import Cases, Cut
 from fedrec.evaluation.by_platform import evaluate_by_platform
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers, mean_gain
-from fedrec.metrics.beyond_accuracy import Counts, Vectors
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Vectors, kinds_of
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
@@ -180,8 +180,13 @@ class Evaluator:
         return self._judge(scorer, self._split.later_cases(users))
 
     def _judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        judged = Judged(self._job.prepared.train.num_items, self.cutoffs, self.popular.counts, self._vectors)
-        return evaluate_by_platform(self.task, scorer, cases, judged, self._platforms)
+        return evaluate_by_platform(self.task, scorer, cases, self.judged, self._platforms)
+
+    @property
+    def judged(self) -> Judged:
+        """What users are judged on."""
+        num_items = self._job.prepared.train.num_items
+        return Judged(num_items, self.cutoffs, self.popular.counts, self._vectors, self._kinds)
 
     def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
         """Count popularity by what was released before the first round, where nothing better may be shown."""
@@ -192,3 +197,8 @@ class Evaluator:
     def _vectors(self) -> Vectors | None:
         vectors = self._job.prepared.item_vectors
         return None if vectors is None else vectors.numpy()
+
+    @cached_property
+    def _kinds(self) -> Kinds | None:
+        attribute, known = self._job.experiment.evaluation.kinds, self._job.prepared.catalogue.attributes
+        return kinds_of(known[attribute], attribute) if attribute in known else None

@@ -296,6 +296,9 @@ class EvaluationConfig(Section):
     linear_next_item, linear_sum, base, local_only and central)."""
     groups: tuple[str, ...] = ("activity", "gender", "age")
     """User attributes whose groups are compared; `activity` is the length of the history."""
+    kinds: str = "genres"
+    """Item attribute whose values, several of them parted by |, are the kinds of items that calibration and the
+    exposure of kinds are judged by; neither is told where the data lack it."""
     private: PrivateValidationConfig = PrivateValidationConfig()
 
 

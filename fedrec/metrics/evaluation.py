@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Queries
 from fedrec.metrics.accuracy import mean_over_users
-from fedrec.metrics.beyond_accuracy import Counts, Vectors
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Vectors
 
 Scores = NDArray[np.float32]
 Scorer = Callable[[Queries], Scores]
@@ -29,12 +29,15 @@ class Judged:
         cutoffs: Cut-offs of ranking metrics, at least one, each at least 1.
         counts: How popular each item is, `[num_items]`, for novelty and popularity of lists; left out without.
         item_vectors: `[num_items, width]` for diversity of lists; left out without.
+        kinds: How much each item is of each kind, `[num_items, kinds]`, for calibration of lists and the exposure of
+            kinds; left out without.
     """
 
     num_items: int
     cutoffs: tuple[int, ...]
     counts: Counts | None = None
     item_vectors: Vectors | None = None
+    kinds: Kinds | None = None
 
 
 @dataclass(frozen=True, eq=False)

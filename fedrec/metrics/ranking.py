@@ -16,7 +16,7 @@ from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases
 from fedrec.metrics.accuracy import METRICS, check_cutoff
-from fedrec.metrics.beyond_accuracy import Counts, Vectors, list_metrics
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Lists, Vectors, directions_of, list_metrics
 from fedrec.metrics.evaluation import Evaluation, Scorer, Scores
 
 RANKED = 10
@@ -34,6 +34,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
     *,
     counts: Counts | None,
     item_vectors: Vectors | None = None,
+    kinds: Kinds | None = None,
     batch_size: int = 256,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -47,6 +48,8 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         cutoffs: Cut-offs of the metrics, at least one, each at least 1.
         counts: How popular each item is, `[num_items]`, for novelty and popularity; left out without.
         item_vectors: `[num_items, width]` for diversity; left out without.
+        kinds: How much each item is of each kind, `[num_items, kinds]`, for calibration and the exposure of kinds; left
+            out without.
         batch_size: Users scored at once; costs about 40 bytes of memory per user and item.
         on_progress: Called with (users done, users in all) after each batch.
 
@@ -77,7 +80,16 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         recommended.append(np.where(best == _SEEN, -1, tie_order[np.minimum(best & _LOW_BITS, num_items - 1)]))
         if on_progress is not None:
             on_progress(len(ranks), len(cases.users))
-    lists = np.concatenate(recommended)
+    found = np.concatenate(recommended)
+    lists = Lists(
+        [own[own >= 0] for own in found],
+        cases.histories,
+        cases.targets,
+        num_items,
+        counts,
+        directions_of(item_vectors),
+        kinds,
+    )
     return Evaluation(
         name=cases.name,
         users=cases.users,
@@ -87,8 +99,8 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             for k in cutoffs
         },
         ranks=tuple(ranks),
-        recommended=lists,
-        lists=list_metrics(lists, tuple(cutoffs), num_items, counts, item_vectors),
+        recommended=found,
+        lists=list_metrics(lists, cutoffs),
     )
 
 
