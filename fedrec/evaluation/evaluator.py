@@ -149,7 +149,11 @@ class Evaluator:
 
         It is such that more is better. Only for whoever `can_tune`.
         """
-        return mean_gain(self._evaluate(scorer, self._split.validation), self.task.headline)
+        return mean_gain(self.tune(scorer), self.task.headline)
+
+    def tune(self, scorer: Scorer) -> dict[str, Evaluation]:
+        """Return the exact evaluation of the validation users by target, as often as asked; only if `can_tune`."""
+        return self._evaluate(scorer, self._split.validation)
 
     def test(self, scorer: Scorer, platform: int | None = None) -> dict[str, Evaluation]:
         """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""
@@ -163,6 +167,10 @@ class Evaluator:
     def test_cases(self, target: str) -> Cases:
         """Return the test users' cases, for groups and paired tests."""
         return self._split.cases(self._split.test, self.targets[target])
+
+    def validation_cases(self, target: str) -> Cases:
+        """Return the validation users' cases; only if `can_tune`."""
+        return self._split.cases(self._split.validation, self.targets[target])
 
     @cached_property
     def _validation_examples(self) -> tuple[list[Any], Stretches]:

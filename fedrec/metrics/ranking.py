@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         FedrecError: If scores have the wrong shape or are not finite; the user is named.
     """
     _check(cases, cutoffs)
-    tie_order = rng_for(0, "ties").permutation(num_items)
+    tie_order = _tie_order(num_items)
     ranks: list[IntArray] = []
     recommended: list[IntArray] = []
     for start in range(0, len(cases.users), batch_size):
@@ -76,8 +76,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             np.searchsorted(row, own[targets]) + 1
             for row, own, targets in zip(ordered, keys, cases.targets[batch], strict=True)
         ]
-        best = ordered[:, : max(cutoffs)]
-        recommended.append(np.where(best == _SEEN, -1, tie_order[np.minimum(best & _LOW_BITS, num_items - 1)]))
+        recommended.append(_items(ordered[:, : max(cutoffs)], tie_order))
         if on_progress is not None:
             on_progress(len(ranks), len(cases.users))
     found = np.concatenate(recommended)
@@ -102,6 +101,26 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         recommended=found,
         lists=list_metrics(lists, cutoffs),
     )
+
+
+def ranked_items(scores: Scores, histories: Sequence[IntArray]) -> IntArray:
+    """Return the items in the order in which the protocol ranks them, best first, `[users, items]`.
+
+    Args:
+        scores: Of all items, `[users, items]`, finite, in single precision.
+        histories: Items of each user that are not ranked; at the end of its row stands -1 instead.
+    """
+    tie_order = _tie_order(scores.shape[1])
+    return _items(np.sort(_keys(scores, histories, tie_order), axis=1), tie_order)
+
+
+def _tie_order(num_items: int) -> IntArray:
+    return rng_for(0, "ties").permutation(num_items)
+
+
+def _items(keys: NDArray[np.int64], tie_order: IntArray) -> IntArray:
+    """Return the items of which `_keys` made these; -1 for those of the history."""
+    return np.where(keys == _SEEN, -1, tie_order[np.minimum(keys & _LOW_BITS, len(tie_order) - 1)])
 
 
 def _keys(scores: Scores, histories: Sequence[IntArray], tie_order: IntArray) -> NDArray[np.int64]:

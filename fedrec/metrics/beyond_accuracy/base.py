@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fedrec.core.registry import Registry
 from fedrec.data.interactions import IntArray
-from fedrec.metrics.accuracy import mean_over_users
 
 Vectors = NDArray[np.float32]
 Counts = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
@@ -74,11 +73,6 @@ def list_metrics(lists: Lists, cutoffs: Sequence[int]) -> dict[str, float]:
         for name in LIST_METRICS.names()
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def mean_of(values: PerUser | None) -> float | None:
-    """Return the mean over users, those with nan left out; nan if nobody is left, None for None."""
-    return None if values is None else mean_over_users(values)
 
 
 def directions_of(vectors: Vectors | None) -> NDArray[np.float64] | None:

@@ -1,10 +1,13 @@
 """Calibration (Steck, 2018): whether a list has the kinds of items that the user's history has, in its proportions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fedrec.data.interactions import IntArray
-from fedrec.metrics.beyond_accuracy.base import LIST_METRICS, Lists, PerUser, mean_of
+from fedrec.metrics.accuracy import mean_over_users
+from fedrec.metrics.beyond_accuracy.base import LIST_METRICS, Lists, PerUser
 from fedrec.metrics.beyond_accuracy.kinds import Kinds
 
 SMOOTHING = 0.01
@@ -14,25 +17,25 @@ SMOOTHING = 0.01
 @LIST_METRICS.register("miscalibration")
 def miscalibration(lists: Lists) -> float | None:
     """Return the mean miscalibration of a list (see `miscalibrations`), at least 0, less is better."""
-    return mean_of(miscalibrations(lists))
+    return None if lists.kinds is None else mean_over_users(miscalibrations(lists.items, lists.histories, lists.kinds))
 
 
-def miscalibrations(lists: Lists) -> PerUser | None:
+def miscalibrations(lists: Sequence[IntArray], histories: Sequence[IntArray], kinds: Kinds) -> PerUser:
     """Return how far the kinds of each list are from those of its user's history (Steck, 2018, section 3).
 
     `p` and `q` are the mean kinds of the history's and of the list's items, each item of equal weight.
 
+    Args:
+        lists: Items of each user's list.
+        histories: Items of each user's history.
+        kinds: How much each item is of each kind, `[items, kinds]`.
+
     Returns:
-        `divergence(p, q)` of each user in nats; nan for one whose history has no item of any kind. None if no kinds
-        are known.
+        `divergence(p, q)` of each user in nats; nan for one whose history has no item of any kind.
     """
-    if lists.kinds is None:
-        return None
+    pairs = zip(histories, lists, strict=True)
     return np.array(
-        [
-            float(divergence(mean_kinds(lists.kinds, history), mean_kinds(lists.kinds, own)))
-            for own, history in zip(lists.items, lists.histories, strict=True)
-        ],
+        [float(divergence(mean_kinds(kinds, history), mean_kinds(kinds, own))) for history, own in pairs],
         dtype=np.float64,
     )
 

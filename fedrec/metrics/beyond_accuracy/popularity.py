@@ -6,7 +6,8 @@ All need to know how popular items are, and are left out where that may not be s
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.metrics.beyond_accuracy.base import LIST_METRICS, Lists, PerUser, mean_of
+from fedrec.metrics.accuracy import mean_over_users
+from fedrec.metrics.beyond_accuracy.base import LIST_METRICS, Counts, Lists, PerUser
 
 
 @LIST_METRICS.register("novelty")
@@ -31,10 +32,10 @@ def average_popularity(lists: Lists) -> float | None:
 @LIST_METRICS.register("serendipity")
 def serendipity(lists: Lists) -> float | None:
     """Return the mean share of a list that is unexpected and relevant (see `serendipities`)."""
-    return mean_of(serendipities(lists))
+    return None if lists.counts is None else mean_over_users(serendipities(lists, lists.counts))
 
 
-def serendipities(lists: Lists) -> PerUser | None:
+def serendipities(lists: Lists, counts: Counts) -> PerUser:
     """Return the share of each list that is unexpected and relevant (Ge et al., 2010; after Murakami et al., 2008).
 
     Unexpected is what a primitive recommender would not have listed, here popularity: the most popular items outside
@@ -42,11 +43,9 @@ def serendipities(lists: Lists) -> PerUser | None:
     on to choose. This definition has no threshold and no distance to tune, and asks for no more than counts.
 
     Returns:
-        A value in [0, 1] a user; nan for one without relevant items. None without counts.
+        A value in [0, 1] a user; nan for one without relevant items.
     """
-    if lists.counts is None:
-        return None
-    popular = np.argsort(-lists.counts, kind="stable")
+    popular = np.argsort(-counts, kind="stable")
     return np.array(
         [
             len(np.setdiff1d(np.intersect1d(own, targets), _first_unseen(popular, history, len(own)))) / len(own)

@@ -53,7 +53,7 @@ def test_diversity_is_one_less_the_mean_cosine_of_pairs():
     # cosines 0, 0.6, 0.8; the list of one item has no pair
     found = lists([[0, 1, 2], [0]], 3, directions=directions)
     assert diversity(found) == pytest.approx(1 - (0 + 0.6 + 0.8) / 3)
-    assert np.isnan(diversities(found)).tolist() == [False, True]
+    assert np.isnan(diversities(found.items, directions)).tolist() == [False, True]
 
 
 def test_diversity_without_pairs_is_undefined():
@@ -88,17 +88,17 @@ def test_serendipity_is_the_share_that_is_relevant_and_that_popularity_would_not
     # listed and relevant: 1 and 4; of these 4 alone is unexpected: 1 of 2
     counts = np.array([9, 8, 7, 6, 5])
     found = lists([[1, 4], [1, 2]], 5, [[0], [0]], [[4, 1], [1, 2]], counts=counts)
-    assert serendipities(found).tolist() == [1 / 2, 0.0]
+    assert serendipities(found, found.counts).tolist() == [1 / 2, 0.0]
 
 
 def test_popularity_lists_the_smaller_number_first_among_equals_and_as_many_as_the_list_has():
     # all alike, history 0: the only expected item is 1
     found = lists([[1], [2]], 4, [[0], [0]], [[1], [2]], counts=np.ones(4))
-    assert serendipities(found).tolist() == [0.0, 1.0]
+    assert serendipities(found, found.counts).tolist() == [0.0, 1.0]
 
 
 def test_nothing_is_a_serendipity_to_who_chose_nothing():
-    assert np.isnan(serendipities(lists([[1]], 3, [[0]], [[]], counts=np.ones(3)))).all()
+    assert np.isnan(serendipities(lists([[1]], 3, [[0]], [[]]), np.ones(3))).all()
 
 
 # calibration
@@ -132,22 +132,21 @@ def test_miscalibration_agrees_with_scipy_on_random_lists():
     items, histories = ([rng.permutation(30)[:8] for _ in range(20)] for _ in range(2))
     p, q = (np.array([kinds[own].mean(axis=0) for own in rows]) for rows in (histories, items))
     expected = entropy(p, (1 - SMOOTHING) * q + SMOOTHING * p, axis=1)
-    found = miscalibrations(lists(items, 30, histories, kinds=kinds))
+    found = miscalibrations(items, histories, kinds)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_a_list_with_the_historys_kinds_is_calibrated_and_one_without_any_is_furthest():
     kinds = kinds_of(GENRES, "genres")
-    found = miscalibrations(lists([[1], [3]], 4, [[0, 2], [0, 2]], kinds=kinds))
+    found = miscalibrations([np.array([1]), np.array([3])], [np.array([0, 2])] * 2, kinds)
     np.testing.assert_allclose(found, [0.0, -math.log(SMOOTHING)], atol=1e-12)
 
 
 def test_items_without_a_kind_say_nothing():
     kinds = kinds_of(GENRES, "genres")
-    found = miscalibrations(lists([[0, 3], [0]], 4, [[0, 3], [3]], kinds=kinds))
+    found = miscalibrations([np.array([0, 3]), np.array([0])], [np.array([0, 3]), np.array([3])], kinds)
     assert found[0] == pytest.approx(0.0, abs=1e-12)
     assert math.isnan(found[1])
-    assert miscalibration(lists([[0]], 4, [[3]], kinds=kinds)) is not None
     assert math.isnan(miscalibration(lists([[0]], 4, [[3]], kinds=kinds)))
 
 

@@ -1,0 +1,60 @@
+"""What the test users of a finished run are asked beside its own result: once a question, and kept in the run.
+
+Whoever could ask again with other settings would pick by the test users. So the first answer stays: the same question
+is answered from it, and another one is refused.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fedrec.core.errors import RunError
+from fedrec.core.files import write_whole
+from fedrec.experiment.config import canonical_json
+from fedrec.run.directory import RunDirectory
+
+
+def kept_place(run: RunDirectory, name: str) -> Path:
+    """Return where the answer to the question called `name` is kept: in the private part, whoever the users are."""
+    return run.private / "asked" / f"{name}.json"
+
+
+def asked_once(
+    run: RunDirectory, name: str, asked: Mapping[str, Any], answer: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the answer to a question, from the run if it has been asked before.
+
+    Args:
+        run: The finished run; hold its lock.
+        name: Of the question, a file's name.
+        asked: Its settings, as JSON has them.
+        answer: Looks at the test users.
+
+    Raises:
+        RunError: If it was asked with other settings, or the kept answer is damaged.
+    """
+    place = kept_place(run, name)
+    if not place.is_file():
+        found = answer()
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, canonical_json({"asked": asked, "found": found}) + "\n")
+    kept = _read(place)  # also what was just written, so that both times say the same
+    if kept["asked"] != asked:
+        before = ", ".join(f"{key} = {value}" for key, value in kept["asked"].items() if value != asked.get(key))
+        message = (
+            f"the test users of {run.path} were asked about {name} before, with {before}: to ask again with other "
+            "settings would be to pick by them. Ask as before, leave the test users out (--no-test), or make a new run"
+        )
+        raise RunError(message)
+    found_before: dict[str, Any] = kept["found"]
+    return found_before
+
+
+def _read(place: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(place.read_text(encoding="utf-8"))
+        return {"asked": dict(kept["asked"]), "found": dict(kept["found"])}
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{place} is damaged ({error}); restore it, or start a new run"
+        raise RunError(message) from error
