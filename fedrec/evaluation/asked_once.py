@@ -1,4 +1,4 @@
-"""What the test users of a finished run are asked beside its own result: once a question, and kept in the run.
+"""What a finished run's test users are asked beside its own result: once a question, and kept in the run.
 
 Whoever could ask again with other settings would pick by the test users. So the first answer stays: the same question
 is answered from it, and another one is refused.
@@ -6,13 +6,52 @@ is answered from it, and another one is refused.
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
+from fedrec.core.own_code import search_also
+from fedrec.evaluation.evaluator import Evaluator
 from fedrec.experiment.config import canonical_json
+from fedrec.privacy.disclosure import PRIVATE, RELEASED, Disclosure
 from fedrec.run.directory import RunDirectory
+from fedrec.run.recommender import OpenedRecommender, open_recommender
+
+
+class FinishedRun:
+    """A finished run with all that a question needs.
+
+    Args:
+        path: The run's directory.
+
+    Raises:
+        RunError: If the run is not finished, or its result is not what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.run = RunDirectory(path)
+        self.run.summary()
+        for folder in self.run.job.code_folders:
+            search_also(folder)
+
+    @cached_property
+    def recommender(self) -> OpenedRecommender:
+        """Its result."""
+        return open_recommender(self.run.path)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Its evaluator, which knows of popularity what the run knew."""
+        evaluator, last = Evaluator(self.run.job), self.run.latest_checkpoint()
+        evaluator.learn_popularity({} if last is None else last.released)
+        return evaluator
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """Who may see what its held-out users say: nobody outside a simulation where they are no volunteers."""
+        return PRIVATE if self.run.job.validation.private else RELEASED
 
 
 def kept_place(run: RunDirectory, name: str) -> Path:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray
 from fedrec.data.platform import Stretches
-from fedrec.data.split import Cases, Cut
+from fedrec.data.split import Cases, Cut, Period
 from fedrec.evaluation.by_platform import evaluate_by_platform
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers, mean_gain
@@ -159,6 +159,11 @@ class Evaluator:
         """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""
         users = self._split.test
         return self._evaluate(scorer, users if platform is None else users[self._platforms.of_users(users) == platform])
+
+    def test_period(self, scorer: Scorer, target: str, period: Period) -> Evaluation | None:
+        """Return the evaluation of the test users in a period of time; None if nobody has two interactions in it."""
+        cases = self._split.cases(self._split.test, self.targets[target], period)
+        return self._judge(scorer, cases) if len(cases.users) else None
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
         """Return the scorer of an adapter; it holds until the next adapter is loaded."""

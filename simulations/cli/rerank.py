@@ -12,7 +12,6 @@ from simulations.cli.options import Json, Quiet
 if TYPE_CHECKING:
     from fedrec.core.progress import Progress
     from fedrec.evaluation.reranking.price import Asked
-    from fedrec.run.directory import RunDirectory
 
 Result = dict[str, Any]
 
@@ -62,10 +61,9 @@ def rerank(  # noqa: PLR0913, PLR0917 - one argument each
         from fedrec.core.files import write_whole
         from fedrec.evaluation.reranking.price import Asked
         from fedrec.experiment.config import canonical_json
-        from fedrec.run.directory import RunDirectory
 
         asked = Asked(method, _weights(weight), loss, candidates)
-        found = _found(RunDirectory(run), asked, progress, test=test)
+        found = _found(run, asked, progress, test=test)
         if out is not None:
             with naming(out):
                 write_whole(out, canonical_json(found) + "\n")
@@ -91,20 +89,12 @@ def _weights(text: str) -> tuple[float, ...]:
         raise ConfigError(message) from error
 
 
-def _found(run: "RunDirectory", asked: "Asked", progress: "Progress", *, test: bool) -> Result:
-    from fedrec.core.own_code import search_also
-    from fedrec.evaluation.asked_once import asked_once
-    from fedrec.evaluation.evaluator import Evaluator
+def _found(path: Path, asked: "Asked", progress: "Progress", *, test: bool) -> Result:
+    from fedrec.evaluation.asked_once import FinishedRun, asked_once
     from fedrec.evaluation.reranking.price import Pricing, price
-    from fedrec.privacy.disclosure import PRIVATE, RELEASED
-    from fedrec.run.recommender import open_recommender
 
-    run.summary()  # finished and whole, or an error
-    for folder in run.job.code_folders:
-        search_also(folder)
-    opened, evaluator = open_recommender(run.path), Evaluator(run.job)
-    last = run.latest_checkpoint(progress)
-    evaluator.learn_popularity({} if last is None else last.released)
+    finished = FinishedRun(path)
+    run, evaluator, opened = finished.run, finished.evaluator, finished.recommender
     pricing = Pricing(asked, evaluator, opened.scorer, opened.platforms)
     headline = evaluator.task.headline
 
@@ -115,7 +105,7 @@ def _found(run: "RunDirectory", asked: "Asked", progress: "Progress", *, test: b
             "improves": pricing.reranker.metric,
             "target": headline.target,
             "metric": headline.metric,
-            "disclosure": PRIVATE if run.job.validation.private else RELEASED,
+            "disclosure": finished.disclosure,
         }
         if tested:
             found["test"] = [asdict(row) for row in pricing.on_test_users(found["picked"])]
