@@ -163,7 +163,7 @@ class Evaluator:
     def test_period(self, scorer: Scorer, target: str, period: Period) -> Evaluation | None:
         """Return the evaluation of the test users in a period of time; None if nobody has two interactions in it."""
         cases = self._split.cases(self._split.test, self.targets[target], period)
-        return self._judge(scorer, cases) if len(cases.users) else None
+        return self.judge(scorer, cases) if len(cases.users) else None
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
         """Return the scorer of an adapter; it holds until the next adapter is loaded."""
@@ -185,14 +185,15 @@ class Evaluator:
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
         return {
-            name: self._judge(scorer, self._split.cases(users, cut)) for name, cut in self.targets.items() if len(users)
+            name: self.judge(scorer, self._split.cases(users, cut)) for name, cut in self.targets.items() if len(users)
         }
 
     def later(self, scorer: Scorer, users: IntArray) -> Evaluation:
         """Return the evaluation of training users, at least one of whom has any, on their own later items."""
-        return self._judge(scorer, self._split.later_cases(users))
+        return self.judge(scorer, self._split.later_cases(users))
 
-    def _judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
+    def judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
+        """Return the evaluation of any cases; test users' are for `test` and `test_period` alone."""
         return evaluate_by_platform(self.task, scorer, cases, self.judged, self._platforms)
 
     @property

@@ -1,6 +1,6 @@
 """Periods of time for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedrec.evaluation.periods import AFTER, BEFORE
@@ -21,9 +21,8 @@ def same_users_text(found: Mapping[str, Any]) -> str:
     same = found["same_users"]
     if not same["users"]:
         return "No user has two interactions in both periods."
-    mean, low, high = (number(same["difference"][key]) for key in ("mean", "low", "high"))
     return (
-        f"{same['users']} users are in both periods: from before to after {mean:+.3f} [{low:+.3f}, {high:+.3f}], "
+        f"{same['users']} users are in both periods: from before to after {_difference(same['difference'])}, "
         f"p {p_text(number(same['p_value']))}."
     )
 
@@ -31,3 +30,23 @@ def same_users_text(found: Mapping[str, Any]) -> str:
 def _interval(score: Mapping[str, Any]) -> str:
     mean, low, high = (number(score[key]) for key in ("mean", "low", "high"))
     return f"{score_text(mean)} [{score_text(low)}, {score_text(high)}]"
+
+
+def replay_rows(lines: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return a row a window of a replay; empty cells where nobody was judged."""
+    return [
+        [
+            str(line["window"]),
+            f"{line['users']:,}",
+            f"{line['newcomers']:,}",
+            *(_interval(line[name]) if name in line else "" for name in ("updated", "frozen", "popularity")),
+            _difference(line["difference"]) if "difference" in line else "",
+            p_text(number(line["p_value"])) if "p_value" in line else "",
+        ]
+        for line in lines
+    ]
+
+
+def _difference(found: Mapping[str, Any]) -> str:
+    mean, low, high = (number(found[key]) for key in ("mean", "low", "high"))
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"

@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.cli.errors`.
 
 import typer
 
-from simulations.cli import attack, audit, bench, data, inspect, new, periods, privacy, rerank, run, sweep
+from simulations.cli import attack, audit, bench, data, inspect, new, periods, privacy, replay, rerank, run, sweep
 from simulations.cli.errors import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -53,6 +53,7 @@ app.command()(sweep.sweep)
 app.command()(audit.audit)
 app.command()(rerank.rerank)
 app.command()(periods.periods)
+app.command()(replay.replay)
 app.add_typer(attack.app, name="attack")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
