@@ -4,7 +4,7 @@ import numpy as np
 
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray, Interactions
-from fedrec.data.split import Cases, Split
+from fedrec.data.split import Cases
 
 
 def window_ends(times: IntArray, windows: int) -> IntArray:
@@ -35,20 +35,25 @@ def rows_between(rows: Interactions, start: float, end: float) -> Interactions:
     return rows.where((rows.time >= start) & (rows.time < end))
 
 
-def coming_cases(split: Split, rows: Interactions, start: float, end: float) -> Cases:
+def together(first: Interactions, second: Interactions) -> Interactions:
+    """Return the rows of two tables of the same users and items, a user's by time, of equal times the first's first."""
+    columns = ("user", "item", "time", "value")
+    joined = (np.concatenate((getattr(first, name), getattr(second, name))) for name in columns)
+    return Interactions.from_rows(*joined, num_users=first.num_users, num_items=first.num_items)
+
+
+def coming_cases(users: IntArray, before: Interactions, within: Interactions) -> Cases:
     """Return the users whose rows in a window are to be found after all their rows before it.
 
     Args:
-        split: Whose they are.
-        rows: All rows of its private users.
-        start: When the window begins.
-        end: When it ends.
+        users: Whose rows they are.
+        before: What arrived before the window.
+        within: What arrives in it.
 
     Returns:
-        Cases of private users with rows in the window and before it; `excluded` counts those without any before.
+        Cases of users with rows in the window and before it; `excluded` counts those without any before.
     """
-    before, within = rows_between(rows, -np.inf, start), rows_between(rows, start, end)
-    arriving = split.private[within.lengths_of(split.private) > 0]
+    arriving = users[within.lengths_of(users) > 0]
     known = arriving[before.lengths_of(arriving) > 0]
     return Cases(
         name="coming",

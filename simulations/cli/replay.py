@@ -21,6 +21,9 @@ def replay(  # noqa: PLR0913 - one argument each
     forget: Annotated[
         bool, typer.Option("--forget", help="Train on a window's interactions alone, not on all that have arrived.")
     ] = False,
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="Simulated: from the second window on a choice model answers the lists.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> Result:
@@ -30,6 +33,10 @@ def replay(  # noqa: PLR0913 - one argument each
     they touch in a window, after all that they touched before, by the model of the windows before it; beside it stand
     the model as it was after the first window (the drift), and popularity so far. Data without times are refused. What
     is found is of training users as they are: for a simulation's eyes.
+
+    With --feedback the data speak in the first window alone. Then users choose from the current model's lists by a
+    multinomial logit whose tastes are EASE's on all interactions: simulated choices, no data. Served well is then who
+    is likely to choose something.
 
     \b
     Examples:
@@ -47,11 +54,12 @@ def replay(  # noqa: PLR0913 - one argument each
         from simulations.replay.replay import replay as replay_in_time
 
         experiment = load_experiment(source, settings, SCENARIOS, registries_of())
-        lines = replay_in_time(Replay(experiment, windows, rounds, forget), out, default_cache(), progress)
+        lines = replay_in_time(Replay(experiment, windows, rounds, forget, feedback), out, default_cache(), progress)
     if not json:
         from fedrec.reporting.periods import replay_rows
 
         columns = ["window", "users", "new", "updated", "frozen", "popularity", "updated less frozen", "p"]
-        show_table(f"What comes in each window, {lines[0]['metric']}", columns, replay_rows(lines))
+        title = "SIMULATED choices of each window's users" if feedback else "What comes in each window"
+        show_table(f"{title}, {lines[0]['metric']}", columns, replay_rows(lines))
         show_facts({"Lines": out / LINES})
     return {"lines": lines, "replay": str(out)}

@@ -15,7 +15,8 @@ lines.jsonl               a line a window from the second on
 ```
 A killed replay goes on where it stopped, to the same bits: what is drawn is named by round, and no finished round is
 trained again.
-All of it looks at training users as they are, so there is no replay under privacy.
+All of it looks at training users as they are, so there is no replay under privacy. With `feedback` what arrives is
+simulated from the second window on (see `simulations.replay.worlds`), and every line says so.
 """
 
 import json
@@ -35,7 +36,7 @@ from fedrec.core.progress import Progress
 from fedrec.core.threads import one_thread
 from fedrec.data.columns import write_columns
 from fedrec.data.interactions import Interactions
-from fedrec.data.time_windows import coming_cases, rows_between, window_ends
+from fedrec.data.time_windows import coming_cases, rows_between, together, window_ends
 from fedrec.evaluation.controls.uninformed import popularity_scorer
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.significance import bootstrap_interval, paired_test
@@ -48,6 +49,7 @@ from server.rounds import RoundContext, run_rounds
 from server.stop import StopRequest
 from server.strategies.build import build_strategy
 from simulations.engine.cohorts import CohortGrid, OneProcess
+from simulations.replay.worlds import Recorded, Seen, Simulated, World
 from simulations.sweep.sharing import link, prepare_once
 
 LINES = "lines.jsonl"
@@ -72,12 +74,14 @@ class Replay:
         windows: Windows of time, at least 2: nothing is known before the first.
         rounds: Rounds of training after each window.
         forget: Whether clients train on a window's interactions alone; by default on all that have arrived.
+        feedback: Whether from the second window on a choice model answers the lists, instead of what users did.
     """
 
     experiment: Experiment
     windows: int
     rounds: int
     forget: bool = False
+    feedback: bool = False
 
     def __post_init__(self) -> None:
         experiment = self.experiment
@@ -117,19 +121,24 @@ def replay(asked: Replay, out: Path, cache: Path, progress: Progress) -> list[Li
         raise ConfigError(message)
     rows = source.train.of_users(source.split.private)
     ends = window_ends(rows.time, asked.windows).tolist()
+    world: World = Simulated(rows, asked.experiment.seed, source) if asked.feedback else Recorded()
     lines: list[Line] = []
     trained: list[RunDirectory] = []
+    arrived = rows_between(rows, -np.inf, -np.inf)
     with one_thread():
         for number, (start, end) in enumerate(zip([-np.inf, *ends[:-1]], ends, strict=True), start=1):
             progress("windows", number - 1, asked.windows)
+            coming = rows_between(rows, start, end)
             if trained:
-                lines.append({"window": number, **_judged(trained[-1], trained[0], source, rows, (start, end))})
+                cases = coming_cases(source.split.private, arrived, coming)
+                seen = Seen(number, cases, arrived, coming, end)
+                told, coming = _judged(world, trained[-1], trained[0], seen)
+                lines.append({"window": number, "start": start, "end": end, **told})
                 write_whole(out / LINES, "".join(canonical_json(line) + "\n" for line in lines))
-            arrived = rows_between(rows, start if asked.forget else -np.inf, end)
+            arrived = together(arrived, coming)
+            taught = coming if asked.forget else arrived
             trained.append(
-                _trained(
-                    asked, out / f"window-{number:02}", source, arrived, trained[-1] if trained else None, progress
-                )
+                _trained(asked, out / f"window-{number:02}", source, taught, trained[-1] if trained else None, progress)
             )
         progress("windows", asked.windows, asked.windows)
     return lines
@@ -189,35 +198,31 @@ def _carry(before: Path, into: Path) -> None:
             shutil.copyfile(old, new)
 
 
-def _judged(
-    updated: RunDirectory, frozen: RunDirectory, source: Prepared, rows: Interactions, window: tuple[float, int]
-) -> Line:
-    """Return how a window's users are served by what was trained before it."""
-    evaluator = Evaluator(updated.job)
-    cases = coming_cases(source.split, rows, *window)
-    metric = evaluator.task.headline.metric
+def _judged(world: World, updated: RunDirectory, frozen: RunDirectory, seen: Seen) -> tuple[Line, Interactions]:
+    """Return how a window's users are served by what was trained before it, and what arrives in it."""
     line: Line = {
-        "start": window[0],
-        "end": window[1],
-        "interactions": len(rows_between(rows, *window)),
-        "users": len(cases.users),
-        "newcomers": cases.excluded,
-        "metric": metric,
+        "feedback": world.name,
+        "interactions": len(seen.coming),
+        "users": len(seen.cases.users),
+        "newcomers": seen.cases.excluded,
     }
-    if not len(cases.users):
-        return line
-    values = {}
-    for name, run in {"updated": updated, "frozen": frozen}.items():
-        values[name] = evaluator.judge(evaluator.scorer(_last(run).parameters), cases).per_user[metric]
-    popular = popularity_scorer(rows_between(rows, -np.inf, window[0]))
-    values["popularity"] = evaluator.judge(popular, cases).per_user[metric]
-    gain = values["updated"] - values["frozen"]
-    return {
+    evaluator = Evaluator(updated.job)
+    line["metric"] = world.metric(evaluator)
+    if not len(seen.cases.users):
+        return line, seen.coming
+    popular, still, (current, coming) = (
+        world.served(evaluator, popularity_scorer(seen.before), seen)[0],
+        world.served(evaluator, evaluator.scorer(_last(frozen).parameters), seen)[0],
+        world.served(evaluator, evaluator.scorer(_last(updated).parameters), seen),
+    )
+    served = {"updated": current, "frozen": still, "popularity": popular}
+    told = {
         **line,
-        **{name: asdict(bootstrap_interval(of)) for name, of in values.items()},
-        "difference": asdict(bootstrap_interval(gain)),
-        "p_value": paired_test(values["updated"], values["frozen"]),
+        **{name: asdict(bootstrap_interval(of)) for name, of in served.items()},
+        "difference": asdict(bootstrap_interval(current - still)),
+        "p_value": paired_test(current, still),
     }
+    return told, coming
 
 
 def _last(run: RunDirectory) -> Checkpoint:

@@ -12,11 +12,14 @@ import torch
 from fedrec.core.errors import ConfigError, RunError
 from fedrec.core.progress import silent
 from fedrec.data.time_windows import window_ends
+from fedrec.evaluation.evaluator import Evaluator
 from fedrec.experiment.config import Experiment
+from fedrec.metrics.ranking import ranked_items
 from fedrec.run.directory import RunDirectory
 from simulations.options import RunOptions
 from simulations.replay.replay import LINES, Replay, replay
 from simulations.runner import run
+from tests.handmade import queries
 from tests.integration.made_up import ITEMS, ROWS, wanted
 
 WINDOWS, ROUNDS = 4, 2
@@ -127,6 +130,30 @@ def test_clients_can_forget_earlier_windows(asked: Replay, tmp_path: Path) -> No
     out = tmp_path / "out"
     replay(Replay(asked.experiment, 2, 1, forget=True), out, tmp_path, silent)
     assert set(window(out, 2).job.prepared.train.time.tolist()) == set(range(ROWS // 2, ROWS))
+
+
+def test_simulated_choices_come_from_the_current_models_lists_and_say_so(asked: Replay, tmp_path: Path) -> None:
+    outs = [tmp_path / name for name in ("one", "two")]
+    for out in outs:
+        replay(Replay(asked.experiment, 3, 1, feedback=True), out, tmp_path, silent)
+    assert lines_of(outs[0]) == lines_of(outs[1])
+    for line in lines_of(outs[0]):
+        assert (line["feedback"], line["metric"]) == ("simulated", "simulated_choice@10")
+        assert 0 < line["updated"]["low"] <= line["updated"]["high"] < 1
+    first, second = window(outs[0], 1), window(outs[0], 2)
+    before, after = first.job.prepared.train, second.job.prepared.train
+    score = Evaluator(first.job).scorer(parameters(first))
+    chosen = 0
+    for user in first.job.prepared.split.private.tolist():
+        history, now = before.items_of(user).tolist(), after.items_of(user).tolist()
+        assert now[: len(history)] == history
+        (listed,) = ranked_items(score(queries([history])), [np.array(history)])[:, :10]
+        assert set(now[len(history) :]) <= set(listed.tolist())
+        assert len(set(now)) == len(now)
+        chosen += len(now) - len(history)
+    looks = lines_of(outs[0])[0]["interactions"]
+    assert 0 < chosen <= looks
+    assert set(after.time.tolist()) == {*before.time.tolist(), lines_of(outs[0])[0]["end"] - 1}
 
 
 def test_what_cannot_be_replayed_is_refused(asked: Replay, done: Path, tmp_path: Path) -> None:
