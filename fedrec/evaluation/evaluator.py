@@ -1,7 +1,8 @@
 """The server's evaluator: one model, many adapters, the held-out users.
 
 Validation users are outside the training ledger. The run sees them through `validation`: as they are, if they
-consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model.
+consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model, and
+through `test_period` (see `fedrec.evaluation.asked_once`).
 """
 
 from collections.abc import Mapping

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from fedrec.core.errors import ConfigError, RunError
 from fedrec.core.progress import silent
 from fedrec.data.time_windows import window_ends
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.experiment.config import Experiment
+from fedrec.experiment.file import dump_experiment
 from fedrec.metrics.ranking import ranked_items
 from fedrec.run.directory import RunDirectory
+from simulations.cli.app import app
 from simulations.options import RunOptions
 from simulations.replay.replay import LINES, Replay, replay
 from simulations.runner import run
@@ -172,3 +175,27 @@ def test_what_cannot_be_replayed_is_refused(asked: Replay, done: Path, tmp_path:
         replay(Replay(asked.experiment, 3, 1), done, tmp_path, silent)
     with pytest.raises(RunError, match="exists and is not empty"):
         replay(asked, tmp_path / "file", tmp_path, silent)
+
+
+@pytest.mark.parametrize("feedback", [(), ("--feedback",)])
+def test_the_command_tells_a_line_a_window(asked: Replay, feedback: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(dump_experiment(asked.experiment))
+    told = (
+        "replay",
+        str(file),
+        "--windows",
+        "2",
+        "--rounds",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+        "--quiet",
+        *feedback,
+    )
+    shown = CliRunner().invoke(app, [*told])
+    assert shown.exit_code == 0, shown.stderr
+    assert ("SIMULATED" in shown.stdout) == bool(feedback)
+    found = json.loads(CliRunner().invoke(app, [*told, "--json"]).stdout)
+    assert found["lines"] == lines_of(tmp_path / "out")
+    assert [line["window"] for line in found["lines"]] == [2]
