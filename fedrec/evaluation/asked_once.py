@@ -5,6 +5,7 @@ is answered from it, and another one is refused.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +57,7 @@ class FinishedRun:
 
 def kept_place(run: RunDirectory, name: str) -> Path:
     """Return where the answer to the question called `name` is kept: in the private part, whoever the users are."""
-    return run.private / "asked" / f"{name}.json"
+    return run.private / "asked" / f"{re.sub(r'[^A-Za-z0-9_]+', '-', name)}.json"
 
 
 def asked_once(
@@ -66,7 +67,7 @@ def asked_once(
 
     Args:
         run: The finished run; hold its lock.
-        name: Of the question, a file's name.
+        name: Of the question.
         asked: Its settings, as JSON has them.
         answer: Looks at the test users.
 

@@ -73,7 +73,7 @@ def rerank(  # noqa: PLR0913, PLR0917 - one argument each
         for users in ("validation", "test"):
             if users in found:
                 show_table(f"{users.capitalize()} users, {found['target']}", *price_table(found, found[users]))
-        show_text(f"Picked: weight {found['picked']:g}. What is told of test users is {found['disclosure']}.")
+        show_text(f"Picked: weight {found['picked']:g}. What is told of held-out users is {found['disclosure']}.")
         if out is not None:
             show_facts({"Numbers": out})
     return found

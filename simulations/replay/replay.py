@@ -19,7 +19,6 @@ All of it looks at training users as they are, so there is no replay under priva
 simulated from the second window on (see `simulations.replay.worlds`), and every line says so.
 """
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +51,8 @@ from simulations.engine.cohorts import CohortGrid, OneProcess
 from simulations.replay.worlds import Recorded, Seen, Simulated, World
 from simulations.sweep.sharing import link, prepare_once
 
+ASKED = "replay.json"
+PREPARED = "prepared"
 LINES = "lines.jsonl"
 CARRIED = (
     f"{PRIVATE}/checkpoints",
@@ -114,46 +115,49 @@ def replay(asked: Replay, out: Path, cache: Path, progress: Progress) -> list[Li
     if not open_task(asked.experiment).ranks:
         message = f"a replay ranks what comes, and {asked.experiment.task.name} ranks nothing; choose another task"
         raise ConfigError(message)
-    _claim(out, asked)
-    source = Prepared(prepare_once(asked.experiment, out / "prepared", cache, progress))
+    _require_free(out, asked)
+    source = Prepared(prepare_once(asked.experiment, out / PREPARED, cache, progress))
     if source.facts["dataset"]["order"] != "time":
         message = f"the interactions of {source.facts['dataset']['name']} have no times: there is nothing to replay"
         raise ConfigError(message)
     rows = source.train.of_users(source.split.private)
     ends = window_ends(rows.time, asked.windows).tolist()
+    write_whole(out / ASKED, _identity(asked))
     world: World = Simulated(rows, asked.experiment.seed, source) if asked.feedback else Recorded()
     lines: list[Line] = []
-    trained: list[RunDirectory] = []
+    frozen: RunDirectory | None = None
+    updated: RunDirectory | None = None
     arrived = rows_between(rows, -np.inf, -np.inf)
     with one_thread():
         for number, (start, end) in enumerate(zip([-np.inf, *ends[:-1]], ends, strict=True), start=1):
             progress("windows", number - 1, asked.windows)
             coming = rows_between(rows, start, end)
-            if trained:
+            if frozen is not None and updated is not None:
                 cases = coming_cases(source.split.private, arrived, coming)
                 seen = Seen(number, cases, arrived, coming, end)
-                told, coming = _judged(world, trained[-1], trained[0], seen)
+                told, coming = _judged(world, updated, frozen, seen)
                 lines.append({"window": number, "start": start, "end": end, **told})
                 write_whole(out / LINES, "".join(canonical_json(line) + "\n" for line in lines))
             arrived = together(arrived, coming)
             taught = coming if asked.forget else arrived
-            trained.append(
-                _trained(asked, out / f"window-{number:02}", source, taught, trained[-1] if trained else None, progress)
-            )
+            updated = _trained(asked, out / f"window-{number:02}", source, taught, updated, progress)
+            frozen = frozen or updated
         progress("windows", asked.windows, asked.windows)
     return lines
 
 
-def _claim(out: Path, asked: Replay) -> None:
-    """Take the folder, or see that it is of the same replay."""
-    identity = {**asdict(asked), "experiment": asked.experiment.fingerprint}
-    file = out / "replay.json"
+def _identity(asked: Replay) -> str:
+    return canonical_json({**asdict(asked), "experiment": asked.experiment.fingerprint})
+
+
+def _require_free(out: Path, asked: Replay) -> None:
+    """Refuse a folder that holds something else; what a replay prepared that was refused afterwards is no obstacle."""
+    file = out / ASKED
     if not file.is_file():
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(entry.name != PREPARED for entry in out.iterdir()):
             message = f"{out} exists and is not empty; choose another --out"
             raise RunError(message)
-        write_whole(file, canonical_json(identity))
-    elif json.loads(file.read_text(encoding="utf-8")) != identity:
+    elif file.read_text(encoding="utf-8") != _identity(asked):
         message = f"{out} holds another replay; choose another --out, or ask for what {file} says"
         raise RunError(message)
 
@@ -167,7 +171,9 @@ def _trained(  # noqa: PLR0913, PLR0917 - what a window is made of
         _begin(place, asked.experiment.model_copy(update={"rounds": rounds}), source, arrived, before)
     run = RunDirectory(place)
     grid = CohortGrid(len(source.federation), OneProcess(), answer_cohort)
-    run_rounds(RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job)), progress, (), StopRequest(place))
+    course = RoundContext(run, build_strategy(run.job), grid, Evaluator(run.job))
+    with run.locked():
+        run_rounds(course, progress, (), StopRequest(place))
     return run
 
 
@@ -178,7 +184,7 @@ def _begin(
     part = place.with_name(f"{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     run = RunDirectory.create(part, experiment, "replay")
-    prepared = run.private / "prepared"
+    prepared = run.private / PREPARED
     link(source.folder, prepared)
     counts = np.bincount(arrived.item, minlength=arrived.num_items)
     write_columns(prepared / "train", item_counts=counts, **{name: getattr(arrived, name) for name in ROWS})

@@ -168,6 +168,7 @@ def test_what_cannot_be_replayed_is_refused(asked: Replay, done: Path, tmp_path:
         Replay(asked.experiment, 1, 1)
     with pytest.raises(ConfigError, match="9 windows: "):
         replay(Replay(asked.experiment, 9, 1), tmp_path / "nine", tmp_path, silent)
+    assert len(replay(Replay(asked.experiment, 2, 1), tmp_path / "nine", tmp_path, silent)) == 1
     timeless = experiment(tmp_path / "file", data={"table": {"time": None}})
     with pytest.raises(ConfigError, match="have no times: there is nothing to replay"):
         replay(Replay(timeless, 2, 1), tmp_path / "timeless", tmp_path, silent)
