@@ -37,9 +37,14 @@ def rows_between(rows: Interactions, start: float, end: float) -> Interactions:
 
 def together(first: Interactions, second: Interactions) -> Interactions:
     """Return the rows of two tables of the same users and items, a user's by time, of equal times the first's first."""
-    columns = ("user", "item", "time", "value")
-    joined = (np.concatenate((getattr(first, name), getattr(second, name))) for name in columns)
-    return Interactions.from_rows(*joined, num_users=first.num_users, num_items=first.num_items)
+    return Interactions.from_rows(
+        np.concatenate((first.user, second.user)),
+        np.concatenate((first.item, second.item)),
+        np.concatenate((first.time, second.time)),
+        np.concatenate((first.value, second.value)),
+        first.num_users,
+        first.num_items,
+    )
 
 
 def coming_cases(users: IntArray, before: Interactions, within: Interactions) -> Cases:
