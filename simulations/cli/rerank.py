@@ -91,7 +91,7 @@ def _weights(text: str) -> tuple[float, ...]:
 
 def _found(path: Path, asked: "Asked", progress: "Progress", *, test: bool) -> Result:
     from fedrec.evaluation.asked_once import FinishedRun, asked_once
-    from fedrec.evaluation.reranking.price import Pricing, price
+    from fedrec.evaluation.reranking.price import Pricing
 
     finished = FinishedRun(path)
     run, evaluator, opened = finished.run, finished.evaluator, finished.recommender
@@ -99,7 +99,7 @@ def _found(path: Path, asked: "Asked", progress: "Progress", *, test: bool) -> R
     headline = evaluator.task.headline
 
     def answer(*, tested: bool) -> Result:
-        found = price(pricing, asked, can_tune=evaluator.can_tune, progress=progress)
+        found = pricing.picked(progress)
         about = {
             **asked.to_json(),
             "improves": pricing.reranker.metric,

@@ -97,6 +97,26 @@ class Pricing:
         self.reranker: Reranker = RERANKERS.get(asked.method)(evaluator.judged)
         self._asked, self._evaluator, self._scorer, self._platforms = asked, evaluator, scorer, platforms
 
+    def picked(self, progress: Progress) -> dict[str, Any]:
+        """Return the validation users' table and the weight that they pick, as JSON has it.
+
+        Where they may not be looked at, one weight must be given: there is nothing to pick then, and no table.
+
+        Raises:
+            ConfigError: If several are given all the same.
+        """
+        weights = self._asked.weights
+        if self._evaluator.can_tune:
+            rows = self.on_validation_users(progress)
+            return {"validation": [asdict(row) for row in rows], "picked": self.pick(rows)}
+        if len(weights) > 1:
+            message = (
+                f"{len(weights)} weights: this run has no validation users who could pick one, or they are private; "
+                "give one, such as --weight 0.3"
+            )
+            raise ConfigError(message)
+        return {"picked": weights[0]}
+
     def on_validation_users(self, progress: Progress) -> list[Row]:
         """Return a row for weight 0 and for each weight; only if the evaluator `can_tune`."""
         weights = (0.0, *self._asked.weights)
@@ -150,23 +170,3 @@ class Pricing:
     def _values(self, evaluation: Evaluation, cases: Cases) -> FloatArray:
         lists = [own[own >= 0] for own in evaluation.recommended[:, :RANKED]]
         return self.reranker.values(lists, cases.histories)
-
-
-def price(pricing: Pricing, asked: Asked, *, can_tune: bool, progress: Progress) -> dict[str, Any]:
-    """Return the validation users' table and the weight that they pick, as JSON has it.
-
-    Where they may not be looked at, one weight must be given: there is nothing to pick then, and no table.
-
-    Raises:
-        ConfigError: If several are given all the same.
-    """
-    if not can_tune:
-        if len(asked.weights) > 1:
-            message = (
-                f"{len(asked.weights)} weights: this run has no validation users who could pick one, or they are "
-                "private; give one, such as --weight 0.3"
-            )
-            raise ConfigError(message)
-        return {"picked": asked.weights[0]}
-    rows = pricing.on_validation_users(progress)
-    return {"validation": [asdict(row) for row in rows], "picked": pricing.pick(rows)}
