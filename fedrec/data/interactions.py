@@ -80,6 +80,12 @@ class Interactions:
         """Return the values of the user's rows in time order; empty for a user without rows."""
         return self.value[self.bounds[user] : self.bounds[user + 1]]
 
+    def places_between(self, user: int, start: float, end: float) -> tuple[int, int]:
+        """Return which of a user's rows are from `start` on and before `end`: first place, and place after the last."""
+        own = self.time[self.bounds[user] : self.bounds[user + 1]]
+        first, behind = np.searchsorted(own, (start, end))
+        return int(first), int(behind)
+
     def of_users(self, users: IntArray) -> "Interactions":
         """Return the rows of `users` only; indices and counts stay those of the whole."""
         return self.where(self.are_of(users))

@@ -3,11 +3,14 @@
 Strong generalisation: whole users are kept out of training; the recommender reads their earlier
 interactions as history and must rank their later ones. A `Split` hands training its own rows only.
 With `split.later` the latest rows of private training users are kept from training, too: the clients' own later items.
+With `split.until` only test users have rows from a moment on.
 Negatives come from the catalogue (`any_items`): nothing that draws them has seen any interaction.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,11 @@ from fedrec.experiment.config import SplitConfig
 
 LATER = "later"
 """Name of what clients' own users are judged on."""
+
+Period = tuple[float, float]
+"""From when, until before when, in the data's unit of time; both may be infinite."""
+
+ALWAYS: Period = (-math.inf, math.inf)
 
 TRAINED = 2
 """Rows of a user that always train: without two there is no example."""
@@ -127,13 +135,21 @@ class Split:
     test: IntArray
     held_out: Interactions
 
-    def cases(self, users: IntArray, cut: Cut) -> Cases:
-        """Cut the rows of held-out `users` in two."""
-        lengths = self.held_out.lengths_of(users)
-        judged = users[lengths >= 2]
-        items = [self.held_out.items_of(int(user)) for user in judged]
-        values = [self.held_out.values_of(int(user)) for user in judged]
-        seen = [len(own) - cut.found(len(own)) for own in items]
+    def cases(self, users: IntArray, cut: Cut, period: Period = ALWAYS) -> Cases:
+        """Cut the rows of held-out `users` in two.
+
+        Args:
+            users: The users; those with fewer than two rows in the period are excluded.
+            cut: How a number of rows is cut.
+            period: Rows to cut: what comes before them is history, too, and what comes after them nobody sees.
+        """
+        within = np.array([self.held_out.places_between(int(user), *period) for user in users], dtype=np.int64)
+        within = within.reshape(-1, 2)
+        enough = within[:, 1] - within[:, 0] >= 2
+        judged, ends = users[enough], within[enough, 1].tolist()
+        items = [self.held_out.items_of(int(user))[:end] for user, end in zip(judged, ends, strict=True)]
+        values = [self.held_out.values_of(int(user))[:end] for user, end in zip(judged, ends, strict=True)]
+        seen = [end - cut.found(int(end - start)) for start, end in within[enough].tolist()]
         return Cases(
             name=cut.name,
             words=cut.words,
@@ -183,6 +199,8 @@ def split_users(interactions: Interactions, config: SplitConfig, seed: int) -> S
     num_public = round(config.public * num_train)
     public, private, validation, test = np.split(users, [num_public, num_train, num_train + num_validation])
     _require_users(config, test=test, validation=validation, public=public, private=private)
+    if config.until is not None:
+        interactions = _until(interactions, config.until, test)
     held_out = interactions.are_of(np.concatenate((validation, test))) | _later(interactions, private, config.later)
     return Split(
         train=interactions.where(~held_out),
@@ -192,6 +210,28 @@ def split_users(interactions: Interactions, config: SplitConfig, seed: int) -> S
         test=np.sort(test),
         held_out=interactions.where(held_out),
     )
+
+
+def seconds_of(moment: date | int) -> int:
+    """Return a moment in the data's unit of time: a day's first second in UTC since the epoch, a number as it is."""
+    return moment if isinstance(moment, int) else int(datetime.combine(moment, time(), UTC).timestamp())
+
+
+def _until(interactions: Interactions, moment: date | int, later: IntArray) -> Interactions:
+    """Return the rows before a moment, and of the users `later` all.
+
+    Raises:
+        ConfigError: If nothing is left of the others.
+    """
+    before = interactions.time < seconds_of(moment)
+    of_others = ~interactions.are_of(later)
+    if not (before & of_others).any():
+        first = int(interactions.time[of_others].min())
+        message = (
+            f"split.until = {moment} leaves nothing to train on: the first interaction is at {first}; choose later"
+        )
+        raise ConfigError(message)
+    return interactions.where(before | ~of_others)
 
 
 def _later(interactions: Interactions, users: IntArray, share: float) -> NDArray[np.bool_]:

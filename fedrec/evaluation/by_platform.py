@@ -62,6 +62,7 @@ def _alone(task: Task, scorer: Scorer, cases: Cases, judged: Judged, items: rang
         query_vectors=None
         if judged.query_vectors is None
         else _queries_of(judged.query_vectors, judged.num_items, own),
+        kinds=None if judged.kinds is None else judged.kinds[own],
     )
     found = task.evaluate(within(scorer, items), cases, known)
     return replace(found, recommended=np.where(found.recommended < 0, -1, found.recommended + items.start))

@@ -1,7 +1,8 @@
 """The server's evaluator: one model, many adapters, the held-out users.
 
 Validation users are outside the training ledger. The run sees them through `validation`: as they are, if they
-consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model.
+consented, else through planned and noisy sums. Test users are asked through `test` alone, once per finished model, and
+through `test_period` (see `fedrec.evaluation.asked_once`).
 """
 
 from collections.abc import Mapping
@@ -15,11 +16,11 @@ from torch import Tensor
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import IntArray
 from fedrec.data.platform import Stretches
-from fedrec.data.split import Cases, Cut
+from fedrec.data.split import Cases, Cut, Period
 from fedrec.evaluation.by_platform import evaluate_by_platform
 from fedrec.evaluation.validation.private import PrivateValidation, Scale
 from fedrec.evaluation.validation.volunteers import Validation, Volunteers, mean_gain
-from fedrec.metrics.beyond_accuracy import Counts, Vectors
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Vectors, kinds_of
 from fedrec.metrics.evaluation import Evaluation, Judged, Scorer
 from fedrec.metrics.ranking import RANKED
 from fedrec.models.adapters import load_parameters_
@@ -149,12 +150,21 @@ class Evaluator:
 
         It is such that more is better. Only for whoever `can_tune`.
         """
-        return mean_gain(self._evaluate(scorer, self._split.validation), self.task.headline)
+        return mean_gain(self.tune(scorer), self.task.headline)
+
+    def tune(self, scorer: Scorer) -> dict[str, Evaluation]:
+        """Return the exact evaluation of the validation users by target, as often as asked; only if `can_tune`."""
+        return self._evaluate(scorer, self._split.validation)
 
     def test(self, scorer: Scorer, platform: int | None = None) -> dict[str, Evaluation]:
         """Return the evaluation of the test users, or of a platform's alone, by target: once per finished model."""
         users = self._split.test
         return self._evaluate(scorer, users if platform is None else users[self._platforms.of_users(users) == platform])
+
+    def test_period(self, scorer: Scorer, target: str, period: Period) -> Evaluation | None:
+        """Return the evaluation of the test users in a period of time; None if nobody has two interactions in it."""
+        cases = self._split.cases(self._split.test, self.targets[target], period)
+        return self.judge(scorer, cases) if len(cases.users) else None
 
     def scorer(self, parameters: Mapping[str, Tensor]) -> Scorer:
         """Return the scorer of an adapter; it holds until the next adapter is loaded."""
@@ -164,6 +174,10 @@ class Evaluator:
         """Return the test users' cases, for groups and paired tests."""
         return self._split.cases(self._split.test, self.targets[target])
 
+    def validation_cases(self, target: str) -> Cases:
+        """Return the validation users' cases; only if `can_tune`."""
+        return self._split.cases(self._split.validation, self.targets[target])
+
     @cached_property
     def _validation_examples(self) -> tuple[list[Any], Stretches]:
         """An example of each validation user with data, and which of them are scored among which items."""
@@ -172,22 +186,29 @@ class Evaluator:
 
     def _evaluate(self, scorer: Scorer, users: IntArray) -> dict[str, Evaluation]:
         return {
-            name: self._judge(scorer, self._split.cases(users, cut)) for name, cut in self.targets.items() if len(users)
+            name: self.judge(scorer, self._split.cases(users, cut)) for name, cut in self.targets.items() if len(users)
         }
 
     def later(self, scorer: Scorer, users: IntArray) -> Evaluation:
         """Return the evaluation of training users, at least one of whom has any, on their own later items."""
-        return self._judge(scorer, self._split.later_cases(users))
+        return self.judge(scorer, self._split.later_cases(users))
 
-    def _judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
-        judged = Judged(
-            self._job.prepared.train.num_items,
+    def judge(self, scorer: Scorer, cases: Cases) -> Evaluation:
+        """Return the evaluation of any cases; test users' are for `test` and `test_period` alone."""
+        return evaluate_by_platform(self.task, scorer, cases, self.judged, self._platforms)
+
+    @property
+    def judged(self) -> Judged:
+        """What users are judged on."""
+        prepared = self._job.prepared
+        return Judged(
+            prepared.train.num_items,
             self.cutoffs,
             self.popular.counts,
-            self._vectors,
-            _array(self._job.prepared.text.query_vectors),
+            item_vectors=_array(prepared.item_vectors),
+            query_vectors=_array(prepared.text.query_vectors),
+            kinds=self._kinds,
         )
-        return evaluate_by_platform(self.task, scorer, cases, judged, self._platforms)
 
     def learn_popularity(self, released: Mapping[str, Tensor]) -> None:
         """Count popularity by what was released before the first round, where nothing better may be shown."""
@@ -195,8 +216,9 @@ class Evaluator:
             self.popular = Popular(np.maximum(released["item_counts"].numpy(), 0.0), "released item counts")
 
     @cached_property
-    def _vectors(self) -> Vectors | None:
-        return _array(self._job.prepared.item_vectors)
+    def _kinds(self) -> Kinds | None:
+        attribute, known = self._job.experiment.evaluation.kinds, self._job.prepared.catalogue.attributes
+        return kinds_of(known[attribute], attribute) if attribute in known else None
 
 
 def _array(vectors: Tensor | None) -> Vectors | None:

@@ -7,6 +7,7 @@ all at once. `fingerprint` hashes the whole experiment, and nothing else.
 import hashlib
 import json
 import math
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,6 +91,9 @@ class SplitConfig(Section):
     later: Share = 0.0
     """Share of each private training user's latest interactions that is kept from training, at least one: the clients'
     own later items, on which what stays with a client is judged. By default none. Two interactions always train."""
+    until: date | int | None = None
+    """Where training ends in time: a day (UTC, its first second) or a number in the data's own unit of time. From then
+    on only test users have interactions, which `fedrec periods` judges apart. By default nowhere."""
 
 
 class FederationConfig(Section):
@@ -307,6 +311,9 @@ class EvaluationConfig(Section):
     linear_next_item, linear_sum, base, local_only and central)."""
     groups: tuple[str, ...] = ("activity", "gender", "age")
     """User attributes whose groups are compared; `activity` is the length of the history."""
+    kinds: str = "genres"
+    """Item attribute whose values, several of them parted by |, are the kinds of items that calibration and the
+    exposure of kinds are judged by; neither is told where the data lack it."""
     private: PrivateValidationConfig = PrivateValidationConfig()
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Queries
 from fedrec.metrics.accuracy import mean_over_users
-from fedrec.metrics.beyond_accuracy import Counts, Vectors
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Vectors
 
 Scores = NDArray[np.float32]
 Scorer = Callable[[Queries], Scores]
@@ -31,6 +31,8 @@ class Judged:
         item_vectors: `[num_items, width]` for diversity of lists; left out without.
         query_vectors: Of the texts that the items are searched with, equally many each, in the order of the items,
             `[num_items * each, width]`; None where nobody searches.
+        kinds: How much each item is of each kind, `[num_items, kinds]`, for calibration of lists and the exposure of
+            kinds; left out without.
     """
 
     num_items: int
@@ -38,6 +40,7 @@ class Judged:
     counts: Counts | None = None
     item_vectors: Vectors | None = None
     query_vectors: NDArray[np.float32] | None = None
+    kinds: Kinds | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray
 from fedrec.data.split import Cases
 from fedrec.metrics.accuracy import METRICS, check_cutoff
-from fedrec.metrics.beyond_accuracy import Counts, Vectors, list_metrics
+from fedrec.metrics.beyond_accuracy import Counts, Kinds, Lists, Vectors, directions_of, list_metrics
 from fedrec.metrics.evaluation import Evaluation, Scorer, Scores
 
 RANKED = 10
@@ -34,6 +34,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
     *,
     counts: Counts | None,
     item_vectors: Vectors | None = None,
+    kinds: Kinds | None = None,
     batch_size: int = 256,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -47,6 +48,8 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         cutoffs: Cut-offs of the metrics, at least one, each at least 1.
         counts: How popular each item is, `[num_items]`, for novelty and popularity; left out without.
         item_vectors: `[num_items, width]` for diversity; left out without.
+        kinds: How much each item is of each kind, `[num_items, kinds]`, for calibration and the exposure of kinds; left
+            out without.
         batch_size: Users scored at once; costs about 40 bytes of memory per user and item.
         on_progress: Called with (users done, users in all) after each batch.
 
@@ -60,7 +63,7 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
         FedrecError: If scores have the wrong shape or are not finite; the user is named.
     """
     _check(cases, cutoffs)
-    tie_order = rng_for(0, "ties").permutation(num_items)
+    tie_order = _tie_order(num_items)
     ranks: list[IntArray] = []
     recommended: list[IntArray] = []
     for start in range(0, len(cases.users), batch_size):
@@ -73,11 +76,19 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             np.searchsorted(row, own[targets]) + 1
             for row, own, targets in zip(ordered, keys, cases.targets[batch], strict=True)
         ]
-        best = ordered[:, : max(cutoffs)]
-        recommended.append(np.where(best == _SEEN, -1, tie_order[np.minimum(best & _LOW_BITS, num_items - 1)]))
+        recommended.append(_items(ordered[:, : max(cutoffs)], tie_order))
         if on_progress is not None:
             on_progress(len(ranks), len(cases.users))
-    lists = np.concatenate(recommended)
+    found = np.concatenate(recommended)
+    lists = Lists(
+        [own[own >= 0] for own in found],
+        cases.histories,
+        cases.targets,
+        num_items,
+        counts,
+        directions_of(item_vectors),
+        kinds,
+    )
     return Evaluation(
         name=cases.name,
         users=cases.users,
@@ -87,9 +98,29 @@ def evaluate(  # noqa: PLR0913 - the protocol's own parameters, named at every c
             for k in cutoffs
         },
         ranks=tuple(ranks),
-        recommended=lists,
-        lists=list_metrics(lists, tuple(cutoffs), num_items, counts, item_vectors),
+        recommended=found,
+        lists=list_metrics(lists, cutoffs),
     )
+
+
+def ranked_items(scores: Scores, histories: Sequence[IntArray]) -> IntArray:
+    """Return the items in the order in which the protocol ranks them, best first, `[users, items]`.
+
+    Args:
+        scores: Of all items, `[users, items]`, finite, in single precision.
+        histories: Items of each user that are not ranked; at the end of its row stands -1 instead.
+    """
+    tie_order = _tie_order(scores.shape[1])
+    return _items(np.sort(_keys(scores, histories, tie_order), axis=1), tie_order)
+
+
+def _tie_order(num_items: int) -> IntArray:
+    return rng_for(0, "ties").permutation(num_items)
+
+
+def _items(keys: NDArray[np.int64], tie_order: IntArray) -> IntArray:
+    """Return the items of which `_keys` made these; -1 for those of the history."""
+    return np.where(keys == _SEEN, -1, tie_order[np.minimum(keys & _LOW_BITS, len(tie_order) - 1)])
 
 
 def _keys(scores: Scores, histories: Sequence[IntArray], tie_order: IntArray) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ private/                                                     what only a simulat
   checkpoints/round-000012.safetensors                         adapter, best adapter, strategy's state, ledger, sum
   controls/ease.safetensors                                    each finished control, so that none is made twice
   test.safetensors                                             what each test user got from the result
+  asked/rerank-mmr.json                                        what test users were asked once, after the run
   metrics.jsonl  summary.json  report.html                     all of it: a line a round, the result, the page
 ```
 A line of `metrics.jsonl` is written before its round's checkpoint; lines beyond the newest checkpoint are dropped on

@@ -20,7 +20,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from fedrec.core.checksums import damage, is_sealed, seal
-from fedrec.core.errors import RunError, UserError
+from fedrec.core.errors import ConfigError, RunError, UserError
 from fedrec.core.files import write_whole
 from fedrec.core.progress import DownloadBar, Progress
 from fedrec.core.threads import one_thread
@@ -196,6 +196,7 @@ def _dealt_out(name: str, datasets: Mapping[str, Dataset], experiment: Experimen
     """
     dataset = datasets[name]
     try:
+        _require_clock(dataset, experiment)
         split = split_users(dataset.interactions, experiment.split, experiment.split_seed)
         return split, federate(dataset, split, experiment.federation, experiment.seed)
     except UserError as error:
@@ -203,6 +204,20 @@ def _dealt_out(name: str, datasets: Mapping[str, Dataset], experiment: Experimen
             raise
         message = f"platform {name!r}: {error}"
         raise type(error)(message) from error
+
+
+def _require_clock(dataset: Dataset, experiment: Experiment) -> None:
+    """Refuse to end training at a moment where rows have no times.
+
+    Raises:
+        ConfigError: If it is asked for.
+    """
+    if experiment.split.until is not None and dataset.order != "time":
+        message = (
+            f"split.until = {experiment.split.until}: the interactions of {dataset.name} have no times, only an order "
+            "in the file; leave it out, or name the column of times (data.table.time)"
+        )
+        raise ConfigError(message)
 
 
 def _facts(

@@ -74,7 +74,13 @@ class NextItem(SequenceTask):
     def evaluate(self, scorer: Scorer, cases: Cases, judged: Judged) -> Evaluation:
         """Rank the whole catalogue, less the history, for every case (see `fedrec.metrics.ranking`)."""
         return evaluate(
-            scorer, cases, judged.num_items, judged.cutoffs, counts=judged.counts, item_vectors=judged.item_vectors
+            scorer,
+            cases,
+            judged.num_items,
+            judged.cutoffs,
+            counts=judged.counts,
+            item_vectors=judged.item_vectors,
+            kinds=judged.kinds,
         )
 
 

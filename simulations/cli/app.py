@@ -5,7 +5,7 @@ How a command ends is the matter of `simulations.cli.errors`.
 
 import typer
 
-from simulations.cli import attack, audit, bench, data, inspect, new, privacy, run, sweep
+from simulations.cli import attack, audit, bench, data, inspect, new, periods, privacy, replay, rerank, run, sweep
 from simulations.cli.errors import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
@@ -23,6 +23,7 @@ Start here:
   fedrec resume runs/mine                 goes on after an interruption, to the same bits
   fedrec sweep --over privacy.epsilon=1,8,inf --over seed=0,1
   fedrec attack membership smoke          what an adversary finds out, against epsilon
+  fedrec rerank runs/mine                 more diverse lists, and their price in NDCG
   fedrec privacy explain runs/mine
   fedrec data describe movielens-100k
   fedrec list strategies
@@ -50,6 +51,9 @@ app.command()(run.run)
 app.command()(run.resume)
 app.command()(sweep.sweep)
 app.command()(audit.audit)
+app.command()(rerank.rerank)
+app.command()(periods.periods)
+app.command()(replay.replay)
 app.add_typer(attack.app, name="attack")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")

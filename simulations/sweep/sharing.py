@@ -70,6 +70,7 @@ NOT_READ = frozenset(
         "evaluation.central_lr",
         "evaluation.controls",
         "evaluation.groups",
+        "evaluation.kinds",
         "evaluation.private.delta",
         "evaluation.private.form",
         "evaluation.private.change_bound",

@@ -40,6 +40,7 @@ def run(scorer, cases, batch_size=256):
         (1, 3, 20),
         counts=np.arange(NUM_ITEMS),
         item_vectors=np.eye(NUM_ITEMS, dtype=np.float32),
+        kinds=np.eye(NUM_ITEMS)[:, :4],
         batch_size=batch_size,
     )
 

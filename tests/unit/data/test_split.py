@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError
-from fedrec.data.split import any_items, split_users
+from fedrec.data.split import Split, any_items, split_users
 from fedrec.experiment.config import Experiment, SplitConfig
 from fedrec.tasks import open_task
 from fedrec.tasks.base import LAST, LAST20
@@ -70,6 +70,23 @@ def test_last20_takes_a_fifth_and_at_least_one():
     assert cases.excluded == 1
     assert [targets.tolist() for targets in cases.targets] == [[4, 5, 6], [2], [4], [6]]
     assert [history.tolist() for history in cases.histories] == [[*range(7), 0, 1, 2, 3], [0, 1], [3], [6]]
+
+
+def test_a_period_is_cut_like_the_whole_and_what_came_before_it_is_history():
+    # times 0 to 5, 6 to 8 and 9; from 2 on and before 8 these are rows 2 to 5 of user 0, two rows of user 1, none of 2
+    held = interactions([[0, 1, 2, 3, 4, 5], [6, 0, 1], [2]])
+    nobody = np.array([], dtype=np.int64)
+    split = Split(held, nobody, nobody, nobody, np.arange(3), held)
+    found = split.cases(np.arange(3), LAST, (2, 8))
+    assert found.users.tolist() == [0, 1]
+    assert found.excluded == 1
+    assert [history.tolist() for history in found.histories] == [[0, 1, 2, 3, 4], [6]]
+    assert [target.tolist() for target in found.targets] == [[5], [0]]
+    assert [len(values) for values in found.history_values] == [5, 1]
+    later = split.cases(np.arange(3), LAST, (4, 100))
+    assert [history.tolist() for history in later.histories] == [[0, 1, 2, 3, 4], [6, 0]]
+    assert split.cases(np.arange(3), LAST, (100, 200)).users.tolist() == []
+    assert split.cases(nobody, LAST, (0, 8)).users.tolist() == []
 
 
 def test_the_latest_of_private_users_are_kept_from_training_and_two_always_train():

@@ -6,6 +6,7 @@ import pytest
 from fedrec.data.platform import Platforms
 from fedrec.data.split import Cases, Queries
 from fedrec.evaluation.by_platform import evaluate_by_platform, within
+from fedrec.metrics.beyond_accuracy import LIST_METRICS, kinds_of
 from fedrec.metrics.evaluation import MACRO, Judged, Scores
 from fedrec.tasks.next_item import NextItem
 from tests.handmade import experiment
@@ -24,7 +25,8 @@ SCORES = np.array(
     dtype=np.float32,
 )
 VECTORS = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
-JUDGED = Judged(9, (1, 2), counts=np.arange(9), item_vectors=VECTORS)
+KINDS = kinds_of(["a", "b", "a|b", "", "c", "a", "c", "b|c", "a"], "kind")
+JUDGED = Judged(9, (1, 2), counts=np.arange(9), item_vectors=VECTORS, kinds=KINDS)
 
 
 def cases(*users: int) -> Cases:
@@ -45,7 +47,7 @@ def alone(*users: int) -> dict[str, float]:
     histories, targets = ([items - own.start for items in of] for of in (part.histories, part.targets))
     local = Cases("last20", part.users, histories, targets, 0)
     columns = slice(own.start, own.stop)
-    judged = Judged(len(own), JUDGED.cutoffs, JUDGED.counts[columns], VECTORS[columns])
+    judged = Judged(len(own), JUDGED.cutoffs, JUDGED.counts[columns], VECTORS[columns], kinds=KINDS[columns])
     found = TASK.evaluate(lambda queries: SCORES[queries.users][:, columns], local, judged)
     return {**found.means, **found.lists}
 
@@ -65,7 +67,7 @@ def test_a_platforms_metrics_are_those_that_it_has_alone_and_the_macro_mean_coun
         assert values[2:].mean() == pytest.approx(films[name])
         assert found.lists[f"{MACRO}{name}"] == pytest.approx((books[name] + films[name]) / 2)
         assert found.means[name] == pytest.approx((2 * books[name] + 3 * films[name]) / 5)
-    for name in ("coverage@2", "gini@2", "novelty@2", "popularity@2", "diversity@2"):
+    for name in (f"{metric}@2" for metric in LIST_METRICS.names()):
         assert found.lists[name] == pytest.approx((books[name] + films[name]) / 2)
 
 
