@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 
 from fedrec.core.errors import ConfigError
+from fedrec.core.progress import silent
 from fedrec.data.platform import Platforms
 from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.controls.neural import bert4rec, lightgcn, mult_vae, sasrec
@@ -95,14 +96,15 @@ def test_an_edge_of_the_graph_is_divided_by_the_roots_of_both_ends():
     touched = sparse.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
     # users have 2, 1 and 0 items; items have 1, 2 and 0 users
     half, root = 1 / 2, 1 / np.sqrt(2)
-    np.testing.assert_allclose(lightgcn.normalised(touched).toarray(), [[root, half, 0], [0, root, 0], [0, 0, 0]])
+    edges = np.array([[root, half, 0], [0, root, 0], [0, 0, 0]])
+    nothing = np.zeros((3, 3))
+    np.testing.assert_allclose(lightgcn.normalised(touched).toarray(), np.block([[nothing, edges], [edges.T, nothing]]))
 
 
 def test_lightgcn_by_hand():
     model = lightgcn.LightGcn(interactions([[0]], 2), 0, penalty=0.5)
     with torch.no_grad():
-        for vectors, value in ((model.users, [[1.0]]), (model.items, [[2.0], [4.0]])):
-            vectors.copy_(torch.tensor(value) * torch.eye(1, 64))
+        model.vectors.copy_(torch.tensor([[1.0], [2.0], [4.0]]) * torch.eye(1, 64))
     # One edge of weight 1: user and item take each other's vector in each layer; the other item hears of nobody.
     # User 1, 2, 1, 2: mean 3/2. Item 0 is 2, 1, 2, 1: mean 3/2. Item 1 is 4, 0, 0, 0: mean 1.
     one = torch.tensor([0])
@@ -205,17 +207,9 @@ def evaluator_of(*, can_tune=True):
 RISING = Recipe("rising", Rising, {"height": (1.0, 5.0)}, epochs=20, patience=2, fixed_epochs=4, note="a curve")
 
 
-def told(label, done, total, note=""):
-    TOLD.append((label, done, total, note))
-
-
-TOLD = []
-
-
 def test_validation_users_pick_epoch_and_settings_and_test_users_are_scored_once():
-    TOLD.clear()
-    evaluator = evaluator_of()
-    control = trained_control(RISING, job_of(interactions([[0, 1]], 2)), evaluator, told)
+    evaluator, told = evaluator_of(), []
+    control = trained_control(RISING, job_of(interactions([[0, 1]], 2)), evaluator, lambda *one: told.append(one))
     # 1 - (epoch - 3)^2 is best at epoch 3 and seen to fall twice; then tuning asks for what was kept; 5 likewise.
     curve = [-3.0, 0.0, 1.0, 0.0, -3.0, 1.0]
     assert evaluator.gains == curve + [gain + 4 for gain in curve]
@@ -224,13 +218,13 @@ def test_validation_users_pick_epoch_and_settings_and_test_users_are_scored_once
         "height 5 (by validation users, of height 1, 5), epoch 3 (by validation users), a curve"
     )
     assert control.reference
-    assert TOLD[0] == ("control rising", 0, 20, "")
-    assert TOLD[-1] == ("control rising", 20, 20, "stopped at epoch 5")
+    assert told[0] == ("control rising", 0, 20)
+    assert told[-1] == ("control rising", 20, 20, "stopped at epoch 5")
 
 
 def test_where_nobody_may_be_asked_epochs_and_settings_are_fixed():
     evaluator = evaluator_of(can_tune=False)
-    control = trained_control(RISING, job_of(interactions([[0, 1]], 2)), evaluator, told)
+    control = trained_control(RISING, job_of(interactions([[0, 1]], 2)), evaluator, silent)
     assert not evaluator.gains
     assert [own.tolist() for own in evaluator.tested] == [[1.0 - (4 - 3) ** 2, 0.0]]
     assert control.note.startswith("height 1 (fixed), epoch 4 (fixed), a curve")
@@ -246,7 +240,7 @@ def test_each_platform_learns_from_its_own_rows():
     recipe = Recipe("rising", make, {"height": (1.0,)}, epochs=20, patience=2, fixed_epochs=1, note="")
     platforms = Platforms(("books", "films"), np.array([0, 2, 4]), np.array([0, 1, 3]))
     trained_control(
-        recipe, job_of(interactions([[0, 1], [3], [2, 3]], 4), platforms), evaluator_of(can_tune=False), told
+        recipe, job_of(interactions([[0, 1], [3], [2, 3]], 4), platforms), evaluator_of(can_tune=False), silent
     )
     assert seen == [(("rising", 0), 2, [0, 1]), (("rising", 1), 2, [1, 0, 1])]
 
@@ -257,7 +251,7 @@ def test_a_control_reads_training_rows_and_asks_validation_users_alone(name, mon
     short = Recipe(name, module.RECIPE.make, module.RECIPE.grid, 2, 1, 1, module.RECIPE.note)
     monkeypatch.setattr(module, "RECIPE", short)
     evaluator = evaluator_of()
-    control = CONTROLS.get(name)(job_of(interactions(CYCLES[:3], 8)), evaluator, told)
+    control = CONTROLS.get(name)(job_of(interactions(CYCLES[:3], 8)), evaluator, silent)
     assert control.reference
     assert len(evaluator.tested) == 1
     assert len(evaluator.gains) >= len(next(iter(module.RECIPE.grid.values())))
@@ -266,4 +260,4 @@ def test_a_control_reads_training_rows_and_asks_validation_users_alone(name, mon
 @pytest.mark.parametrize("name", NAMES)
 def test_a_catalogue_that_is_too_large_is_refused_before_any_work(name):
     with pytest.raises(ConfigError, match=f"{name} scores the whole catalogue .* 20001 items .* leave '{name}' out"):
-        CONTROLS.get(name)(job_of(interactions([[0]], 20_001)), evaluator_of(), told)
+        CONTROLS.get(name)(job_of(interactions([[0]], 20_001)), evaluator_of(), silent)

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from fedrec.core.progress import Progress
 from fedrec.core.threads import one_thread
 from fedrec.evaluation.controls.base import Control, reference
@@ -91,7 +93,8 @@ def stopped_early_(
     guided, label = evaluator.can_tune, f"control {recipe.name}"
     most = recipe.epochs if guided else recipe.fixed_epochs
     scorer = together(platforms, [learner.scores for learner in learners])
-    gain, best, weights = -math.inf, most, []
+    gain, best = -math.inf, most
+    weights: list[dict[str, Tensor]] = []
     progress(label, 0, most)
     for epoch in range(1, most + 1):
         for learner in learners:
@@ -103,6 +106,7 @@ def stopped_early_(
         elif epoch - best >= recipe.patience:
             progress(label, most, most, f"stopped at epoch {epoch}")
             break
-    for learner, own in zip(learners, weights, strict=guided):
-        learner.load_state_dict(own)
+    if guided:
+        for learner, own in zip(learners, weights, strict=True):
+            learner.load_state_dict(own)
     return Trained(scorer, best)

@@ -70,7 +70,8 @@ class SasRec(Learner):
         cuts = [history[-WINDOW:] for history in histories]
         last = torch.tensor([len(cut) - 1 for cut in cuts])
         hidden = self.encoder(padded(cuts))[torch.arange(len(cuts)), last]
-        return hidden @ self.encoder.item.weight.T
+        scores: Tensor = hidden @ self.encoder.item.weight.T
+        return scores
 
 
 RECIPE = Recipe(
