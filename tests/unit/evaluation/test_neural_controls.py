@@ -111,10 +111,9 @@ def test_lightgcn_by_hand():
     margin = 3 / 2 * (3 / 2 - 1)
     expected = np.log1p(np.exp(-margin)) + 0.5 * (1 + 2**2 + 4**2) / 2
     assert float(model.loss(one, one, one + 1).detach()) == pytest.approx(expected)
-    # Folded in is who has item 0 and a vector of 0 itself: it hears 2, 1 and 2 in the three layers.
-    # All is a sum over layers: the items' are 6 and 4.
-    found = model.scores(queries([[0]]))
-    np.testing.assert_allclose(found, [[(2 + 1 + 2) * 6, (2 + 1 + 2) * 4]])
+    # Folded in is the mean of what a history has: 3/2 of item 0, however often, and 5/4 of both.
+    found = model.scores(queries([[0, 0], [1, 0]]))
+    np.testing.assert_allclose(found, [[9 / 4, 3 / 2], [5 / 4 * 3 / 2, 5 / 4]], rtol=1e-6)
 
 
 def learner(name, rows, seed=0):
