@@ -70,6 +70,10 @@ RANKING_CONTROLS = frozenset(
         "linear_sum",
         "item_knn",
         "ials",
+        "mult_vae",
+        "lightgcn",
+        "sasrec",
+        "bert4rec",
         "base_popularity",
     }
 )

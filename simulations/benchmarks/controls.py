@@ -25,7 +25,7 @@ from fedrec.run.preparation import is_prepared, prepare
 from simulations.plugins import SCENARIOS
 
 SCENARIO = "movielens-open"
-NAMES = ("popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "item_knn")
+NAMES = ("popularity", "ease", "ease_recency", "linear_next_item", "linear_sum", "item_knn", "ials")
 COLUMNS = (("last", "ndcg@10"), ("last", "hit_rate@10"), ("last20", "ndcg@10"), ("last20", "recall@20"))
 
 
@@ -38,7 +38,7 @@ def main(
     names = control or NAMES
     found: dict[str, list[Kept]] = {name: [] for name in names}
     for split in range(splits):
-        directory = _prepared(out / f"split-{split}", split)
+        directory = prepared_split(out / f"split-{split}", split)
         files = KeptControls(directory.private / "controls", directory.experiment.fingerprint)
         evaluator = Evaluator(directory.job)
         for name in names:
@@ -68,7 +68,8 @@ def table(found: dict[str, list[Kept]]) -> str:
     return "\n".join(rows)
 
 
-def _prepared(folder: Path, split: int) -> RunDirectory:
+def prepared_split(folder: Path, split: int) -> RunDirectory:
+    """Return the run of a user split, prepared in a folder, where it may be already."""
     experiment = load_experiment(SCENARIO, [f"split_seed={split}"], SCENARIOS)
     begun = (folder / "experiment.toml").exists()
     directory = RunDirectory(folder) if begun else RunDirectory.create(folder, experiment, SCENARIO)

@@ -95,9 +95,10 @@ def test_every_import_is_a_declared_dependency() -> None:
     foreign = set().union(*(imported(path) for path in MODULES)) - sys.stdlib_module_names - set(PACKAGES)
     providers = packages_distributions()
     undeclared = {name for name in foreign if not {normal(d) for d in providers.get(name, [name])} & declared}
-    # Two come with a declared dependency that chooses their version (pydantic, flwr[simulation]); pfl-research, a rival
-    # of the benchmarks, runs in an environment of its own; contracts that tests inherit need the pytest of those tests.
-    assert not sorted(undeclared - {"pydantic_core", "ray", "pfl", "pytest"})
+    # Two come with a declared dependency that chooses their version (pydantic, flwr[simulation]); pfl-research and
+    # implicit, rivals of the benchmarks, run in environments of their own; contracts that tests inherit need the pytest
+    # of those tests.
+    assert not sorted(undeclared - {"pydantic_core", "ray", "pfl", "implicit", "pytest"})
 
 
 def test_every_declared_dependency_is_pinned_for_the_measured_set_up() -> None:

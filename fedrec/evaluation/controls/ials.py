@@ -6,11 +6,13 @@ These are implicit's `alpha` and `regularization`.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
+from fedrec.core.threads import one_thread
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import Queries
 from fedrec.evaluation.controls.base import CONTROLS, Control, reference
@@ -27,7 +29,7 @@ ITERATIONS = 15
 """How often users and then items are solved for."""
 
 START = 0.01
-"""Standard deviation of the item factors before the first iteration, as in implicit."""
+"""Item factors are drawn between 0 and this before the first iteration, as in implicit."""
 
 Factors = NDArray[np.float64]
 
@@ -58,15 +60,29 @@ def ials_scorer(train: Interactions, factors: int, l2: float, confidence: float,
         confidence: Weight of what was touched, at least 1; what was not has 1.
         seed: Of the item factors before the first iteration.
     """
-    touched = touched_by(train)
-    by_item = touched.T.tocsr()
-    items = rng_for(seed, "ials", "items").normal(0.0, START, (train.num_items, factors))
+    start = first_factors(train.num_items, factors, seed)
+    return folding_in(fitted_factors(touched_by(train), start, l2, confidence)[1], l2, confidence)
+
+
+def first_factors(num_items: int, factors: int, seed: int) -> Factors:
+    """Return the factors of items before the first iteration, `[items, factors]`."""
+    return START * rng_for(seed, "ials", "items").random((num_items, factors))
+
+
+def fitted_factors(touched: sparse.csr_array, start: Factors, l2: float, confidence: float) -> tuple[Factors, Factors]:
+    """Return the factors of users and of items, `[users, factors]` and `[items, factors]`, after all iterations."""
+    by_item, items = touched.T.tocsr(), start
     for _ in range(ITERATIONS):
         users = best_factors(touched, items, l2, confidence)
         items = best_factors(by_item, users, l2, confidence)
+    return users, items
+
+
+def folding_in(items: Factors, l2: float, confidence: float) -> Scorer:
+    """Return a scorer by the products of items' factors with the best ones for each history."""
 
     def score(queries: Queries) -> Scores:
-        folded_in = best_factors(binary_histories(queries.histories, train.num_items), items, l2, confidence)
+        folded_in = best_factors(binary_histories(queries.histories, len(items)), items, l2, confidence)
         return (folded_in @ items.T).astype(np.float32)
 
     return score
@@ -75,7 +91,9 @@ def ials_scorer(train: Interactions, factors: int, l2: float, confidence: float,
 def best_factors(touched: sparse.csr_array, others: Factors, l2: float, confidence: float) -> Factors:
     """Return the factors of each row that minimise the loss, given those of the columns (Hu et al. 2008, eq. 4).
 
-    Row `u` that touched the columns `Y_u` of `Y` solves `(Y'Y + (c - 1) Y_u'Y_u + l2 I) x = c Y_u'1`.
+    Row `u` that touched the columns `Y_u` of `Y` solves `(Y'Y + (c - 1) Y_u'Y_u + l2 I) x = c Y_u'1`: by torch, which
+    can be told to use one thread. Of matrices this small numpy's threads only wait for each other, which on a busy
+    machine multiplies the time.
 
     Args:
         touched: 1 where a row touched a column, `[rows, columns]`.
@@ -86,9 +104,11 @@ def best_factors(touched: sparse.csr_array, others: Factors, l2: float, confiden
     Returns:
         `[rows, factors]`; 0 for a row that touched nothing.
     """
-    everything = others.T @ others + l2 * np.eye(others.shape[1])
-    found = np.zeros((touched.shape[0], others.shape[1]))
-    for row in np.flatnonzero(np.diff(touched.indptr)):
-        own = others[touched.indices[touched.indptr[row] : touched.indptr[row + 1]]]
-        found[row] = np.linalg.solve(everything + (confidence - 1) * (own.T @ own), confidence * own.sum(axis=0))
-    return found
+    found = torch.zeros(touched.shape[0], others.shape[1], dtype=torch.float64)
+    with one_thread():
+        known = torch.from_numpy(others)
+        everything = known.T @ known + l2 * torch.eye(others.shape[1], dtype=known.dtype)
+        for row in np.flatnonzero(np.diff(touched.indptr)).tolist():
+            own = known[touched.indices[touched.indptr[row] : touched.indptr[row + 1]]]
+            found[row] = torch.linalg.solve(everything + (confidence - 1) * (own.T @ own), confidence * own.sum(dim=0))
+    return found.numpy()

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,7 +12,7 @@ from fedrec.models.transformer.positions import alibi
 
 
 class Block(nn.Module):
-    """Pre-norm causal self-attention and a feed-forward layer, each with a residual.
+    """Pre-norm self-attention, causal unless told otherwise, and a feed-forward layer, each with a residual.
 
     Args:
         width: Of the hidden state.
@@ -39,22 +39,26 @@ class Block(nn.Module):
         self.register_buffer("distance", alibi(heads, window) if relative else None, persistent=False)
 
     def forward(
-        self, hidden: Float[Tensor, "batch length width"], draws: Int[Tensor, " batch"] | None = None
+        self,
+        hidden: Float[Tensor, "batch length width"],
+        draws: Int[Tensor, " batch"] | None = None,
+        visible: Bool[Tensor, "batch 1 1 length"] | None = None,
     ) -> Float[Tensor, "batch length width"]:
-        """Return the block's output; position `t` sees positions up to `t`.
+        """Return the block's output.
 
         Args:
             hidden: Of each example.
             draws: Each example's number, which dropout follows from; nothing is dropped without.
+            visible: Positions that every position sees, at least one; without, position `t` sees those up to `t`.
         """
-        hidden = hidden + self._drop(self._attend(self.attention_norm(hidden)), draws, 0)
+        hidden = hidden + self._drop(self._attend(self.attention_norm(hidden), visible), draws, 0)
         fed: Tensor = self.contract(functional.gelu(self.expand(self.feed_norm(hidden))))
         return hidden + self._drop(fed, draws, 1)
 
     def _drop(self, hidden: Tensor, draws: Tensor | None, layer: int) -> Tensor:
         return hidden if draws is None else dropped(hidden, draws, 1 + 2 * self.place + layer, self.dropout)
 
-    def _attend(self, hidden: Tensor) -> Tensor:
+    def _attend(self, hidden: Tensor, visible: Tensor | None) -> Tensor:
         batch, length, width = hidden.shape
         query, key, value = (
             project(hidden).view(batch, length, self.heads, width // self.heads).transpose(1, 2)
@@ -63,7 +67,8 @@ class Block(nn.Module):
         scores = query @ key.mT / math.sqrt(width // self.heads)
         if isinstance(self.distance, Tensor):
             scores = scores + self.distance[:, :length, :length]
-        scores = scores.masked_fill(~self.causal[:length, :length], -math.inf)
+        seen = self.causal[:length, :length] if visible is None else visible
+        scores = scores.masked_fill(~seen, -math.inf)
         mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(batch, length, width)
         attended: Tensor = self.output(mixed)
         return attended

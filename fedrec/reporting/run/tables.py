@@ -34,13 +34,27 @@ LABELS = {
     "linear_next_item": "Linear next item",
     "text_nearest": "Nearest item text, untrained",
     "ease": "EASE",
+    "sasrec": "SASRec",
+    "bert4rec": "BERT4Rec",
+    "mult_vae": "Mult-VAE",
+    "lightgcn": "LightGCN",
     "ials": "Implicit ALS",
     "item_knn": "Item neighbours",
     "popularity": "Popularity",
     "popularity_odds": "Odds by popularity",
     "random": "Random",
 }
-OTHER_REFERENCES = ("linear_sum", "ease_recency", "linear_next_item", "ials", "item_knn")
+OTHER_REFERENCES = (
+    "linear_sum",
+    "ease_recency",
+    "linear_next_item",
+    "sasrec",
+    "bert4rec",
+    "mult_vae",
+    "lightgcn",
+    "ials",
+    "item_knn",
+)
 """Recommenders fitted on all data, of which the answer in words names the best alone."""
 
 BASES = {"random": "random weights", "public_users": "pretrained on consenting public users"}
