@@ -72,9 +72,10 @@ class Recorded:
 class Simulated:
     """Users of a window choose from the lists that they are shown, as often as they touched something in the data.
 
-    An item's utility is its score by EASE, fitted on all recorded interactions and asked with all of the user's, in
-    standard deviations over the catalogue: a taste that is taken from the data, and that the model in the loop never
-    sees as such. Users who are new keep what they did: there is no list for them.
+    An item's utility is its score by EASE, fitted on all recorded interactions and asked with all of the user's, less
+    the best item's, in standard deviations over the catalogue: a taste that is taken from the data, and that the model
+    in the loop never sees as such. So the best item alone is chosen as often as nothing. Users who are new keep what
+    they did: there is no list for them.
 
     Args:
         rows: All recorded interactions.
@@ -119,7 +120,7 @@ class Simulated:
         known = Queries(users, [self._rows.items_of(u) for u in own], [self._rows.values_of(u) for u in own])
         scores = self._taste(known).astype(np.float64)
         spread = scores.std(axis=1, keepdims=True)
-        return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0))
+        return np.asarray((scores - scores.max(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1.0))
 
     def _arriving(self, seen: Seen, chosen: list[IntArray]) -> Interactions:
         """Return the choices as rows at the window's last moment, in their order, and the rows of those who are new."""
