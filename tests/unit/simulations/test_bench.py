@@ -260,7 +260,8 @@ print(json.dumps(sorted({name.split(".")[0] for name in found} - sys.stdlib_modu
 
 def test_what_pfls_side_needs_is_what_it_imports_and_stands_in_the_help() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTS], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert sorted([*json.loads(done.stdout), "pfl"]) == sorted(NEEDS)
+    later = ("peft", "pfl")  # a LoRA's is imported when the LoRA is attached
+    assert sorted([*json.loads(done.stdout), *later]) == sorted(NEEDS)
     said = inspect.getsource(bench_command) + (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert all(said.count(package) >= 2 for package in NEEDS.values())
 
