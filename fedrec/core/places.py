@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pooch
-
 from fedrec.core.errors import AcquireError
 
 CACHE = "FEDREC_CACHE"
@@ -22,6 +20,8 @@ PRIVATE = "private"
 
 def default_cache() -> Path:
     """Return the cache of downloads and item vectors: FEDREC_CACHE, or the user's cache folder."""
+    import pooch  # and with it a client for downloads, which those who only read text inputs need not have
+
     return Path(os.environ.get(CACHE) or pooch.os_cache("fedrec"))
 
 
