@@ -20,7 +20,7 @@ from torch import Tensor
 from fedrec.core.errors import FederationError, PrivacyError, RunError
 from fedrec.core.progress import Progress
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.selection import summed_with
+from fedrec.evaluation.result.selection import summed_with
 from fedrec.privacy.ledger import Ledger
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.privacy.unpaid import unpaid
@@ -33,10 +33,10 @@ from server.aggregation.update import Arrays
 from server.asking import ask
 from server.base import MeanStrategy, Strategy, to_record
 from server.grids import SummingGrid
-from server.item_counts import item_counts
-from server.linear_branch import linear_weights
 from server.message_size import asked_bytes
-from server.polls import Poll
+from server.polls.item_counts import item_counts
+from server.polls.linear_branch import linear_weights
+from server.polls.poll import Poll
 from server.stop import StopRequest
 
 Line = dict[str, Any]

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from fedrec.attacks.roc import auc, tpr_at_1_percent
 from fedrec.core.errors import ConfigError
 from fedrec.core.seeding import rng_for
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 
 Scores = NDArray[np.float64]
 Members = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 
 Measures = Mapping[str, Mapping[str, Interval]]
 """Measure, such as "auc" -> an attack or what it is put beside, such as "guess" -> what was measured."""

@@ -18,10 +18,10 @@ from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.data.split import Queries
-from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.linear.ease import ease_scorer
 from fedrec.evaluation.controls.uninformed import popularity_scorer
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.significance import bootstrap_interval, compare
+from fedrec.evaluation.statistics.significance import bootstrap_interval, compare
 from fedrec.metrics.evaluation import Evaluation, Scorer, Scores
 from fedrec.models.adapters import load_parameters_
 from fedrec.models.scoring import model_scores

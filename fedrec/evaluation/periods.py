@@ -13,7 +13,7 @@ import numpy as np
 
 from fedrec.data.split import ALWAYS
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.significance import bootstrap_interval, paired_test
+from fedrec.evaluation.statistics.significance import bootstrap_interval, paired_test
 from fedrec.metrics.evaluation import Evaluation, Scorer
 
 BEFORE, AFTER = "before", "after"

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from fedrec.data.split import Cases
-from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, least_p_value, margin
+from fedrec.evaluation.statistics.significance import FEW_USERS, SIGNIFICANT, least_p_value, margin
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC, Disclosure
 from fedrec.reporting.wording import count_text, listed
 from fedrec.tasks.base import LAST

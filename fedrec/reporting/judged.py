@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fedrec.data.interactions import IntArray
 from fedrec.evaluation.controls.kept import KeptControls
-from fedrec.evaluation.significance import FloatArray
-from fedrec.evaluation.stored import Groups, read_result
+from fedrec.evaluation.statistics.significance import FloatArray
+from fedrec.evaluation.statistics.stored import Groups, read_result
 from fedrec.experiment.config import Experiment, canonical_json
 from fedrec.run.directory import TEST, RunDirectory
 

@@ -18,9 +18,9 @@ from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.groups import compare_groups, labels_of
 from fedrec.evaluation.later_items import judge_later_items
-from fedrec.evaluation.selection import Selection, finished
-from fedrec.evaluation.significance import bootstrap_interval, compare
-from fedrec.evaluation.stored import keep_result
+from fedrec.evaluation.result.selection import Selection, finished
+from fedrec.evaluation.statistics.significance import bootstrap_interval, compare
+from fedrec.evaluation.statistics.stored import keep_result
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.models.adapters import parameters_sha256

@@ -25,8 +25,8 @@ class Checkpoint:
         validation_ledger: What private validation users spent; empty for volunteers.
         released: What was released before the first round, if anything: noisy "item_counts", `[num_items]`, in float64;
             weights of a linear branch by the name of their sum (see `fedrec.models.linear.sums`).
-        summed: Sum in float64 of the adapters that will be averaged (see `fedrec.evaluation.selection`); empty where
-            none are.
+        summed: Sum in float64 of the adapters that will be averaged (see `fedrec.evaluation.result.selection`); empty
+            where none are.
         lines: Hash of the rounds' lines up to this one, as it was read; "" of a checkpoint that was not saved yet.
     """
 

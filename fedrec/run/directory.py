@@ -62,7 +62,7 @@ REPORT = "report.html"
 """The last three are in both parts of a run."""
 
 TEST = "test.safetensors"
-"""What each test user got from the result (see `fedrec.evaluation.stored`): in the private part alone."""
+"""What each test user got from the result (see `fedrec.evaluation.statistics.stored`): in the private part alone."""
 
 BIRTH = {"experiment.toml", "fingerprint", "environment.json", "run.json", PRIVATE, f"{PRIVATE}/{NOISE_KEY}"}
 """Written before the checksums, which make a directory a run."""

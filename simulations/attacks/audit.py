@@ -19,7 +19,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.core.threads import one_thread
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.selection import finished
+from fedrec.evaluation.result.selection import finished
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.unpaid import unpaid
 from fedrec.run.checkpoint import Checkpoint

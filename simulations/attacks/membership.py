@@ -20,7 +20,7 @@ from fedrec.core.progress import Progress
 from fedrec.core.threads import one_thread
 from fedrec.data.columns import write_columns
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.selection import finished
+from fedrec.evaluation.result.selection import finished
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.plan import PrivacyPlan
 from fedrec.run.checkpoint import Checkpoint

@@ -24,7 +24,7 @@ from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.core.threads import one_thread
 from fedrec.data.interactions import IntArray
-from fedrec.evaluation.significance import Interval, bootstrap_interval
+from fedrec.evaluation.statistics.significance import Interval, bootstrap_interval
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.ledger import Ledger
 from fedrec.run.directory import RunDirectory

@@ -23,8 +23,8 @@ from fedrec.core.progress import Progress
 from fedrec.core.seeding import rng_for
 from fedrec.run.client_store import ClientStore, sums_of
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 COLUMNS_MB = 2_000
 """What the columns of a million synthetic users take (docs/performance.md)."""

@@ -17,7 +17,7 @@ from fedrec.core.progress import silent
 from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.controls.kept import Kept, KeptControls
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.replicates import Scored, estimate
+from fedrec.evaluation.statistics.replicates import Scored, estimate
 from fedrec.experiment.file import load_experiment
 from fedrec.metrics.accuracy import range_of
 from fedrec.run.directory import RunDirectory

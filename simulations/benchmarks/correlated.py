@@ -15,8 +15,8 @@ import typer
 from fedrec.core.progress import Progress
 from fedrec.privacy.accounting.banded import best_bands, coefficients, expected_error, noise_multiplier, prefix_errors
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 ROUNDS = (20, 50, 200)
 RATES = (0.05, 0.1, 0.25, 0.5)

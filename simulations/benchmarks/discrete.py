@@ -20,8 +20,8 @@ from fedrec.privacy.accounting.prices import Mechanism, calibrate
 from fedrec.privacy.secagg.agreement import Agreement
 from fedrec.privacy.secagg.integers.quantisation import encode
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 COHORT = 66
 THRESHOLD = 53

@@ -34,17 +34,17 @@ from fedrec.data.load import load_dataset
 from fedrec.data.split import Queries
 from fedrec.evaluation.controls.base import Control
 from fedrec.evaluation.controls.canary import LOCAL_ONLY, check_canary
-from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.linear.ease import ease_scorer
 from fedrec.evaluation.controls.uninformed import popularity_scorer
-from fedrec.evaluation.significance import FloatArray
+from fedrec.evaluation.statistics.significance import FloatArray
 from fedrec.experiment.config import DataConfig
 from fedrec.metrics.accuracy import METRICS
 from fedrec.metrics.evaluation import Evaluation
 from fedrec.privacy.disclosure import PRIVATE
 from fedrec.tasks.base import Headline
 from simulations.cli.options import Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 K = 10
 CANDIDATES = 99

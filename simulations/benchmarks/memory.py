@@ -18,8 +18,8 @@ from fedrec.experiment.config import Experiment
 from simulations.benchmarks.engines.child import peak_mb
 from simulations.benchmarks.memory_table import Size, write_table
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 from simulations.options import RunOptions
 from simulations.runner import run
 

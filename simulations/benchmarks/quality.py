@@ -4,7 +4,7 @@
 interrupted, so it can be stopped at any time. It prints the tables of `docs/quality.md` and writes `quality.json`.
 
 Each split has seeds of its own, so that what a seed does is averaged over splits, too, and one seed a split is enough
-for an interval (see `fedrec.evaluation.replicates`).
+for an interval (see `fedrec.evaluation.statistics.replicates`).
 """
 
 import json
@@ -18,13 +18,13 @@ import typer
 from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
-from fedrec.evaluation.replicates import Scored, compare_all, estimate
+from fedrec.evaluation.statistics.replicates import Scored, compare_all, estimate
 from fedrec.experiment.config import canonical_json
 from fedrec.experiment.file import load_experiment
 from fedrec.metrics.accuracy import range_of
 from fedrec.reporting.judged import FEDERATED, Judged, read_judged, split_name
 from fedrec.reporting.wording import SHOWN_DIFFERENCES, least_text, listed, p_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.progress import RichProgress
 from simulations.options import RunOptions
 from simulations.runner import resume, run
 

@@ -18,8 +18,8 @@ from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.privacy.plan import UnitCounts, plan
 from fedrec.run.cohorts import DRAWS, Population
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 RATES = (0.05, 0.1, 0.25)
 EPSILON = 8.0

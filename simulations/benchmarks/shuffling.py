@@ -16,8 +16,8 @@ from fedrec.privacy.accounting import shuffling
 from fedrec.privacy.accounting.delta import default_delta
 from fedrec.privacy.accounting.prices import calibrate
 from simulations.cli.options import Json, Quiet
-from simulations.cli.output import show_table, show_text
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.output import show_table, show_text
+from simulations.cli.terminal.progress import RichProgress
 
 ROUNDS = 20
 EPSILONS = (1.0, 2.0, 8.0)

@@ -1,12 +1,12 @@
 """The command line, as it is put together; each command is thin: it reads what was asked, calls, and shows.
 
-How a command ends is the matter of `simulations.cli.errors`.
+How a command ends is the matter of `simulations.cli.terminal.errors`.
 """
 
 import typer
 
 from simulations.cli import attack, audit, bench, data, inspect, new, periods, privacy, replay, rerank, run, sweep
-from simulations.cli.errors import Commands
+from simulations.cli.terminal.errors import Commands
 
 MANUAL = """Federated recommendation, simulated under differential privacy.
 

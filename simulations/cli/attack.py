@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import Json, Quiet, Settings
+from simulations.cli.terminal.errors import naming
 
 if TYPE_CHECKING:
     from fedrec.attacks.success import Success
@@ -67,7 +67,7 @@ def membership(  # noqa: PLR0913 - one argument each
     """  # noqa: D301 - \b keeps the lines of the examples
     from functools import partial
 
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.attacks.membership import require_models
@@ -106,7 +106,7 @@ def recovery(  # noqa: PLR0913 - one argument each
     """  # noqa: D301 - \b keeps the lines of the examples
     from functools import partial
 
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from simulations.attacks.recovery import ADVERSARIES, KNOWLEDGE, Recovery, recovery_point, require_single_users
@@ -158,7 +158,7 @@ def _told(success: "Success", out: Path | None, *, json: bool) -> Result:
     """Write and show what was found, and return it."""
     from fedrec.attacks.success import label
     from fedrec.reporting.attacks.page import measures_of, table
-    from simulations.cli.output import show_facts, show_table, show_text
+    from simulations.cli.terminal.output import show_facts, show_table, show_text
 
     result = success.to_json()
     if out is not None:

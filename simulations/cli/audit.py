@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import Json, Quiet, Settings
+from simulations.cli.terminal.errors import naming
 
 if TYPE_CHECKING:
     from fedrec.core.progress import Progress
@@ -62,8 +62,8 @@ def audit(  # noqa: PLR0913 - one argument each
       fedrec audit smoke --out audits/smoke
       fedrec audit smoke --set privacy.epsilon=inf --access black-box
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_facts, show_text
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.output import show_facts, show_text
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.attacks.audit.verdict import require_true

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from simulations.cli.errors import Failure
 from simulations.cli.options import Json, Quiet
+from simulations.cli.terminal.errors import Failure
 
 Result = dict[str, Any]
 
@@ -81,7 +81,7 @@ def engines(  # noqa: PLR0913 - one argument each
       fedrec bench engines --no-flower --json > engines.json
       fedrec bench engines --pfl ../pfl-venv/bin/python
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from simulations.benchmarks.engines.cases import Settings

@@ -24,7 +24,7 @@ def list_sources(*, json: Json = False) -> Result:
     from fedrec.core.places import default_cache
     from fedrec.data.download.acquire import cached
     from fedrec.data.load import known_sources
-    from simulations.cli.output import show_table
+    from simulations.cli.terminal.output import show_table
 
     folder = default_cache() / "data"
     places = {source.name: cached(source.downloads, folder / source.name) for source in known_sources()}
@@ -54,7 +54,7 @@ def get(
     Example:
       fedrec data get movielens-100k
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.core.places import default_cache
@@ -88,8 +88,8 @@ def describe(
       fedrec data describe my-experiment.toml
       fedrec data describe sales.csv --set data.table.user=customer --set data.table.item=sku
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_facts
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.output import show_facts
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.core.places import default_cache

@@ -40,7 +40,7 @@ def list_names(
       fedrec list strategies
       fedrec list scenarios --json
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_table
+    from simulations.cli.terminal.output import show_table
     from simulations.plugins import described
 
     entries = described(kind.value)

@@ -39,8 +39,8 @@ def new(
       fedrec new strategy half_step
       fedrec new model mean_of_items --out mine
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.errors import naming
-    from simulations.cli.output import show_facts
+    from simulations.cli.terminal.errors import naming
+    from simulations.cli.terminal.output import show_facts
     from simulations.new.files import write
 
     with naming(out):

@@ -31,8 +31,8 @@ def periods(
       fedrec periods runs/until
       fedrec periods runs/mine --cut 1998-02-01 --json
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_table, show_text
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.output import show_table, show_text
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         progress("note", 0, 0, f"opening {run}")

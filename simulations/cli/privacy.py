@@ -244,7 +244,7 @@ def _too_much(exposure: "Exposure") -> str:
 
 def _show_answer(exposure: "Exposure", answer: "Calibration") -> None:
     from fedrec.privacy.statement.statement import in_other_words, words
-    from simulations.cli.output import show_table, show_text
+    from simulations.cli.terminal.output import show_table, show_text
 
     rate, times = exposure.sampling_rate, f"{exposure.rounds:,} rounds x {exposure.steps:,} a round"
     drawn = {
@@ -265,7 +265,7 @@ def _show_answer(exposure: "Exposure", answer: "Calibration") -> None:
 
 def _show_prices(exposure: "Exposure", answer: "Calibration", mean: float, prices: Mapping[str, Any]) -> None:
     from fedrec.privacy.statement.statement import words
-    from simulations.cli.output import show_table, show_text
+    from simulations.cli.terminal.output import show_table, show_text
 
     show_text(
         f"Gaussian noise of {_rounded_up(answer.noise_multiplier)} times the clip norm in {exposure.count:,} releases "

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import Json, Quiet, Settings
+from simulations.cli.terminal.errors import naming
 
 Result = dict[str, Any]
 
@@ -43,8 +43,8 @@ def replay(  # noqa: PLR0913 - one argument each
       fedrec replay movielens-open --windows 8 --rounds 5 --out replays/open
       fedrec replay my-experiment.toml --forget --out replays/mine --json
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_facts, show_table
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.output import show_facts, show_table
+    from simulations.cli.terminal.progress import RichProgress
 
     with naming(out), RichProgress(quiet=quiet) as progress:
         from fedrec.core.places import default_cache

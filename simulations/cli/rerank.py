@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import Json, Quiet
+from simulations.cli.terminal.errors import naming
 
 if TYPE_CHECKING:
     from fedrec.core.progress import Progress
@@ -54,8 +54,8 @@ def rerank(  # noqa: PLR0913, PLR0917 - one argument each
       fedrec rerank runs/mine --method calibrated --weight 0,.2,.4,.6,.8 --loss 0.02
       fedrec rerank runs/mine --no-test --json
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.output import show_facts, show_table, show_text
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.output import show_facts, show_table, show_text
+    from simulations.cli.terminal.progress import RichProgress
 
     with RichProgress(quiet=quiet) as progress:
         from fedrec.core.files import write_whole

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import (
     DeviceOption,
     EngineOption,
@@ -19,6 +18,7 @@ from simulations.cli.options import (
     TensorBoard,
     WorkersOption,
 )
+from simulations.cli.terminal.errors import naming
 
 if TYPE_CHECKING:
     from fedrec.run.directory import RunDirectory
@@ -56,7 +56,7 @@ def run(  # noqa: PLR0913 - one argument each
       fedrec run --set privacy.epsilon=inf --set 'adapter.targets=["query", "value"]'
       fedrec run my-experiment.toml --engine ray --workers 2 --out runs/mine
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with naming(out or Path("runs")), RichProgress(quiet=quiet) as progress:
         from fedrec.experiment.file import load_experiment
@@ -100,7 +100,7 @@ def resume(  # noqa: PLR0913 - one argument each
       fedrec resume runs/mine
       fedrec resume runs/mine --engine flower
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with naming(run), RichProgress(quiet=quiet) as progress:
         from fedrec.experiment.file import load_experiment
@@ -124,7 +124,7 @@ def resume(  # noqa: PLR0913 - one argument each
 
 
 def _finished(run: "RunDirectory", *, json: bool) -> Result:
-    from simulations.cli.output import show_summary
+    from simulations.cli.terminal.output import show_summary
 
     summary = run.summary()
     if not json:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from simulations.cli.errors import naming
 from simulations.cli.options import DeviceOption, Json, Quiet, Settings
+from simulations.cli.terminal.errors import naming
 
 if TYPE_CHECKING:
-    from fedrec.evaluation.replicates import Difference
-    from fedrec.evaluation.significance import Interval
+    from fedrec.evaluation.statistics.replicates import Difference
+    from fedrec.evaluation.statistics.significance import Interval
     from simulations.sweep.drawn import Published
     from simulations.sweep.run import Finished
 
@@ -99,7 +99,7 @@ def sweep(  # noqa: PLR0913 - one argument each
       fedrec sweep my-sweep.toml
       fedrec sweep sweeps/frontier/sweep.toml --out sweeps/frontier
     """  # noqa: D301 - \b keeps the lines of the examples
-    from simulations.cli.progress import RichProgress
+    from simulations.cli.terminal.progress import RichProgress
 
     with naming(out or Path("sweeps")), RichProgress(quiet=quiet) as progress:
         from fedrec.privacy.accounting.trial_draw import Draw
@@ -143,7 +143,7 @@ def _published(published: "Published") -> TrialResult:
 
 def _show_published(published: "Published") -> None:
     from fedrec.core.places import PRIVATE, PUBLIC
-    from simulations.cli.output import show_facts, show_text
+    from simulations.cli.terminal.output import show_facts, show_text
 
     path, best = published.directory.path, published.best
     if not published.failures:
@@ -175,7 +175,7 @@ def _show(finished: "Finished", result: TrialResult) -> None:
     from fedrec.reporting.frontier.points import Measure, frontier
     from fedrec.reporting.reading import reading
     from fedrec.reporting.wording import epsilon_text, metric_label
-    from simulations.cli.output import show_facts, show_table, show_text
+    from simulations.cli.terminal.output import show_facts, show_table, show_text
 
     read = reading(*(one.summary for one in finished.results))
     curves, targets = frontier(finished.results), read.targets

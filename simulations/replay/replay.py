@@ -38,7 +38,7 @@ from fedrec.data.interactions import Interactions
 from fedrec.data.time_windows import coming_cases, rows_between, together, window_ends
 from fedrec.evaluation.controls.uninformed import popularity_scorer
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.significance import bootstrap_interval, paired_test
+from fedrec.evaluation.statistics.significance import bootstrap_interval, paired_test
 from fedrec.experiment.config import Experiment, canonical_json
 from fedrec.run.checkpoint import Checkpoint
 from fedrec.run.directory import METRICS, RunDirectory

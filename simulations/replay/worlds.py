@@ -15,9 +15,9 @@ from fedrec.core.errors import ConfigError
 from fedrec.core.seeding import rng_for
 from fedrec.data.interactions import IntArray, Interactions
 from fedrec.data.split import Cases, Queries
-from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.linear.ease import ease_scorer
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.significance import FloatArray
+from fedrec.evaluation.statistics.significance import FloatArray
 from fedrec.metrics.evaluation import Scorer
 from fedrec.metrics.ranking import RANKED, finite_scores, ranked_items
 from fedrec.run.preparation import Prepared

@@ -11,7 +11,7 @@ import torch
 
 import clients.cohort
 import server.aggregation.privacy
-import server.item_counts
+import server.polls.item_counts
 import server.rounds
 from fedrec.core.seeding import Label
 from fedrec.privacy.accounting.filters import Filter
@@ -230,7 +230,7 @@ def filters_that_charge_the_mean_of_all(patch: Patch) -> None:
 
 
 def item_counts_without_noise(patch: Patch) -> None:
-    _silent(patch, server.item_counts, "item counts")
+    _silent(patch, server.polls.item_counts, "item counts")
 
 
 def _silent(patch: Patch, module: Any, draw: str) -> None:

@@ -15,8 +15,8 @@ from fedrec.core.errors import ConfigError, PrivacyError
 from fedrec.core.progress import silent
 from fedrec.evaluation.controls import CONTROLS
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.popularity import WEIGHTS, popularity
-from fedrec.evaluation.selection import finished, result_of
+from fedrec.evaluation.result.popularity import WEIGHTS, popularity
+from fedrec.evaluation.result.selection import finished, result_of
 from fedrec.models.recommender import ITEM_BIAS
 from fedrec.privacy.statement.statement import statement
 from fedrec.training.task import CohortUpdate, nobody

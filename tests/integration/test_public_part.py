@@ -32,8 +32,8 @@ from fedrec.run.directory import METRICS, RunDirectory
 from fedrec.run.preparation import ROWS, Prepared, prepare
 from fedrec.training import vectorized
 from fedrec.training.pretraining import pretrained_base
-from server import item_counts
 from server.aggregation.update_sum import SumAggregator, UpdateSum
+from server.polls import item_counts
 from server.rounds import RoundContext, run_rounds
 from server.stop import StopRequest
 from server.strategies.build import build_strategy

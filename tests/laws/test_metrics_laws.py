@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fedrec.data.interactions import Interactions
 from fedrec.data.split import Cases
 from fedrec.evaluation.controls.uninformed import popularity_scorer, random_scorer
-from fedrec.evaluation.significance import holm
+from fedrec.evaluation.statistics.significance import holm
 from fedrec.metrics.accuracy import METRICS
 from fedrec.metrics.ranking import evaluate
 from tests.handmade import queries

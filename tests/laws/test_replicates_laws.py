@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedrec.evaluation.replicates import Estimate, Scored, estimate, paired
+from fedrec.evaluation.statistics.replicates import Estimate, Scored, estimate, paired
 
 PEOPLE, TEST_USERS = 400, 80
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fedrec.core.errors import CanaryError
 from fedrec.evaluation.controls.base import Control
-from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
+from fedrec.evaluation.statistics.significance import FEW_USERS, SIGNIFICANT, FloatArray, paired_test
 from fedrec.tasks.base import Headline
 
 LOCAL_ONLY = "local_only"

@@ -17,7 +17,7 @@ from fedrec.core.errors import RunError
 from fedrec.core.files import write_whole
 from fedrec.core.progress import Progress
 from fedrec.evaluation.controls.base import Control
-from fedrec.evaluation.stored import from_tensors, to_tensors
+from fedrec.evaluation.statistics.stored import from_tensors, to_tensors
 from fedrec.privacy.disclosure import Disclosure
 from fedrec.run.tensor_file import checked_bytes, read_checked
 

@@ -12,8 +12,8 @@ from fedrec.core.seeding import rng_for
 from fedrec.evaluation.by_platform import joined
 from fedrec.evaluation.controls.base import CONTROLS, Control
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import Branch, branches, with_best_branch
-from fedrec.evaluation.popularity import popularity, with_popularity
+from fedrec.evaluation.result.linear_branch import Branch, branches, with_best_branch
+from fedrec.evaluation.result.popularity import popularity, with_popularity
 from fedrec.evaluation.validation.volunteers import Volunteers
 from fedrec.metrics.evaluation import Evaluation, Scorer
 from fedrec.models.linear.branch import with_branch

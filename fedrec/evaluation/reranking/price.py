@@ -14,7 +14,7 @@ from fedrec.data.platform import Platforms
 from fedrec.data.split import Cases
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.evaluation.reranking.base import RERANKERS, Reranker, reranked
-from fedrec.evaluation.significance import FloatArray, Interval, bootstrap_interval, compare
+from fedrec.evaluation.statistics.significance import FloatArray, Interval, bootstrap_interval, compare
 from fedrec.metrics.accuracy import mean_over_users
 from fedrec.metrics.evaluation import Evaluation, Scorer
 from fedrec.metrics.ranking import RANKED

@@ -7,7 +7,7 @@ from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from fedrec.attacks.success import BASELINES, CEILING, Success, label
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 from fedrec.reporting.frontier.figures import Line, against_epsilon
 from fedrec.reporting.html import framed
 from fedrec.reporting.run.figures import Chart

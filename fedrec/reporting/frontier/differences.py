@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedrec.evaluation.replicates import Difference, Scored, compare_all
+from fedrec.evaluation.statistics.replicates import Difference, Scored, compare_all
 from fedrec.metrics.accuracy import range_of
 from fedrec.reporting.frontier.points import Curve, FrontierPoint, Measure, rank_of
 from fedrec.reporting.reading import Reading

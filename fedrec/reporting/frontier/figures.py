@@ -6,7 +6,7 @@ from html import escape
 
 from plotly import graph_objects
 
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 from fedrec.reporting.frontier.points import Curve, Measure, references, targets_of
 from fedrec.reporting.reading import Reading
 from fedrec.reporting.run.figures import FEDERATED, QUIET, SECOND, Chart, chart_of

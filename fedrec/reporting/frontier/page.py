@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 from fedrec.reporting.frontier.cost import Cost
 from fedrec.reporting.frontier.differences import Compared, differences, least_shown, point_name
 from fedrec.reporting.frontier.figures import frontier_charts, group_frontiers

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fedrec.evaluation.groups import ACTIVITY, MIN_GROUP
-from fedrec.evaluation.replicates import Estimate, Scored, estimate
+from fedrec.evaluation.statistics.replicates import Estimate, Scored, estimate
 from fedrec.experiment.config import canonical_json
 from fedrec.metrics.accuracy import mean_over_users, range_of
 from fedrec.reporting.judged import FEDERATED, Judged

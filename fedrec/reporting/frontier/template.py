@@ -31,7 +31,7 @@ FRONTIER = framed(
   <h2>Utility against epsilon</h2>
   {% for chart in charts %}{{ draw(chart) }}{% endfor %}
   <div class="scroll"><table>
-    <caption>{{ metric }} on the test users: mean with its 95 % interval over users and what was repeated, seeds inside user splits (see fedrec.evaluation.replicates). Epsilon is the largest claim among the trials of a row. Whoever picks a point here by its test score should not quote that score: pick by the validation users.</caption>
+    <caption>{{ metric }} on the test users: mean with its 95 % interval over users and what was repeated, seeds inside user splits (see fedrec.evaluation.statistics.replicates). Epsilon is the largest claim among the trials of a row. Whoever picks a point here by its test score should not quote that score: pick by the validation users.</caption>
     <thead><tr><th scope="col">Setting</th><th scope="col" class="number">Epsilon</th><th scope="col" class="number">Splits</th><th scope="col" class="number">Seeds</th><th scope="col" class="number">Users</th><th scope="col" class="number">Validation users, {{ targets.get(target, "") }}</th>{% for words in targets.values() %}<th scope="col" class="number">{{ words }}</th>{% endfor %}</tr></thead>
     <tbody>
       {% for row in rows %}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fedrec.evaluation.significance import FEW_USERS, SIGNIFICANT
+from fedrec.evaluation.statistics.significance import FEW_USERS, SIGNIFICANT
 from fedrec.reporting.reading import Reading, reading
 from fedrec.reporting.wording import (
     SHOWN_DIFFERENCES,

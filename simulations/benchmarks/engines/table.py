@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulations.benchmarks.engines.times import LIMIT
-from simulations.cli.output import show_facts, show_table, show_text
+from simulations.cli.terminal.output import show_facts, show_table, show_text
 
 
 def show(result: Mapping[str, Any]) -> None:

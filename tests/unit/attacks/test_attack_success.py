@@ -8,7 +8,7 @@ import pytest
 from fedrec.attacks.ceiling import auc_ceiling, tpr_ceiling
 from fedrec.attacks.success import OperatingPoint, Success, exact
 from fedrec.core.errors import ConfigError
-from fedrec.evaluation.significance import Interval
+from fedrec.evaluation.statistics.significance import Interval
 from fedrec.experiment.config import Experiment, canonical_json
 from fedrec.experiment.privacy import PrivacyConfig
 from fedrec.reporting.attacks.page import measures_of, render_attacks, table

@@ -8,7 +8,7 @@ import pytest
 from fedrec.core.errors import ConfigError
 from fedrec.data.interactions import Interactions
 from fedrec.data.platform import Platforms
-from fedrec.evaluation.controls.ease import ease_scorer
+from fedrec.evaluation.controls.linear.ease import ease_scorer
 from fedrec.evaluation.controls.uninformed import popularity_odds_scorer, popularity_scorer, random_scorer
 from tests.handmade import queries
 

@@ -7,9 +7,9 @@ from fedrec.core.errors import ConfigError
 from fedrec.data.platform import Platforms
 from fedrec.data.split import Queries
 from fedrec.evaluation.controls.by_platform import Alone, fitted, rows_of
-from fedrec.evaluation.controls.ease import ease_recency_scorer, ease_scorer
-from fedrec.evaluation.controls.linear_next_item import next_item_scorer, next_item_weights
-from fedrec.evaluation.controls.linear_sum import standardised, sum_scorer
+from fedrec.evaluation.controls.linear.ease import ease_recency_scorer, ease_scorer
+from fedrec.evaluation.controls.linear.linear_next_item import next_item_scorer, next_item_weights
+from fedrec.evaluation.controls.linear.linear_sum import standardised, sum_scorer
 from fedrec.models.linear.histories import decayed_histories
 from fedrec.models.linear.squares import solve_
 from tests.handmade import interactions, queries

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fedrec.evaluation.replicates import NOTHING, Scored, compare_all, estimate, paired
+from fedrec.evaluation.statistics.replicates import NOTHING, Scored, compare_all, estimate, paired
 
 T_OF_2 = 4.302652729911275
 """Student's t at 97.5 % with 2 degrees of freedom, as in any table."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedrec.evaluation.selection import result_of, summed_with
+from fedrec.evaluation.result.selection import result_of, summed_with
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.ledger import Ledger
 from fedrec.run.checkpoint import Checkpoint

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fedrec.evaluation.significance import bootstrap_interval, compare, holm, minimal_difference, paired_test
+from fedrec.evaluation.statistics.significance import bootstrap_interval, compare, holm, minimal_difference, paired_test
 
 
 def test_the_bootstrap_interval_is_close_to_the_normal_one_for_many_users():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import RunError
-from fedrec.evaluation.stored import keep_result, read_result
+from fedrec.evaluation.statistics.stored import keep_result, read_result
 from fedrec.metrics.evaluation import Evaluation
 
 FINGERPRINT = "f" * 64

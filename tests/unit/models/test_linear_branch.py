@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fedrec.core.errors import ConfigError
-from fedrec.evaluation.linear_branch import GAINS, SHARES, branches
+from fedrec.evaluation.result.linear_branch import GAINS, SHARES, branches
 from fedrec.experiment.config import LinearConfig
 from fedrec.experiment.rules import RULES
 from fedrec.models.linear.branch import GAIN, WEIGHTS, with_branch

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fedrec.data.split import Cases
-from fedrec.evaluation.significance import least_p_value, margin, paired_test
+from fedrec.evaluation.statistics.significance import least_p_value, margin, paired_test
 from fedrec.privacy.disclosure import PRIVATE, PUBLIC
 from fedrec.reporting.cautions import cautions, few_users, same_targets, small_catalogue, without_times
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fedrec.evaluation.significance import holm
+from fedrec.evaluation.statistics.significance import holm
 from fedrec.experiment.config import canonical_json
 from fedrec.privacy.accounting.prices import Release, epsilon
 from fedrec.privacy.accounting.tuning import epsilon_of_best

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedrec.core.errors import ConfigError, PrivacyError
-from fedrec.evaluation.popularity import popularity
+from fedrec.evaluation.result.popularity import popularity
 from fedrec.experiment.config import Experiment
 from fedrec.privacy.accounting.prices import Release, epsilon
 from fedrec.privacy.checks import check

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from simulations.cli.progress import RichProgress
+from simulations.cli.terminal.progress import RichProgress
 
 CONTROL = re.compile(r"\x1b|\r|\x08")
 FRAME = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")

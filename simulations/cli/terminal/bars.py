@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Column
 from rich.text import Text
 
-from simulations.cli.lines import count
+from simulations.cli.terminal.lines import count
 
 STARTING = "starting"
 """What the clock is of until some work is named."""

@@ -1,7 +1,7 @@
 """What is released before the first round: how many users have each item, with noise.
 
 Everyone is asked once, and everyone pays (`PrivacyPlan.counts`): each client's vector is shortened to the clip norm,
-the sum is noised. What becomes of it is post-processing (see `fedrec.evaluation.popularity`).
+the sum is noised. What becomes of it is post-processing (see `fedrec.evaluation.result.popularity`).
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from fedrec.core.seeding import rng_for
 from fedrec.privacy.plan import ItemCounts
 from fedrec.run.directory import RunDirectory
 from fedrec.training.item_counts import shortened
-from server.polls import Poll, poll
+from server.polls.poll import Poll, poll
 
 
 def item_counts(run: RunDirectory, grid: Grid, counts: ItemCounts) -> Poll:

@@ -34,7 +34,7 @@ import numpy as np
 from scipy import stats
 
 from fedrec.data.interactions import IntArray
-from fedrec.evaluation.significance import SIGNIFICANT, FloatArray, Interval, holm, minimal_difference
+from fedrec.evaluation.statistics.significance import SIGNIFICANT, FloatArray, Interval, holm, minimal_difference
 
 Range = tuple[float, float]
 EVERYTHING: Range = (-math.inf, math.inf)

@@ -1,6 +1,6 @@
 """How sure we are of one trained model: intervals over users, and paired tests between recommenders.
 
-Users are the unit here. What several splits and seeds say together is in `fedrec.evaluation.replicates`.
+Users are the unit here. What several splits and seeds say together is in `fedrec.evaluation.statistics.replicates`.
 """
 
 import math

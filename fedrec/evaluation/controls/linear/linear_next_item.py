@@ -7,7 +7,7 @@ from fedrec.core.progress import Progress
 from fedrec.data.interactions import Interactions
 from fedrec.evaluation.controls.base import CONTROLS, Control, reference
 from fedrec.evaluation.controls.by_platform import Alone, alone, fitted
-from fedrec.evaluation.controls.ease import recency_scorer
+from fedrec.evaluation.controls.linear.ease import recency_scorer
 from fedrec.evaluation.controls.tuning import Grid, in_words, tuned
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer

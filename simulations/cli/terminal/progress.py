@@ -10,8 +10,8 @@ from typing import Protocol, Self
 
 from rich.console import Console
 
-from simulations.cli.bars import Bars
-from simulations.cli.lines import Lines
+from simulations.cli.terminal.bars import Bars
+from simulations.cli.terminal.lines import Lines
 
 NOTE = "note"
 """Label of a line of text that is no piece of work."""

@@ -10,8 +10,8 @@ from fedrec.core.progress import Progress
 from fedrec.data.split import Queries
 from fedrec.evaluation.controls.base import CONTROLS, Control, reference
 from fedrec.evaluation.controls.by_platform import alone, together
-from fedrec.evaluation.controls.ease import RECENCY_GRID, ease_recency_scorer, tuned_ease_recency
-from fedrec.evaluation.controls.linear_next_item import GRID, next_item_scorer, tuned_next_item
+from fedrec.evaluation.controls.linear.ease import RECENCY_GRID, ease_recency_scorer, tuned_ease_recency
+from fedrec.evaluation.controls.linear.linear_next_item import GRID, next_item_scorer, tuned_next_item
 from fedrec.evaluation.controls.tuning import Grid, in_words, tuned
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer, Scores

@@ -12,7 +12,7 @@ from fedrec.core.errors import ConfigError
 from fedrec.models.linear.squares import MAX_ITEMS
 from fedrec.models.linear.sums import SUMS, asked_sums, pooled_weights, weights_of
 from fedrec.run.directory import RunDirectory
-from server.polls import Poll, poll
+from server.polls.poll import Poll, poll
 
 
 def linear_weights(run: RunDirectory, grid: Grid) -> tuple[dict[str, Tensor], list[Poll]]:

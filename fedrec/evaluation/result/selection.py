@@ -1,7 +1,7 @@
 """Which adapter is a run's result: the best, the last, or the mean of the last half of the rounds' (Polyak-Ruppert).
 
-Where item counts were released, popularity is added to it (see `fedrec.evaluation.popularity`); where pairs were
-counted, a linear branch (see `fedrec.evaluation.linear_branch`).
+Where item counts were released, popularity is added to it (see `fedrec.evaluation.result.popularity`); where pairs were
+counted, a linear branch (see `fedrec.evaluation.result.linear_branch`).
 
 Averaging of iterates (Polyak & Juditsky 1992, over a tail) takes out what noise and oscillation put into the last one.
 It looks at adapters that were released already, so it costs no privacy.
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from fedrec.evaluation.evaluator import Evaluator
-from fedrec.evaluation.linear_branch import Branch, with_best_branch
-from fedrec.evaluation.popularity import popularity, with_popularity
+from fedrec.evaluation.result.linear_branch import Branch, with_best_branch
+from fedrec.evaluation.result.popularity import popularity, with_popularity
 from fedrec.experiment.config import Experiment
 from fedrec.models.linear.sums import asked_sums
 from fedrec.privacy.plan import PrivacyPlan

@@ -1,0 +1,1 @@
+"""A run's result: which adapter it is, and what is added to it once it is trained."""

@@ -1,0 +1,1 @@
+"""Asking all clients for one vector before the first round, and what comes of it."""
