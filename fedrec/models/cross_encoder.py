@@ -79,14 +79,8 @@ class CrossEncoder(Recommender):
         items: range | None = None,
     ) -> Float[Tensor, "batch length scores"]:
         """Return scores after each position: `length * scores` passes an example."""
-        rows = len(batch["history"])
-        if candidates is None:
-            scored = items or range(self.num_items)
-            candidates = torch.arange(scored.start, scored.stop, device=batch["history"].device).expand(rows, -1)
-        elif shared is not None:
-            candidates = torch.cat((candidates, shared.expand(rows, -1)), dim=1)
-        length = batch["history"].shape[1]
-        columns = [self.pairs(batch, one.unsqueeze(1).expand(-1, length)) for one in candidates.unbind(dim=1)]
+        asked, length = self.asked_items(batch, candidates, shared, items), batch["history"].shape[1]
+        columns = [self.pairs(batch, one.unsqueeze(1).expand(-1, length)) for one in asked.unbind(dim=1)]
         return torch.stack(columns, dim=-1)
 
     def pairs(self, batch: Mapping[str, Tensor], items: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:

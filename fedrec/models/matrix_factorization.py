@@ -79,16 +79,11 @@ class MatrixFactorization(Recommender):
         items: range | None = None,
     ) -> Float[Tensor, "batch length scores"]:
         """Return scores after each position: the same for a user of the client, by the history so far for any other."""
-        rows, length = batch["history"].shape
-        if candidates is None:
-            scored = items or range(self.num_items)
-            candidates = torch.arange(scored.start, scored.stop, device=batch["history"].device).expand(rows, -1)
-        elif shared is not None:
-            candidates = torch.cat((candidates, shared.expand(rows, -1)), dim=1)
-        scores: Tensor = self._factors(batch) @ self._items(candidates, batch).mT
+        asked = self.asked_items(batch, candidates, shared, items)
+        scores: Tensor = self._factors(batch) @ self._items(asked, batch).mT
         if self.item_bias is not None:
-            scores = scores + self.item_bias(candidates).mT
-        return scores.expand(-1, length, -1)
+            scores = scores + self.item_bias(asked).mT
+        return scores.expand(-1, batch["history"].shape[1], -1)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items for users of the client, or for users that nobody trained on."""

@@ -117,6 +117,20 @@ class Recommender(nn.Module, ABC):
             items: Without candidates, the items to score, in their order; all by default.
         """
 
+    def asked_items(
+        self,
+        batch: Mapping[str, Tensor],
+        candidates: Int[Tensor, "batch candidates"] | None,
+        shared: Int[Tensor, " shared"] | None,
+        items: range | None,
+    ) -> Int[Tensor, "batch scores"]:
+        """Return the items that `forward` is asked to score, a row for each example, in the order of the scores."""
+        rows, device = len(batch["history"]), batch["history"].device
+        if candidates is None:
+            wanted = items or range(self.num_items)
+            return torch.arange(wanted.start, wanted.stop, device=device).expand(rows, -1)
+        return candidates if shared is None else torch.cat((candidates, shared.expand(rows, -1)), dim=1)
+
     def pairs(self, batch: Mapping[str, Tensor], items: Int[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
         """Return the score of one item after each position, its own: all that some tasks learn from."""
         scores: Tensor = self(batch, items).diagonal(dim1=1, dim2=2)

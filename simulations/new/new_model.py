@@ -41,14 +41,10 @@ class NewModel(Recommender):
     ) -> Float[Tensor, "batch length scores"]:
         """Return scores after each position, by the history up to there: padding behind it is never read."""
         history = batch["history"]
-        if candidates is None:
-            scored = items or range(self.num_items)
-            candidates = torch.arange(scored.start, scored.stop, device=history.device).expand(len(history), -1)
-        elif shared is not None:
-            candidates = torch.cat((candidates, shared.expand(len(history), -1)), dim=1)
+        asked = self.asked_items(batch, candidates, shared, items)
         seen = torch.arange(1, history.shape[1] + 1, device=history.device).unsqueeze(-1)
         mean = self.item(history).cumsum(dim=1) / seen
-        scores: Tensor = mean @ self.item(candidates).mT + self.item_bias(candidates).mT
+        scores: Tensor = mean @ self.item(asked).mT + self.item_bias(asked).mT
         return scores
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:

@@ -76,15 +76,10 @@ class NeuralCF(Recommender):
         items: range | None = None,
     ) -> Float[Tensor, "batch length scores"]:
         """Return scores after each position: the same for a user of the client, by the history so far for any other."""
-        rows, length = batch["history"].shape
-        if candidates is None:
-            scored = items or range(self.num_items)
-            candidates = torch.arange(scored.start, scored.stop, device=batch["history"].device).expand(rows, -1)
-        elif shared is not None:
-            candidates = torch.cat((candidates, shared.expand(rows, -1)), dim=1)
+        asked, length = self.asked_items(batch, candidates, shared, items), batch["history"].shape[1]
         if "user" in batch:
-            return self._match(self.user_factor(batch["user"]).unsqueeze(1), candidates).expand(-1, length, -1)
-        return self._match_each(self._fold_in(batch["history"]), candidates)
+            return self._match(self.user_factor(batch["user"]).unsqueeze(1), asked).expand(-1, length, -1)
+        return self._match_each(self._fold_in(batch["history"]), asked)
 
     def score(self, batch: Mapping[str, Tensor]) -> Float[Tensor, "batch items"]:
         """Return the scores of all items for users of the client, or for users that nobody trained on."""
