@@ -1,4 +1,4 @@
-"""The frontier, from hand-made trials: curves, references, cost, table and page."""
+"""The frontier, from hand-made trials: curves, references, table and page; its cost has a file of its own."""
 
 import io
 import json
@@ -8,14 +8,11 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
 from fedrec.evaluation.statistics.significance import holm
 from fedrec.experiment.config import canonical_json
-from fedrec.privacy.accounting.prices import Release, epsilon
-from fedrec.privacy.accounting.tuning import epsilon_of_best
 from fedrec.reporting.frontier.as_json import frontier_json
 from fedrec.reporting.frontier.cost import cost_of
 from fedrec.reporting.frontier.differences import differences, least_shown, reference_of
@@ -33,68 +30,16 @@ from fedrec.reporting.frontier.points import (
 from fedrec.reporting.frontier.table import table_of, timings_of, write_table
 from fedrec.reporting.judged import Judged
 from fedrec.reporting.reading import reading
-from tests.handmade import NEXT_ITEM
-
-NDCG = "ndcg@10"
-LAST20 = Measure("last20", NDCG)
-
-APART = np.array([-0.03, -0.01, 0.01, 0.03])
-"""How the four test users of a trial differ from their mean."""
-ERROR = math.sqrt(20e-4 / 3 / 4)
-"""Standard error of that mean: the variance is (9 + 1 + 1 + 9) / 3 * 1e-4; it is .0129."""
-T_OF_3 = 3.182446305284263
-"""Student's t at 97.5 % with 3 degrees of freedom, as in any table."""
-
-
-def summary(value: float, claimed: float, central: float = 0.3, noise_key: str = "fresh") -> dict[str, Any]:
-    """Return the `summary.json` of a trial, as read from its file."""
-    groups = {
-        "activity": {
-            "sizes": {"low": 9, "high": 9, "mid": 4},
-            "means": {NDCG: {"low": value / 2, "high": value, "mid": 1}},
-        }
-    }
-    scores = {case: {NDCG: number} for case, number in (("last20", value), ("last", value / 4))}
-    found = {
-        "parameters_sha256": "ab",
-        "task": NEXT_ITEM,
-        "chosen_round": 2,
-        "metrics": {"test": scores, "validation": scores},
-        "intervals": {"last20": {NDCG: [value - 0.01, value + 0.01]}},
-        "groups": {"last20": {"groups": groups}},
-        "controls": {
-            name: {"test": {case: {NDCG: level} for case in ("last20", "last")}}
-            for name, level in (("base", 0.05), ("central", central))
-        },
-        "privacy": {
-            "epsilon": claimed,
-            "delta": 1e-3,
-            "unit": "user",
-            "trust": "local",
-            "releases_per_unit": 20,
-            "noise_key": noise_key,
-        },
-        "timing": {"rounds": 3.5 * value},
-    }
-    return json.loads(canonical_json(found))
-
-
-def judged(value: float, first: int = 0) -> Judged:
-    """Return four users' values, of a trial and of its base."""
-    users = np.arange(first, first + 4)
-    of = {
-        name: {case: (users, {NDCG: level + APART}) for case, level in (("last20", last20), ("last", last))}
-        for name, last20, last in (("federated", value, value / 4), ("base", 0.05, 0.05))
-    }
-    return Judged(of, {"last20": {"activity": np.array(["low", "low", "high", "mid"])}})
-
-
-def trial(value: float, claimed: float, seed: int = 0, central: float = 0.3, **point: Any) -> TrialResult:
-    whole = {"privacy.epsilon": claimed, "seed": seed, **{key.replace("__", "."): v for key, v in point.items()}}
-    name = " ".join(f"{key}={value_text(entry)}" for key, entry in whole.items())
-    found, split = summary(value, claimed, central), whole.get("split_seed", 0)
-    return TrialResult(name, whole, seed, name, f"trials/{name}", found, str(split), judged(value, 4 * split))
-
+from tests.unit.reporting.made_trials import (
+    APART,
+    ERROR,
+    LAST20,
+    NDCG,
+    T_OF_3,
+    judged,
+    summary,
+    trial,
+)
 
 # curves
 
@@ -219,90 +164,6 @@ def test_without_a_finite_epsilon_there_is_only_infinity() -> None:
 
 def test_a_chart_escapes_what_comes_from_data() -> None:
     assert against_epsilon("", "", [("<b>", [])], [], "").spec["data"][0]["name"] == "&lt;b&gt;"
-
-
-# cost
-
-
-def test_claims_add_up_and_ledgers_give_less_at_the_same_delta() -> None:
-    results = [trial(0.1, 2.0, 0), trial(0.1, 3.0, 1)]
-    releases = Release(4.0, 1.0, 5)
-    cost = cost_of(results, {result.fingerprint: (releases,) for result in results})
-    (told,) = cost.to_json()["units"].values()
-    assert (told["trials"], told["epsilon_sum"], told["delta_sum"]) == (2, 5.0, 2e-3)
-    assert told["epsilon_composed"] == epsilon([releases, releases], 2e-3).pld
-    assert told["epsilon_if_all_released"] == 5.0
-    text = " ".join(cost.sentences())
-    for part in ("Trials on the same users compose", "worst case for one user would be epsilon 5.000 at delta 0.002"):
-        assert part in text, part
-
-
-def test_trials_with_keys_of_their_own_share_no_noise() -> None:
-    cost = cost_of([trial(0.1, 2.0, 0), trial(0.1, 3.0, 0), trial(0.1, 1.0, 1)], {})
-    assert (cost.shared, cost.promises) == (0, True)
-
-
-def test_trials_that_share_a_seed_and_a_fixed_key_share_their_noise_and_promise_nothing_together() -> None:
-    trials = [trial(0.1, 2.0, 0), trial(0.1, 3.0, 0), trial(0.1, 1.0, 1)]
-    cost = cost_of(
-        [replace(one, summary=summary(0.1, one.point["privacy.epsilon"], noise_key="fixed")) for one in trials], {}
-    )
-    assert cost.shared == 2
-    (told,) = cost.to_json()["units"].values()
-    assert (told["epsilon_sum"], told["epsilon_composed"]) == (6.0, None)
-    assert told["epsilon_if_all_released"] == math.inf
-    assert "2 private trials here share a seed" in " ".join(cost.sentences())
-
-
-def test_trials_of_several_splits_judge_in_one_whom_they_protect_in_another() -> None:
-    cost = cost_of([trial(0.1, 2.0, 0), trial(0.1, 2.0, 1, split_seed=1)], {})
-    assert (cost.splits, cost.promises) == (2, False)
-    (told,) = cost.to_json()["units"].values()
-    assert (told["epsilon_sum"], told["epsilon_if_all_released"]) == (4.0, math.inf)
-    assert "The private trials have 2 user splits" in " ".join(cost.sentences())
-    assert cost_of([trial(0.1, 2.0, 0), trial(0.1, math.inf, 1, split_seed=1)], {}).splits == 1
-
-
-def test_a_trial_without_privacy_and_one_without_an_end_are_told() -> None:
-    cost = cost_of([trial(0.1, 2.0), trial(0.1, math.inf), replace(trial(0.1, 1.0, 5), summary=None)], {})
-    assert (cost.open_trials, cost.unfinished, cost.shared, cost.promises) == (1, 1, 0, False)
-    text = " ".join(cost.sentences())
-    assert "1 trial trained without privacy" in text
-    assert "1 trial did not finish" in text
-    assert cost_of([], {}).sentences() == ["No trial has finished, so nothing was claimed yet."]
-
-
-def test_what_trials_tell_of_the_same_private_validation_users_adds_up() -> None:
-    claims = [{"epsilon": value, "delta": 1e-4} for value in (1.0, 2.0)]
-    results = [trial(0.1, 8.0, seed) for seed in (0, 1)]
-    told = [
-        replace(result, summary={**result.summary, "privacy": {**result.summary["privacy"], "validation": claim}})
-        for result, claim in zip(results, claims, strict=True)
-        if result.summary is not None
-    ]
-    cost = cost_of(told, {})
-    assert (cost.units["validation user"].epsilon, cost.units["validation user"].delta) == (3.0, 2e-4)
-    assert cost.units["user"].epsilon == 16.0, "and nothing of it is the training users'"
-    assert "worst case for one validation user would be epsilon 3.000" in cost.to_json()["statement"]
-
-
-def test_ledgers_of_several_kinds_of_release_are_composed_too() -> None:
-    one = trial(0.1, 2.0)
-    kinds = (Release(4.0), Release(3.0, 0.5))
-    assert cost_of([one], {one.fingerprint: kinds}).units["user"].tighter == epsilon(kinds, 1e-3).pld
-    assert math.isnan(cost_of([one], {}).units["user"].tighter), "what is not known is not guessed"
-
-
-def test_a_drawn_number_of_trials_is_priced_beside_the_fixed_grid_and_never_claimed_for_it() -> None:
-    results = [trial(0.1, 2.0, seed) for seed in range(10)]
-    cost = cost_of(results, {result.fingerprint: (Release(4.0, 1.0, 5),) for result in results})
-    (told,) = cost.to_json()["units"].values()
-    best = told["epsilon_of_best_had_trials_been_drawn"]
-    assert best["logarithmic"] == epsilon_of_best([(Release(4.0, 1.0, 5),)], 10, "logarithmic", 1e-3)
-    assert (told["delta_of_best"], told["epsilon_if_all_released"]) == (1e-3, 20.0)
-    text = " ".join(cost.sentences())
-    assert "by the logarithmic law with mean 10" in text
-    assert "The trials of this sweep were fixed, so that price is not theirs." in text
 
 
 # table
