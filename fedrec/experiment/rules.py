@@ -92,6 +92,11 @@ def _windows(experiment: Experiment) -> str:
 def _linear_branch(experiment: Experiment) -> str:
     if not experiment.linear.on:
         return ""
+    if experiment.evaluation.private.on:
+        return (
+            "linear.on = true: validation users pick how much of the branch there is, a question that "
+            "evaluation.private has no plan for; leave one of the two out"
+        )
     if experiment.linear.users == "public":
         if experiment.split.public:
             return ""
@@ -114,5 +119,8 @@ RULES = (
     Rule((("federation", "participation"), ("federation", "sampling")), _epochs),
     Rule((("evaluation", "cutoffs"),), _cutoffs),
     Rule((("training", "windows"), ("training", "example")), _windows),
-    Rule((("linear", "on"), ("linear", "users"), ("privacy",), ("split", "public")), _linear_branch),
+    Rule(
+        (("linear", "on"), ("linear", "users"), ("privacy",), ("split", "public"), ("evaluation", "private")),
+        _linear_branch,
+    ),
 )

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.core.registry import Registry
 from fedrec.evaluation.evaluator import Evaluator
@@ -43,3 +47,23 @@ def reference(test: dict[str, Evaluation], note: str) -> Control:
         note: Its settings, in words.
     """
     return Control(test, f"{note}; central, no privacy, item ids only", PRIVATE, reference=True)
+
+
+def item_vectors_for(name: str, job: Job) -> NDArray[np.float32]:
+    """Return the run's item vectors, `[items, width]`.
+
+    Args:
+        name: Of the control that asks.
+        job: The run.
+
+    Raises:
+        ConfigError: If the run's model reads no text, for then nothing was encoded.
+    """
+    vectors = job.prepared.item_vectors
+    if vectors is None:
+        message = (
+            f"the control {name} needs item vectors, and the model {job.experiment.model.name} reads no text; leave it "
+            "out of evaluation.controls"
+        )
+        raise ConfigError(message)
+    return vectors.numpy()

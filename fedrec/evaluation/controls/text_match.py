@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.data.split import Queries
-from fedrec.evaluation.controls.base import CONTROLS, Control
+from fedrec.evaluation.controls.base import CONTROLS, Control, item_vectors_for
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.privacy.disclosure import PUBLIC
@@ -21,15 +20,9 @@ def text_match_control(job: Job, evaluator: Evaluator, progress: Progress) -> Co
         ConfigError: If the run's model reads no text, for then nothing was encoded.
     """
     del progress
-    vectors = job.prepared.item_vectors
-    if vectors is None:
-        message = (
-            f"the control text_match needs item vectors, and the model {job.experiment.model.name} reads no text; "
-            "leave it out of evaluation.controls"
-        )
-        raise ConfigError(message)
+    vectors = item_vectors_for("text_match", job)
     note = f"cosine of the texts of query and item, no training, no history, whitening {job.experiment.text.whitening}"
-    return Control(evaluator.test(text_match_scorer(vectors.numpy())), note, PUBLIC)
+    return Control(evaluator.test(text_match_scorer(vectors)), note, PUBLIC)
 
 
 def text_match_scorer(vectors: NDArray[np.float32]) -> Scorer:

@@ -6,10 +6,9 @@ The zero-shot recommender of language-model vectors, as `text.whitening` makes t
 import numpy as np
 from numpy.typing import NDArray
 
-from fedrec.core.errors import ConfigError
 from fedrec.core.progress import Progress
 from fedrec.data.split import Queries
-from fedrec.evaluation.controls.base import CONTROLS, Control
+from fedrec.evaluation.controls.base import CONTROLS, Control, item_vectors_for
 from fedrec.evaluation.evaluator import Evaluator
 from fedrec.metrics.evaluation import Scorer, Scores
 from fedrec.models.linear.histories import decayed_histories
@@ -28,15 +27,9 @@ def text_nearest_control(job: Job, evaluator: Evaluator, progress: Progress) -> 
         ConfigError: If the run's model reads no text, for then nothing was encoded.
     """
     del progress
-    vectors = job.prepared.item_vectors
-    if vectors is None:
-        message = (
-            f"the control text_nearest needs item vectors, and the model {job.experiment.model.name} reads no text; "
-            "leave it out of evaluation.controls"
-        )
-        raise ConfigError(message)
+    vectors = item_vectors_for("text_nearest", job)
     note = f"no training, item text alone, decay {DECAY:g}, whitening {job.experiment.text.whitening}"
-    return Control(evaluator.test(text_nearest_scorer(vectors.numpy(), DECAY)), note, PUBLIC)
+    return Control(evaluator.test(text_nearest_scorer(vectors, DECAY)), note, PUBLIC)
 
 
 def text_nearest_scorer(vectors: NDArray[np.float32], decay: float) -> Scorer:

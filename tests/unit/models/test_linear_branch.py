@@ -96,6 +96,15 @@ def test_under_privacy_a_branch_is_of_public_users_or_refused(epsilon, linear, p
     assert all(told in words for words in said)
 
 
+def test_private_validation_users_are_asked_nothing_that_was_not_planned():
+    # found after the training before: the plan has no question about a branch, and none may be asked without one
+    private = {"linear": {"on": True, "users": "public"}, "split": {"public": 0.15}, "privacy": {"trust": "central"}}
+    wanted = experiment(**private, evaluation={"private": {"epsilon": 2.0}})
+    said = [words for rule in RULES if "linear." in (words := rule.broken(wanted))]
+    assert len(said) == 1
+    assert "evaluation.private has no plan for" in said[0]
+
+
 def test_all_windows_are_of_sequences_alone():
     said = [rule.broken(experiment(training={"windows": "all", "example": "prefix"})) for rule in RULES]
     assert any("training.windows = 'all'" in each for each in said)

@@ -5,7 +5,7 @@ batches of 2,048 pairs, a start of .1 and a patience of 50 epochs. Adam's rate i
 a small table has few batches. A pair's other item is any of the catalogue, drawn anew in every epoch.
 
 Their users are in the graph; users who are held out are not. Such a user is folded in as the mean of its items'
-vectors, which hear of training users alone. Validation users of MovieLens-100K preferred that to a sum of the items'
+vectors, which depend on training users alone. Validation users of MovieLens-100K preferred that to a sum of the items'
 first three layers, each divided by the root of the item's degree: what the graph would tell a user without a vector.
 """
 
@@ -87,11 +87,11 @@ class LightGcn(Learner):
         """Return the vectors of users and, behind them, items, before any layer and after each (eq. 7), stacked."""
         layers: list[Tensor] = [self.vectors]
         for _ in range(LAYERS):
-            layers.append(_Heard.apply(self._graph, layers[-1]))  # type: ignore[no-untyped-call]
+            layers.append(_NeighbourSum.apply(self._graph, layers[-1]))  # type: ignore[no-untyped-call]
         return torch.stack(layers)
 
 
-class _Heard(torch.autograd.Function):
+class _NeighbourSum(torch.autograd.Function):
     """The sum of neighbours' vectors. The graph is its own transpose, which torch does not know and would compute."""
 
     @staticmethod
